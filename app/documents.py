@@ -1,0 +1,52 @@
+"""What leaves: encoded documents of a report, and the receipts of their delivery."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class DocumentKind(StrEnum):
+    """What a document is, as named in the settings of a destination."""
+
+    SR = "sr"
+    KEY_IMAGE = "key_image"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One encoded document on disk, durable before anyone tries to deliver it.
+
+    Attributes:
+        kind: What it is.
+        bundle: The bundle whose report it encodes.
+        path: The file, below the folder of results.
+        sop_instance_uid: For DICOM documents; derived from (study UID, revision, series, bundle, version, kind), so
+            that making it again gives the same UID. "" for JSON.
+        problem: Empty, or in words why this document could not be made (then `path` does not exist).
+    """
+
+    kind: DocumentKind
+    bundle: str
+    path: Path
+    sop_instance_uid: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The end of one document's way to one destination.
+
+    Attributes:
+        destination: Name in the settings.
+        document: File name of the document.
+        delivered: Whether the destination said that it has it.
+        attempts: How many times it was tried.
+        detail: The status in words: "0x0000 Success", "association rejected: calling AE title not recognized".
+    """
+
+    destination: str
+    document: str
+    delivered: bool
+    attempts: int
+    detail: str

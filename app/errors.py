@@ -1,0 +1,25 @@
+"""One root for every error the service raises on purpose.
+
+The kind of an error decides what happens to the study: `Retryable` is tried again with back-off, `Rejected` is the
+input's fault and is never retried, `Failed` is ours. All three end a matched study as *undetermined*, never as absent.
+"""
+
+
+class AppError(Exception):
+    """Root of the service's own errors.
+
+    The message names what was looked at (a file by its spool name, a UID by its hash), what was expected and what to
+    do next. It never holds patient data.
+    """
+
+
+class Retryable(AppError):
+    """The same attempt may succeed later: a destination is down, a disk is full, a database is locked."""
+
+
+class Rejected(AppError):
+    """The input cannot be used as it is: a truncated file, a missing slice, an unknown setting."""
+
+
+class Failed(AppError):
+    """Our own side is at fault: a bundle's weights do not match, an encoder broke, a network returned NaN."""

@@ -1,0 +1,170 @@
+"""What a bundle said, in clinical terms and millimetres, and the one table of codes.
+
+Knows nothing of DICOM encoding: `app/report` turns a `Report` into bytes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept (DICOM PS3.3 section 8.8): value, scheme designator, meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Presence(StrEnum):
+    """CID 240 (Present-Absent)."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNDETERMINED = "undetermined"
+
+
+class Outcome(StrEnum):
+    """How the analysis of one series by one bundle ended, CID 6042 (Status of Results)."""
+
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partially succeeded"
+    FAILED = "failed"
+    NOT_ATTEMPTED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """A finding as it is coded: the finding itself, and a site where the finding is post-coordinated."""
+
+    name: str
+    code: Code
+    site: Code | None = None
+
+
+HEMORRHAGE = Code("50960005", "SCT", "Hemorrhage")
+
+PRESENCE_CODES = MappingProxyType(
+    {
+        Presence.PRESENT: Code("52101004", "SCT", "Present"),
+        Presence.ABSENT: Code("272519000", "SCT", "Absent"),
+        Presence.UNDETERMINED: Code("373068000", "SCT", "Undetermined"),
+    }
+)
+
+OUTCOME_CODES = MappingProxyType(
+    {
+        Outcome.SUCCEEDED: Code("111222", "DCM", "Succeeded"),
+        Outcome.PARTIAL: Code("111223", "DCM", "Partially Succeeded"),
+        Outcome.FAILED: Code("111224", "DCM", "Failed"),
+        Outcome.NOT_ATTEMPTED: Code("111225", "DCM", "Not Attempted"),
+    }
+)
+
+FINDING_KINDS = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            FindingKind("intracranial_hemorrhage", Code("1386000", "SCT", "Intracranial hemorrhage")),
+            FindingKind("subarachnoid_hemorrhage", Code("21454007", "SCT", "Subarachnoid hemorrhage")),
+            FindingKind("subdural_hemorrhage", Code("35486000", "SCT", "Subdural hemorrhage")),
+            FindingKind("epidural_hemorrhage", Code("82999001", "SCT", "Epidural hemorrhage")),
+            FindingKind("intraventricular_hemorrhage", HEMORRHAGE, Code("35764002", "SCT", "Brain ventricle")),
+            FindingKind("intraparenchymal_hemorrhage", Code("274100004", "SCT", "Cerebral hemorrhage")),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceScore:
+    """Certainty of the finding in one source slice.
+
+    Attributes:
+        sop_instance_uid: The source instance.
+        index: Position in the sorted series, from 0.
+        certainty: 0 to 1.
+    """
+
+    sop_instance_uid: str
+    index: int
+    certainty: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding that was sought, whatever the answer.
+
+    Attributes:
+        kind: A name in `FINDING_KINDS`.
+        presence: The answer at `threshold`.
+        certainty: Output of the algorithm, 0 to 1; None where undetermined.
+        threshold: Operating point that turned certainty into presence; None where undetermined.
+        calibrated: Whether the certainty was fitted to observed frequencies.
+        slices: Every source slice with its score, in the order of the series; empty where not scored.
+    """
+
+    kind: str
+    presence: Presence
+    certainty: float | None = None
+    threshold: float | None = None
+    calibrated: bool = False
+    slices: tuple[SliceScore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """Who said it. Everything a reader needs to find the weights again.
+
+    Attributes:
+        name, version: Of the bundle, from its `metadata.json`.
+        weights_sha256: Of `models/model.pt`.
+        training_data: By name; "phantom" says that no patient was ever seen.
+        status: "research" or "cleared".
+        title: For people: "Intracranial hemorrhage in head CT".
+    """
+
+    name: str
+    version: str
+    weights_sha256: str
+    training_data: str
+    status: str
+    title: str = ""
+
+    @property
+    def research_only(self) -> bool:
+        """True for anything not cleared, and always for phantom-trained weights."""
+        return self.status != "cleared" or self.trained_on_phantoms
+
+    @property
+    def trained_on_phantoms(self) -> bool:
+        """Whether the weights come from generated images."""
+        return "phantom" in self.training_data.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one bundle says of one series of one study revision.
+
+    Attributes:
+        study_uid, revision: The study revision.
+        series_uid, stack: The analysed series.
+        algorithm: Who said it.
+        outcome: Whether the analysis worked; anything but SUCCEEDED makes its findings undetermined.
+        findings: One for each finding sought, in the bundle's order, the main one first.
+        reason: In words, where the outcome is not SUCCEEDED. No patient data.
+        notes: For people: "gantry tilt of 18.5° was corrected".
+        seconds: Wall time of the analysis.
+    """
+
+    study_uid: str
+    revision: str
+    series_uid: str
+    stack: int
+    algorithm: Algorithm
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0

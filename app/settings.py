@@ -1,0 +1,157 @@
+"""Every setting, parsed once from YAML and environment, frozen. The only reader of `os.environ`.
+
+A YAML file gives the settings; `VIGIL_SECTION__KEY` in the environment overrides one of them (`VIGIL_LISTENER__PORT`).
+Unknown keys are refused with the nearest known one.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from app.documents import DocumentKind
+from app.errors import Rejected
+from bundles.common.strict import ConfigurationError, Strict, read_mapping, validate
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+PREFIX = "VIGIL_"
+
+
+class Listener(Strict):
+    """The DIMSE listener. An empty `allowed_calling_ae` lets everyone in, and says so in the log."""
+
+    host: str = "0.0.0.0"  # noqa: S104  a listener for scanners is there to be reached
+    port: Port = 11112
+    ae_title: AeTitle = "VIGIL"
+    allowed_calling_ae: tuple[AeTitle, ...] = ()
+    require_called_ae: bool = False
+    max_associations: int = Field(50, ge=1)
+    processes: int = Field(1, ge=1, le=16)
+    max_pdu: int = Field(0, ge=0)
+    acse_timeout_s: float = Field(30, gt=0)
+    dimse_timeout_s: float = Field(60, gt=0)
+    network_timeout_s: float = Field(60, gt=0)
+
+
+class Spool(Strict):
+    """Where received instances lie. New images are refused (0xA700) below `min_free_mb` of free disk."""
+
+    folder: Path = Path("var/spool")
+    min_free_mb: int = Field(2048, ge=0)
+
+
+class Assembly(Strict):
+    """When a study counts as complete: quiet for `idle_s` (a route may say otherwise), at the latest after `cap_s`."""
+
+    idle_s: float = Field(10, ge=0)
+    cap_s: float = Field(3600, gt=0)
+    poll_s: float = Field(0.1, gt=0)
+
+
+class Bundles(Strict):
+    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract."""
+
+    folder: Path = Path("bundles")
+    enabled: tuple[str, ...] = ()
+
+
+class Inference(Strict):
+    """Where networks run. `auto` takes CUDA where there is one; `threads` 0 leaves the choice to torch."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(0, ge=0)
+    concurrency: int = Field(1, ge=1)
+    timeout_s: float = Field(600, gt=0)
+    max_voxels: int = Field(600_000_000, gt=0)
+
+
+class Database(Strict):
+    """The workflow database: a SQLite file by default, `postgresql://…` where there is more than one host."""
+
+    url: str = "sqlite:///var/vigil.sqlite"
+    poll_s: float = Field(0.1, gt=0)
+
+
+class Worker(Strict):
+    """`id` is stable over restarts and differs between workers: recovery resumes what that id left undone."""
+
+    id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$")
+    heartbeat_s: float = Field(5, gt=0)
+    takeover_s: float = Field(30, gt=0)
+
+
+class Destination(Strict):
+    """A DICOM peer that gets the results."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    host: str
+    port: Port
+    ae_title: AeTitle
+    calling_ae_title: AeTitle = "VIGIL"
+    documents: tuple[DocumentKind, ...] = (DocumentKind.SR, DocumentKind.KEY_IMAGE)
+    attempts: int = Field(5, ge=1)
+    backoff_s: float = Field(2, gt=0)
+    timeout_s: float = Field(30, gt=0)
+
+
+class Http(Strict):
+    """The HTTP side: /health, /metrics, /studies."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Log(Strict):
+    """`console` for people, `json` for machines."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(Strict):
+    """All settings of one installation."""
+
+    listener: Listener = Listener()
+    spool: Spool = Spool()
+    assembly: Assembly = Assembly()
+    bundles: Bundles = Bundles()
+    inference: Inference = Inference()
+    database: Database = Database()
+    worker: Worker = Worker()
+    http: Http = Http()
+    log: Log = Log()
+    destinations: tuple[Destination, ...] = ()
+    routes: tuple[Path, ...] = ()
+    results: Path = Path("var/results")
+    run: Path = Path("var/run")
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from a YAML file (None: defaults alone) and the environment.
+
+    Raises:
+        Rejected: The file is missing, is no YAML mapping, or holds an unknown or ill-typed key.
+    """
+    try:
+        raw = {} if path is None else read_mapping(path, "; copy deploy/vigil.yaml and edit it")
+        _apply(os.environ if environment is None else environment, raw)
+        return validate(Settings, raw, str(path or "environment"))
+    except ConfigurationError as error:
+        raise Rejected(str(error)) from error
+
+
+def _apply(environment: Mapping[str, str], raw: dict[str, Any]) -> None:
+    for name in sorted(environment):
+        if not name.startswith(PREFIX):
+            continue
+        *sections, key = name[len(PREFIX) :].lower().split("__")
+        target = raw
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise Rejected(f"{name}: '{section}' is no section of the settings")
+        target[key] = yaml.safe_load(environment[name])

@@ -1,0 +1,131 @@
+"""What arrived: a study, its series and their instances. Headers only, never pixels.
+
+Values are frozen and hold plain types, so that they travel between stages and through the workflow database.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from bundles.common.geometry import StackGeometry
+
+Header = str | int | float | tuple[str | int | float, ...]
+
+
+def uid_hash(uid: str) -> str:
+    """Name a UID without telling it: 32 hexadecimal digits of BLAKE2b.
+
+    Used for file names, log records and URLs wherever the UID itself would identify a patient to whoever holds the
+    PACS.
+    """
+    return blake2b(uid.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One stored SOP instance.
+
+    Attributes:
+        path: The file in the spool, exactly as it was received.
+        sop_instance_uid: (0008,0018).
+        sop_class_uid: (0008,0016).
+        transfer_syntax_uid: (0002,0010).
+        digest: Hexadecimal hash of the received bytes; two digests under one UID are two versions of an object.
+        frames: NumberOfFrames, 1 where the tag is absent.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    digest: str
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One stack of images that belong together: same series, orientation, rows and columns.
+
+    A DICOM series that holds several stacks (a localizer beside its volume) becomes several `Series` with the same
+    `uid` and different `stack` numbers, the largest first.
+
+    Attributes:
+        uid: SeriesInstanceUID (0020,000E).
+        stack: 0 for the largest stack of that UID, then 1, 2, …
+        modality: (0008,0060), "" where absent.
+        instances: Sorted along the slice normal where there is a geometry, else by InstanceNumber.
+        headers: Keyword → value of every text or number element of the first instance at the data set's top level;
+            binary elements and sequences are left out, except code sequences, given as their first CodeMeaning.
+        geometry: Where the stack lies (DICOM patient coordinates, LPS, millimetres); None for images without one.
+        notes: What was odd, in words, for people: "1 instance repeats the position of slice 4 and was left out".
+    """
+
+    uid: str
+    stack: int
+    modality: str
+    instances: tuple[Instance, ...]
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    geometry: StackGeometry | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file of the study that could not be used as an image, with the reason in words."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything that had arrived for one StudyInstanceUID when it was taken to be complete.
+
+    Attributes:
+        uid: StudyInstanceUID (0020,000D).
+        revision: 16 hexadecimal digits over the sorted set of instance UIDs and digests: the same set is the same
+            revision, in whatever order it came and however often.
+        series: Image stacks, in the order of their UIDs, then `stack`.
+        others: Instances that are no images (reports, presentation states, …), kept but not analysed.
+        unreadable: Files that arrived and could not be parsed.
+    """
+
+    uid: str
+    revision: str
+    series: tuple[Series, ...]
+    others: tuple[Instance, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name for logs, URLs and folders: hash of the UID, a dash, the revision."""
+        return f"{uid_hash(self.uid)}-{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the spool knows of a study that is still, or again, arriving.
+
+    Attributes:
+        key: `uid_hash` of the StudyInstanceUID; the name of the study's folder in the spool.
+        first_received, last_received: Unix time of the first and the newest durable instance since it was last settled.
+        open_associations: How many living associations have sent images of this study and are not released yet.
+    """
+
+    key: str
+    first_received: float
+    last_received: float
+    open_associations: int
+
+
+def revision_of(files: Iterable[Path]) -> str:
+    """Name a set of spooled instances: 16 hexadecimal digits, independent of order and of the time of arrival.
+
+    Spool file names are `<uid_hash of SOPInstanceUID>.<digest>.dcm`, so that the name alone identifies the content.
+    """
+    digest = blake2b(digest_size=8)
+    for name in sorted({file.name for file in files}):
+        digest.update(name.encode())
+        digest.update(b"\n")
+    return digest.hexdigest()

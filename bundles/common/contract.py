@@ -1,0 +1,85 @@
+"""The service's contract with a bundle: `configs/service.yaml`, typed.
+
+What the bundle accepts, what its outputs mean, how sure it must be, and its status. `python -m monai.bundle run` never
+reads it; the service and `bundles/verify.py` do.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bundles.common.strict import Strict, read_mapping, validate
+
+
+class Geometry(Strict):
+    """Limits of the stacks that the bundle can cope with; see `app.assignment.GeometryLimits`."""
+
+    min_slices: int = 1
+    max_slices: int = 4096
+    max_tilt_deg: float = 1.0
+    max_slice_spacing_mm: float = 12.0
+    spacing_tolerance: float = 0.1
+    allow_variable_spacing: bool = False
+    max_in_plane_spacing_mm: float = 2.0
+
+
+class FindingOutput(Strict):
+    """What one number of the bundle's output means.
+
+    Attributes:
+        finding: A name in the service's code table (`app.findings.FINDING_KINDS`).
+        probability: Key of the postprocessed output that holds the probability: a tensor, 0 to 1.
+        index: Which element of that tensor.
+        threshold: Operating point: at or above it, the finding is present.
+        calibrated: Whether the probability was fitted to observed frequencies.
+        slices: Key of the postprocessed output with one probability for each source slice, in the order of the series.
+    """
+
+    finding: str
+    probability: str
+    index: int = 0
+    threshold: float = Field(0.5, gt=0, lt=1)
+    calibrated: bool = False
+    slices: str | None = None
+
+
+class Window(Strict):
+    """VOI window of the key image, in the units of the reader (HU for CT)."""
+
+    center: float
+    width: float = Field(gt=0)
+
+
+class Service(Strict):
+    """One bundle's `configs/service.yaml`.
+
+    Attributes:
+        title: For people: "Intracranial hemorrhage in head CT".
+        status: `research` or `cleared`. Weights trained on phantoms are research whatever stands here.
+        priority: Queue priority, 1 is the most urgent.
+        idle_s: Quiet time after which a study for this bundle is complete; None takes the service's default.
+        accepts: A condition of the rule language (`docs/routing.md`), parsed by the service.
+        geometry: Limits; a stack outside of them ends undetermined.
+        findings: The main finding first.
+        window: Of the key image.
+    """
+
+    title: str
+    status: Literal["research", "cleared"] = "research"
+    priority: int = Field(10, ge=1, le=1000)
+    idle_s: float | None = Field(None, ge=0)
+    accepts: dict[str, Any]
+    geometry: Geometry = Geometry()
+    findings: tuple[FindingOutput, ...] = Field(min_length=1)
+    window: Window
+
+
+def load_service(bundle: Path) -> Service:
+    """Read `configs/service.yaml` of a bundle folder.
+
+    Raises:
+        ConfigurationError: The file is missing or wrong; unknown keys come with the nearest known one.
+    """
+    path = bundle / "configs" / "service.yaml"
+    return validate(Service, read_mapping(path), str(path))
