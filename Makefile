@@ -1,0 +1,54 @@
+# Every verb of the project. Everything made at run time goes below var/, the environment is .venv.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+ENV := .venv/.installed
+CONFIG ?= deploy/vigil.yaml
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo serve check test lint format bench verify clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(ENV) ## Make the environment .venv with the pinned packages
+
+$(ENV): pyproject.toml constraints.txt
+	@echo "Installing into .venv (a few minutes the first time) ..."
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Vigil needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(ENV)
+
+demo: $(ENV) ## Start the service and a stand-in PACS, send phantom head CTs, show what comes back
+	$(BIN)/python -m app demo
+
+serve: $(ENV) ## Run the service: make serve CONFIG=my.yaml
+	$(BIN)/python -m app serve --config $(CONFIG)
+
+check: $(ENV) ## Say whether a configuration can work: make check CONFIG=my.yaml
+	$(BIN)/python -m app check --config $(CONFIG)
+
+test: $(ENV) ## Run every test (needs dcmtk, dicom3tools, orthanc and postgresql: see .ci/packages)
+	$(BIN)/python -m pytest -m "not bench and not gpu" $(ARGS)
+
+lint: $(ENV) ## Format check, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(ENV) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(ENV) ## Measure ingest, turnaround and memory against peers in the same run
+	$(BIN)/python -m pytest -m bench -s --timeout=1800 tests/benchmarks $(ARGS)
+
+verify: $(ENV) ## Check every bundle against the contract
+	$(BIN)/python -m bundles.verify
+
+clean: ## Remove what runs have left behind, not the environment
+	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
