@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -79,8 +80,6 @@ def test_an_override_below_a_plain_value_is_refused() -> None:
 def test_any_mapping_is_either_settings_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, raw: dict[str, object]
 ) -> None:
-    import yaml
-
     path = write(tmp_path_factory.mktemp("settings"), yaml.safe_dump(raw))
     try:
         assert isinstance(load(path, {}), Settings)
