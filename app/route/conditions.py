@@ -1,0 +1,163 @@
+"""Conditions of the rule language: each says whether it holds for a series, and why or why not, in words.
+
+`not` is no condition of its own: `negate` pushes it down to the leaves (De Morgan), so that every reason stays a plain
+sentence and not(not x) is x.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from app.route.values import Present, Scalar, Test, in_words, inside, passes, wanted_by
+from app.route.words import is_shown
+from app.study import Header, Series
+from bundles.common.geometry import Plane
+
+LONGEST_SHOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a condition holds, and every sentence that says why (it holds) or why not."""
+
+    holds: bool
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag of the first instance, by keyword; `negated` wants the test to fail."""
+
+    keyword: str
+    test: Test
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """The patient plane nearest to the slices."""
+
+    planes: tuple[Plane, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """The number of slices, a multi-frame object counting its frames; inclusive, None is open."""
+
+    low: int | None
+    high: int | None
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """At least one part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+Condition = Tag | Orientation | Slices | All | Any
+
+
+def negate(condition: Condition) -> Condition:
+    """The opposite of a condition; twice gives the condition itself."""
+    match condition:
+        case Tag() | Orientation() | Slices():
+            return replace(condition, negated=not condition.negated)
+        case All(parts):
+            return Any(tuple(negate(part) for part in parts))
+        case Any(parts):
+            return All(tuple(negate(part) for part in parts))
+        case _:  # pragma: no cover  the type checker proves it
+            assert_never(condition)
+
+
+def judge(condition: Condition, series: Series) -> Verdict:
+    """Whether a condition holds for a series, with every sentence that says why or why not. Never raises."""
+    match condition:
+        case Tag():
+            return _judge_tag(condition, series)
+        case Orientation():
+            return _judge_orientation(condition, series)
+        case Slices():
+            return _judge_slices(condition, series)
+        case All(parts):
+            return _judge_all([judge(part, series) for part in parts])
+        case Any(parts):
+            return _judge_any([judge(part, series) for part in parts])
+        case _:  # pragma: no cover  the type checker proves it
+            assert_never(condition)
+
+
+def _judge_all(verdicts: list[Verdict]) -> Verdict:
+    holds = all(verdict.holds for verdict in verdicts)
+    return Verdict(holds, tuple(word for verdict in verdicts if verdict.holds == holds for word in verdict.words))
+
+
+def _judge_any(verdicts: list[Verdict]) -> Verdict:
+    for verdict in verdicts:
+        if verdict.holds:
+            return verdict
+    if len(verdicts) == 1:
+        return verdicts[0]
+    alternatives = "; ".join(f"({number}) {', '.join(v.words)}" for number, v in enumerate(verdicts, start=1))
+    return Verdict(holds=False, words=(f"none of {len(verdicts)} alternatives: {alternatives}",))
+
+
+def _judge_tag(condition: Tag, series: Series) -> Verdict:
+    values = _values(condition.keyword, series)
+    holds = passes(condition.test, values) != condition.negated
+    wanted = f"anything but {wanted_by(condition.test)}" if condition.negated else wanted_by(condition.test)
+    if isinstance(condition.test, Present) and condition.negated:
+        wanted = "no value"
+    if holds and not condition.negated and not isinstance(condition.test, Present) and is_shown(condition.keyword):
+        return Verdict(holds, (_seen(condition.keyword, values),))
+    if holds:
+        return Verdict(holds, (f"{_seen(condition.keyword, values)} (wanted {wanted})",))
+    return Verdict(holds, (f"{_seen(condition.keyword, values)}, wanted {wanted}",))
+
+
+def _judge_orientation(condition: Orientation, series: Series) -> Verdict:
+    plane = series.geometry.plane if series.geometry else None
+    seen = f"orientation is {plane}" if plane else "no orientation in space is given"
+    wanted = ("anything but " if condition.negated else "") + " or ".join(condition.planes)
+    holds = (plane in condition.planes) != condition.negated
+    return Verdict(holds, (seen if holds else f"{seen}, wanted {wanted}",))
+
+
+def _judge_slices(condition: Slices, series: Series) -> Verdict:
+    count = sum(max(instance.frames, 1) for instance in series.instances)
+    seen = "1 slice" if count == 1 else f"{count} slices"
+    wanted = ("anything but " if condition.negated else "") + in_words(condition.low, condition.high)
+    holds = inside(count, condition.low, condition.high) != condition.negated
+    return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",))
+
+
+def _values(keyword: str, series: Series) -> tuple[Scalar, ...]:
+    first = series.instances[0] if series.instances else None
+    known: Mapping[str, Header] = {
+        "Modality": series.modality,
+        "SOPClassUID": first.sop_class_uid if first else "",
+        "TransferSyntaxUID": first.transfer_syntax_uid if first else "",
+    }
+    value = series.headers.get(keyword, known.get(keyword, ""))
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(one for one in values if str(one).strip())
+
+
+def _seen(keyword: str, values: tuple[Scalar, ...]) -> str:
+    if not values:
+        return f"{keyword} is absent"
+    if not is_shown(keyword):
+        return f"{keyword} is present"
+    text = "\\".join(str(value).strip() for value in values)
+    clean = "".join(letter if letter.isprintable() else "�" for letter in text)
+    return f"{keyword} is {clean if len(clean) <= LONGEST_SHOWN else clean[:LONGEST_SHOWN] + '…'}"

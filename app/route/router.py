@@ -1,0 +1,154 @@
+"""The decision: which bundle gets which series of a study, and why not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.assignment import Assignment, Decision, Declined
+from app.route.conditions import Verdict, judge
+from app.route.rules import Rule, load_rules
+from app.study import Series, Study, uid_hash
+from bundles.common.contract import Service
+
+NO_IMAGES = "the study holds no images"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that holds for a series, with its evidence."""
+
+    rule: Rule
+    series: Series
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Every rule of one installation.
+
+    Attributes:
+        rules: In order; where two of one bundle are equally urgent, the earlier counts.
+    """
+
+    rules: tuple[Rule, ...]
+
+    @classmethod
+    def load(cls, bundles: Mapping[str, Service], routes: Sequence[Path]) -> "Router":
+        """Read the bundles' own rules and the rule files; see `app.route.rules.load_rules`.
+
+        Raises:
+            Rejected: A rule cannot work; the message names the file, the rule and what to write instead.
+        """
+        return cls(load_rules(bundles, routes))
+
+    def decide(self, study: Study) -> Decision:
+        """Route a study. Never raises, whatever the headers hold.
+
+        A series goes to a bundle at most once, under the most urgent rule that matches. Of several series that match
+        under `series: best`, the bundle gets the one that `_preference` puts first; the others are declined with
+        that reason.
+
+        Returns:
+            The assignments, most urgent first, and every rule that did not match with all its reasons.
+        """
+        matches: list[Match] = []
+        declined: list[Declined] = []
+        for rule in self.rules:
+            for series in study.series:
+                verdict = judge(rule.condition, series)
+                if verdict.holds:
+                    matches.append(Match(rule, series, verdict.words))
+                else:
+                    declined.append(_decline(rule, series, verdict.words))
+            if not study.series:
+                declined.append(Declined(rule.name, rule.bundle, "", 0, (NO_IMAGES,)))
+        chosen, passed_over = _choose(matches)
+        assignments = sorted((_assign(match) for match in chosen), key=lambda each: each.priority)
+        return Decision(tuple(assignments), (*declined, *passed_over))
+
+    def idle_s(self, study: Study, default: float) -> float:
+        """Quiet time after which what has arrived counts as complete, seconds.
+
+        The largest among the rules that match what is there so far; `default` where none matches, or where a matching
+        rule says nothing of its own.
+        """
+        times = [
+            default if rule.idle_s is None else rule.idle_s
+            for rule in self.rules
+            if any(judge(rule.condition, series).holds for series in study.series)
+        ]
+        return max(times, default=default)
+
+
+def explain(rule: Rule, series: Series) -> Verdict:
+    """Whether a rule wants a series, and why or why not."""
+    return judge(rule.condition, series)
+
+
+def _choose(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
+    chosen: list[Match] = []
+    declined: list[Declined] = []
+    for bundle in dict.fromkeys(match.rule.bundle for match in matches):
+        of_bundle = [match for match in matches if match.rule.bundle == bundle]
+        single, repeated = _one_rule_a_series(of_bundle)
+        taken, passed_over = _best_series(single)
+        chosen += taken
+        declined += repeated + passed_over
+    return chosen, declined
+
+
+def _one_rule_a_series(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
+    best: dict[tuple[str, int], Match] = {}
+    for match in sorted(matches, key=lambda each: each.rule.priority):
+        best.setdefault((match.series.uid, match.series.stack), match)
+    declined = []
+    for match in matches:
+        winner = best[match.series.uid, match.series.stack]
+        if winner is not match:
+            reason = f"rule '{winner.rule.name}' gives this series to the same bundle already"
+            declined.append(_decline(match.rule, match.series, (reason,)))
+    return list(best.values()), declined
+
+
+def _best_series(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
+    rivals = sorted((match for match in matches if match.rule.series == "best"), key=_preference)
+    everything = [match for match in matches if match.rule.series == "all"]
+    if not rivals:
+        return everything, []
+    winner, *others = rivals
+    name = f"series {uid_hash(winner.series.uid)[:12]}, {_slices(winner.series)}"
+    reason = f"another series of this study was chosen ({name})"
+    return [winner, *everything], [_decline(match.rule, match.series, (reason,)) for match in others]
+
+
+def _preference(match: Match) -> tuple[object, ...]:
+    """What goes first among series that all match; the order is told in docs/routing.md."""
+    series, limits = match.series, match.rule.limits
+    slices = sum(max(instance.frames, 1) for instance in series.instances)
+    kind = series.headers.get("ImageType", ())
+    derived = "DERIVED" in (kind if isinstance(kind, tuple) else (kind,))
+    fits = limits.min_slices <= slices <= limits.max_slices
+    wishes = tuple(not judge(wish, series).holds for wish in match.rule.prefer)
+    return (not fits, wishes, derived, match.rule.priority, -slices, series.uid, series.stack)
+
+
+def _slices(series: Series) -> str:
+    count = sum(max(instance.frames, 1) for instance in series.instances)
+    return "1 slice" if count == 1 else f"{count} slices"
+
+
+def _assign(match: Match) -> Assignment:
+    rule, series = match.rule, match.series
+    return Assignment(
+        bundle=rule.bundle,
+        rule=rule.name,
+        series_uid=series.uid,
+        stack=series.stack,
+        priority=rule.priority,
+        evidence=match.evidence,
+        limits=rule.limits,
+    )
+
+
+def _decline(rule: Rule, series: Series, reasons: tuple[str, ...]) -> Declined:
+    return Declined(rule.name, rule.bundle, series.uid, series.stack, reasons)

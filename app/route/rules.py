@@ -1,0 +1,142 @@
+"""Rules: the bundles' own, and those of the rule files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from app.assignment import GeometryLimits
+from app.errors import Rejected
+from app.route.conditions import Condition
+from app.route.parse import parse
+from bundles.common.contract import Service
+from bundles.common.strict import ConfigurationError, Strict, nearest, read_mapping, validate
+
+OWN = "accepts"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which series a bundle wants.
+
+    Attributes:
+        name: Unique; a bundle's own rule is called `<bundle>/accepts`.
+        bundle: Folder name of the bundle.
+        priority: 1 is the most urgent.
+        idle_s: Quiet time of a study that it matches; None takes the service's default.
+        condition: What a series must be like.
+        limits: The geometry the bundle accepts.
+        series: `best` gives the bundle one series of a study, `all` every one that matches.
+        prefer: Where several series match under `best`: one that fulfils an earlier condition goes first.
+    """
+
+    name: str
+    bundle: str
+    priority: int
+    idle_s: float | None
+    condition: Condition
+    limits: GeometryLimits
+    series: Literal["best", "all"] = "best"
+    prefer: tuple[Condition, ...] = ()
+
+
+class Entry(Strict):
+    """One rule of a rule file; what is left out is taken from the bundle."""
+
+    name: str = Field(min_length=1)
+    bundle: str
+    priority: int | None = Field(None, ge=1, le=1000)
+    idle_s: float | None = Field(None, ge=0)
+    enabled: bool = True
+    replace: bool = False
+    series: Literal["best", "all"] = "best"
+    prefer: tuple[dict[str, Any], ...] = ()
+    when: dict[str, Any]
+
+
+class RuleFile(Strict):
+    """A rule file: `rules`, a list of entries."""
+
+    rules: tuple[dict[str, Any], ...]
+
+
+def load_rules(bundles: Mapping[str, Service], routes: Sequence[Path]) -> tuple[Rule, ...]:
+    """The rules of the files in order, then the bundles' own by name, save those that a `replace` rule stands for.
+
+    Args:
+        bundles: Folder name → contract of every bundle that is served.
+        routes: Rule files, or folders of them (`*.yaml`, in the order of their names).
+
+    Raises:
+        Rejected: Anything wrong in a file or a bundle's `accepts`, or two rules with one name.
+    """
+    replaced: set[str] = set()
+    rules: list[Rule] = []
+    for path in _files(routes):
+        for entry in _entries(path):
+            rule = _rule(entry, bundles, f"{path}: rule '{entry.name}'")
+            if entry.enabled:
+                rules.append(rule)
+                replaced |= {entry.bundle} if entry.replace else set()
+    rules += [_own_rule(name, bundles[name]) for name in sorted(bundles) if name not in replaced]
+    _refuse_repeated_names(rules)
+    return tuple(rules)
+
+
+def _files(routes: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for route in routes:
+        found = sorted([*route.glob("*.yaml"), *route.glob("*.yml")]) if route.is_dir() else [route]
+        if not found:
+            raise Rejected(f"{route}: no rule file (*.yaml) in this folder; take it out of 'routes' or add one")
+        files += found
+    return files
+
+
+def _entries(path: Path) -> list[Entry]:
+    try:
+        file = validate(RuleFile, read_mapping(path, "; 'routes' of the settings names it"), str(path))
+        return [validate(Entry, raw, _place(path, number, raw)) for number, raw in enumerate(file.rules)]
+    except ConfigurationError as error:
+        raise Rejected(str(error)) from error
+
+
+def _place(path: Path, number: int, raw: dict[str, Any]) -> str:
+    return f"{path}: rule '{raw['name']}'" if raw.get("name") else f"{path}: rules[{number}]"
+
+
+def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
+    if entry.bundle not in bundles:
+        known = nearest(entry.bundle, list(bundles)) if bundles else "; no bundle is served"
+        raise Rejected(f"{where}: unknown bundle '{entry.bundle}'{known}")
+    service = bundles[entry.bundle]
+    return Rule(
+        name=entry.name,
+        bundle=entry.bundle,
+        priority=service.priority if entry.priority is None else entry.priority,
+        idle_s=service.idle_s if entry.idle_s is None else entry.idle_s,
+        condition=parse(entry.when, f"{where}: when"),
+        limits=_limits(service),
+        series=entry.series,
+        prefer=tuple(parse(raw, f"{where}: prefer[{number}]") for number, raw in enumerate(entry.prefer)),
+    )
+
+
+def _own_rule(bundle: str, service: Service) -> Rule:
+    condition = parse(service.accepts, f"bundle '{bundle}': configs/service.yaml: accepts")
+    name = f"{bundle}/{OWN}"
+    return Rule(name, bundle, service.priority, service.idle_s, condition, _limits(service))
+
+
+def _limits(service: Service) -> GeometryLimits:
+    return GeometryLimits(**service.geometry.model_dump())
+
+
+def _refuse_repeated_names(rules: Sequence[Rule]) -> None:
+    seen: set[str] = set()
+    for rule in rules:
+        if rule.name in seen:
+            raise Rejected(f"two rules are called '{rule.name}'; rename one, reasons are told by rule name")
+        seen.add(rule.name)

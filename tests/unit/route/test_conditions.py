@@ -1,0 +1,196 @@
+"""Every operator of the rule language, with the words it gives for and against."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import Rejected
+from app.route.conditions import All, Condition, Verdict, judge, negate
+from app.route.parse import parse
+from app.study import Header, Series
+from tests.unit.route.conftest import make_series
+
+HOLDS = [
+    ({"Modality": "ct"}, "Modality is CT"),
+    ({"BodyPartExamined": " Head "}, "BodyPartExamined is HEAD"),
+    ({"Rows": 512}, "Rows is 512"),
+    ({"SliceThickness": 5}, "SliceThickness is 5.0"),
+    ({"ImageType": "PRIMARY"}, "ImageType is ORIGINAL\\PRIMARY\\AXIAL"),
+    ({"SeriesDescription": {"regex": "^head"}}, "SeriesDescription is HEAD 5mm"),
+    ({"KVP": {"min": 80, "max": 140}}, "KVP is 120"),
+    ({"KVP": {"max": 140}}, "KVP is 120"),
+    ({"ContrastBolusAgent": {"present": False}}, "ContrastBolusAgent is absent (wanted no value)"),
+    ({"Modality": {"present": True}}, "Modality is CT (wanted any value)"),
+    ({"Modality": {"in": ["MR", "CT"]}}, "Modality is CT"),
+    ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "SOPClassUID is 1.2.840.10008.5.1.4.1.1.2"),
+    ({"orientation": "axial"}, "orientation is axial"),
+    ({"orientation": ["coronal", "axial"]}, "orientation is axial"),
+    ({"slices": {"min": 8, "max": 400}}, "36 slices (wanted 8 to 400)"),
+    ({"slices": {"min": 8}}, "36 slices (wanted at least 8)"),
+    ({"not": {"Modality": "MR"}}, "Modality is CT (wanted anything but MR)"),
+    ({"any": [{"Modality": "MR"}, {"Modality": "CT"}]}, "Modality is CT"),
+    ({"PatientAge": {"min": 18}}, "PatientAge is present (wanted at least 18)"),
+]
+FAILS = [
+    ({"Modality": "MR"}, "Modality is CT, wanted MR"),
+    ({"ContrastBolusAgent": "x"}, "ContrastBolusAgent is absent, wanted x"),
+    ({"Rows": 256}, "Rows is 512, wanted 256"),
+    ({"SeriesDescription": {"regex": "^neck"}}, "SeriesDescription is HEAD 5mm, wanted a match of /^neck/"),
+    ({"KVP": {"min": 130}}, "KVP is 120, wanted at least 130"),
+    ({"SeriesDescription": {"min": 1, "max": 1}}, "SeriesDescription is HEAD 5mm, wanted exactly 1"),
+    ({"Modality": {"present": False}}, "Modality is CT, wanted no value"),
+    ({"EchoTime": {"present": True}}, "EchoTime is absent, wanted any value"),
+    ({"Modality": {"in": ["MR", "CR"]}}, "Modality is CT, wanted MR or CR"),
+    ({"orientation": "sagittal"}, "orientation is axial, wanted sagittal"),
+    ({"slices": {"max": 8}}, "36 slices, wanted at most 8"),
+    ({"not": {"Modality": "CT"}}, "Modality is CT, wanted anything but CT"),
+    ({"PatientAge": {"max": 17}}, "PatientAge is present, wanted at most 17"),
+    (
+        {"any": [{"Modality": "MR"}, {"all": [{"Rows": 256}, {"KVP": 80}]}]},
+        "none of 2 alternatives: (1) Modality is CT, wanted MR; (2) Rows is 512, wanted 256, KVP is 120, wanted 80",
+    ),
+]
+
+
+@pytest.fixture
+def head() -> Series:
+    return make_series(
+        BodyPartExamined="HEAD",
+        Rows=512,
+        SliceThickness=5.0,
+        ImageType=("ORIGINAL", "PRIMARY", "AXIAL"),
+        SeriesDescription="HEAD 5mm",
+        KVP="120",
+        PatientAge="064Y",
+        ContrastBolusAgent="",
+    )
+
+
+@pytest.mark.parametrize(("raw", "words"), HOLDS)
+def test_says_what_matched(raw: dict[str, object], words: str, head: Series) -> None:
+    assert judge(parse(raw, "here"), head) == Verdict(holds=True, words=(words,))
+
+
+@pytest.mark.parametrize(("raw", "words"), FAILS)
+def test_says_why_not(raw: dict[str, object], words: str, head: Series) -> None:
+    assert judge(parse(raw, "here"), head) == Verdict(holds=False, words=(words,))
+
+
+def test_gives_every_reason_of_several(head: Series) -> None:
+    condition = parse({"Modality": "MR", "orientation": "axial", "slices": {"min": 50}}, "here")
+    assert judge(condition, head).words == ("Modality is CT, wanted MR", "36 slices, wanted at least 50")
+
+
+def test_counts_the_frames_of_multi_frame_objects() -> None:
+    enhanced = make_series(slices=1, frames=120)
+    assert judge(parse({"slices": {"min": 100}}, "here"), enhanced).holds
+
+
+def test_names_an_image_without_orientation() -> None:
+    radiograph = make_series("CR", slices=1, plane=None)
+    verdict = judge(parse({"orientation": "axial"}, "here"), radiograph)
+    assert verdict == Verdict(holds=False, words=("no orientation in space is given, wanted axial",))
+
+
+def test_cuts_long_values_and_hides_control_characters() -> None:
+    series = make_series(SeriesDescription="a\x1b[31m" + "b" * 100)
+    (words,) = judge(parse({"SeriesDescription": "x"}, "here"), series).words
+    assert words == "SeriesDescription is a�[31m" + "b" * 58 + "…, wanted x"
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"Modalty": "CT"}, "here: unknown keyword or operator 'Modalty', did you mean 'Modality'?"),
+        ({"modality": "CT"}, "here: unknown keyword or operator 'modality', did you mean 'Modality'?"),
+        ({"orientaton": "axial"}, "here: unknown keyword or operator 'orientaton', did you mean 'orientation'?"),
+        ({"Modality": {"regexp": "CT"}}, "here.Modality: unknown test 'regexp', did you mean 'regex'?"),
+        ({"orientation": "axal"}, "here.orientation: unknown plane 'axal', did you mean 'axial'?"),
+        ({"slices": {"mim": 1}}, "here.slices: unknown key 'mim', did you mean 'min'?"),
+        ({"Modality": {"regex": "("}}, "here.Modality.regex: not a regular expression"),
+        ({"KVP": {"min": 3, "max": 2}}, "here.KVP: nothing is at least 3 and at most 2"),
+        ({"slices": {"min": 0}}, "here.slices: a number of slices is a whole number from 1, got 0"),
+        ({"slices": {"min": 1.5}}, "whole number"),
+        ({"KVP": {"min": float("nan")}}, "expected a finite number"),
+        ({"KVP": {"min": True}}, "expected a number, got True"),
+        ({"Modality": ["CT", "MR"]}, "write {in: ['CT', 'MR']}"),
+        ({"Modality": {"in": []}}, "expected a list of values"),
+        ({"Modality": {"present": "yes"}}, "expected true or false"),
+        ({"Modality": {"regex": "a", "present": True}}, "expected one test"),
+        ({"Modality": False}, "put text like NO or a date in quotes"),
+        ({"Modality": ""}, "write {present: false}"),
+        ({"PixelData": 1}, "holds bytes"),
+        ({"any": []}, "expected a list of conditions"),
+        ({"any": [{"all": [{"Modalit": "x"}]}]}, "here.any[0].all[0]: unknown keyword or operator 'Modalit'"),
+        ({}, "expected a condition"),
+        ({"all": ["CT"]}, "expected a condition"),
+    ],
+)
+def test_refuses_what_can_never_work(raw: dict[str, object], message: str) -> None:
+    with pytest.raises(Rejected) as refusal:
+        parse(raw, "here")
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "AccessionNumber",
+        "StudyInstanceUID",
+        "StudyDate",
+        "OperatorsName",
+    ],
+)
+def test_refuses_keywords_that_identify_patients(keyword: str) -> None:
+    with pytest.raises(Rejected, match=f"'{keyword}' can identify a patient"):
+        parse({keyword: {"present": True}}, "here")
+
+
+def test_refuses_endless_nesting() -> None:
+    raw: dict[str, object] = {"Modality": "CT"}
+    for _ in range(30):
+        raw = {"not": raw}
+    with pytest.raises(Rejected, match="more than 20 operators"):
+        parse(raw, "here")
+
+
+leaves = st.sampled_from([raw for raw, _ in HOLDS + FAILS])
+trees = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"not": inner}),
+        st.fixed_dictionaries({"all": st.lists(inner, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"any": st.lists(inner, min_size=1, max_size=3)}),
+    ),
+    max_leaves=8,
+)
+scalars = st.one_of(st.text(max_size=40), st.integers(), st.floats())
+headers = st.dictionaries(
+    st.sampled_from(["Modality", "Rows", "KVP", "SeriesDescription", "PatientAge", "ImageType", "ContrastBolusAgent"]),
+    st.one_of(scalars, st.lists(scalars, max_size=3).map(tuple)),
+)
+conditions = trees.map(lambda raw: parse(raw, "here"))
+
+
+@given(conditions, headers)
+def test_never_raises_and_always_explains(condition: Condition, values: dict[str, Header]) -> None:
+    verdict = judge(condition, make_series(slices=2, **{"Modality": "CT", **values}))
+    assert verdict.words
+    assert all(word.strip() for word in verdict.words)
+
+
+@given(conditions, headers)
+def test_negation_turns_the_verdict_and_twice_is_itself(condition: Condition, values: dict[str, Header]) -> None:
+    series = make_series(slices=2, **{"Modality": "CT", **values})
+    assert judge(negate(condition), series).holds != judge(condition, series).holds
+    assert negate(negate(condition)) == condition
+
+
+@given(conditions, conditions, headers)
+def test_all_holds_exactly_where_both_hold(left: Condition, right: Condition, values: dict[str, Header]) -> None:
+    series = make_series(slices=2, **{"Modality": "CT", **values})
+    both = judge(left, series).holds and judge(right, series).holds
+    assert judge(All((left, right)), series).holds == both

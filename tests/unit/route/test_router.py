@@ -1,0 +1,203 @@
+"""Decisions about whole studies: files, priorities, several bundles, several series, idle times."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.assignment import Assignment, Decision, Declined, GeometryLimits
+from app.errors import Rejected
+from app.route import Router
+from app.study import Study, uid_hash
+from bundles.common.contract import Geometry
+from tests.unit.route.conftest import make_series, make_service
+
+HEAD = {"Modality": "CT", "slices": {"min": 8, "max": 400}}
+RuleFile = Callable[[str], Path]
+
+
+def make_study(*series) -> Study:
+    return Study("1.2", "0" * 16, tuple(series))
+
+
+def test_assigns_with_evidence_and_limits() -> None:
+    router = Router.load({"head": make_service(HEAD, priority=3, geometry=Geometry(max_tilt_deg=30))}, ())
+    decision = router.decide(make_study(make_series()))
+    evidence = ("Modality is CT", "36 slices (wanted 8 to 400)")
+    limits = GeometryLimits(max_tilt_deg=30)
+    assert decision == Decision((Assignment("head", "head/accepts", "1.2.3", 0, 3, evidence, limits),), ())
+
+
+def test_tells_every_reason_of_every_rule_for_every_series() -> None:
+    router = Router.load({"head": make_service(HEAD), "chest": make_service({"Modality": "CR"})}, ())
+    decision = router.decide(make_study(make_series("MR", slices=2, uid="1"), make_series("PT", uid="2")))
+    assert decision.assignments == ()
+    assert decision.declined == (
+        Declined("chest/accepts", "chest", "1", 0, ("Modality is MR, wanted CR",)),
+        Declined("chest/accepts", "chest", "2", 0, ("Modality is PT, wanted CR",)),
+        Declined("head/accepts", "head", "1", 0, ("Modality is MR, wanted CT", "2 slices, wanted 8 to 400")),
+        Declined("head/accepts", "head", "2", 0, ("Modality is PT, wanted CT",)),
+    )
+
+
+def test_says_so_of_a_study_without_images() -> None:
+    decision = Router.load({"head": make_service()}, ()).decide(make_study())
+    assert decision.declined == (Declined("head/accepts", "head", "", 0, ("the study holds no images",)),)
+
+
+def test_gives_one_study_to_several_bundles_the_most_urgent_first() -> None:
+    router = Router.load({"a": make_service(priority=9), "b": make_service(priority=2)}, ())
+    decision = router.decide(make_study(make_series()))
+    assert [(each.bundle, each.priority) for each in decision.assignments] == [("b", 2), ("a", 9)]
+
+
+def test_a_file_adds_rules_to_a_bundle(rule_file: RuleFile) -> None:
+    path = rule_file("rules: [{name: urgent, bundle: head, priority: 1, when: {SeriesDescription: {regex: stroke}}}]")
+    router = Router.load({"head": make_service(HEAD)}, (path,))
+    (urgent,) = router.decide(make_study(make_series(SeriesDescription="Stroke CT"))).assignments
+    (normal,) = router.decide(make_study(make_series())).assignments
+    assert (urgent.rule, urgent.priority) == ("urgent", 1)
+    assert (normal.rule, normal.priority) == ("head/accepts", 10)
+
+
+def test_a_series_goes_to_a_bundle_once(rule_file: RuleFile) -> None:
+    path = rule_file("rules: [{name: urgent, bundle: head, priority: 1, when: {Modality: CT}}]")
+    decision = Router.load({"head": make_service(HEAD)}, (path,)).decide(make_study(make_series()))
+    assert [each.rule for each in decision.assignments] == ["urgent"]
+    (declined,) = decision.declined
+    assert declined.reasons == ("rule 'urgent' gives this series to the same bundle already",)
+
+
+def test_a_file_replaces_the_rule_of_a_bundle(rule_file: RuleFile) -> None:
+    path = rule_file("rules: [{name: only thin, bundle: head, replace: true, when: {SliceThickness: {max: 1}}}]")
+    router = Router.load({"head": make_service(HEAD)}, (path,))
+    assert [rule.name for rule in router.rules] == ["only thin"]
+    assert router.decide(make_study(make_series(SliceThickness=5.0))).assignments == ()
+
+
+def test_a_disabled_rule_is_checked_and_does_nothing(rule_file: RuleFile) -> None:
+    text = "rules: [{name: asleep, bundle: head, enabled: false, replace: true, when: {%s: CT}}]"
+    router = Router.load({"head": make_service(HEAD)}, (rule_file(text % "Modality"),))
+    assert [rule.name for rule in router.rules] == ["head/accepts"]
+    with pytest.raises(Rejected, match="did you mean 'Modality'"):
+        Router.load({"head": make_service(HEAD)}, (rule_file(text % "Modalitty"),))
+
+
+def test_reads_a_folder_of_rule_files(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.yaml").write_text(f"rules: [{{name: {name}, bundle: head, when: {{Modality: CT}}}}]")
+    router = Router.load({"head": make_service(HEAD)}, (tmp_path,))
+    assert [rule.name for rule in router.rules] == ["a", "b", "head/accepts"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "rules: [{name: x, bundle: heat, when: {Modality: CT}}]",
+            "unknown bundle 'heat', did you mean 'head'?",
+        ),
+        ("rules: [{name: x, bundle: head, wen: {Modality: CT}}]", "unknown key 'wen', did you mean 'when'?"),
+        ("rules: [{bundle: head, when: {Modality: CT}}]", "rules[0]: name: Field required"),
+        ("rules: [{name: x, bundle: head, when: {any: []}}]", "rule 'x': when.any: expected a list of conditions"),
+        ("rules: [{name: x, bundle: head, when: {Modality: CT}, series: first}]", "rule 'x': series"),
+        ("rule: []", "unknown key 'rule', did you mean 'rules'?"),
+        ("rules: [{name: head/accepts, bundle: head, when: {Modality: CT}}]", "two rules are called 'head/accepts'"),
+        ("- a", "expected a mapping, got list"),
+        ("rules: {", "not valid YAML"),
+    ],
+)
+def test_refuses_a_wrong_rule_file(rule_file: RuleFile, text: str, message: str) -> None:
+    with pytest.raises(Rejected) as refusal:
+        Router.load({"head": make_service(HEAD)}, (rule_file(text),))
+    assert message in str(refusal.value)
+
+
+def test_refuses_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="No such file"):
+        Router.load({}, (tmp_path / "missing.yaml",))
+    with pytest.raises(Rejected, match="no rule file"):
+        Router.load({}, (tmp_path,))
+
+
+def test_names_the_bundle_whose_own_rule_is_wrong() -> None:
+    with pytest.raises(Rejected, match=r"bundle 'head': configs/service.yaml: accepts: unknown keyword"):
+        Router.load({"head": make_service({"Modalit": "CT"})}, ())
+
+
+def test_chooses_the_series_with_most_slices_and_declines_the_others() -> None:
+    router = Router.load({"head": make_service(HEAD)}, ())
+    thick, thin = make_series(uid="1", slices=36), make_series(uid="2", slices=180)
+    decision = router.decide(make_study(thick, thin))
+    reason = f"another series of this study was chosen (series {uid_hash('2')[:12]}, 180 slices)"
+    assert [each.series_uid for each in decision.assignments] == ["2"]
+    assert decision.declined == (Declined("head/accepts", "head", "1", 0, (reason,)),)
+
+
+def test_prefers_what_fits_then_original_images_then_more_slices() -> None:
+    router = Router.load({"head": make_service({"Modality": "CT"}, geometry=Geometry(max_slices=100))}, ())
+    too_many = make_series(uid="1", slices=120)
+    derived = make_series(uid="2", slices=90, ImageType=("DERIVED", "SECONDARY"))
+    original = make_series(uid="3", slices=30, ImageType=("ORIGINAL", "PRIMARY"))
+    for series, chosen in [((too_many, derived, original), "3"), ((too_many, derived), "2"), ((too_many,), "1")]:
+        assert [each.series_uid for each in router.decide(make_study(*series)).assignments] == [chosen]
+
+
+def test_follows_the_preference_of_a_rule_file(rule_file: RuleFile) -> None:
+    path = rule_file(
+        "rules: [{name: x, bundle: head, replace: true, when: {Modality: CT}, "
+        "prefer: [{not: {ConvolutionKernel: {regex: bone}}}]}]"
+    )
+    router = Router.load({"head": make_service(HEAD)}, (path,))
+    bone = make_series(uid="1", slices=200, ConvolutionKernel="BONEPLUS")
+    soft = make_series(uid="2", slices=36, ConvolutionKernel="STANDARD")
+    assert [each.series_uid for each in router.decide(make_study(bone, soft)).assignments] == ["2"]
+
+
+def test_gives_every_matching_series_where_the_rule_says_all(rule_file: RuleFile) -> None:
+    path = rule_file("rules: [{name: x, bundle: head, replace: true, series: all, when: {Modality: CT}}]")
+    decision = Router.load({"head": make_service(HEAD)}, (path,)).decide(
+        make_study(make_series(uid="1"), make_series(uid="2"))
+    )
+    assert [each.series_uid for each in decision.assignments] == ["1", "2"]
+
+
+def test_idle_time_is_the_largest_of_the_rules_that_match() -> None:
+    services = {"a": make_service(idle_s=3.0), "b": make_service(idle_s=7.0), "mr": make_service({"Modality": "MR"})}
+    router = Router.load(services, ())
+    assert router.idle_s(make_study(make_series()), 10) == 7.0
+    assert router.idle_s(make_study(make_series("CR")), 10) == 10
+    assert router.idle_s(make_study(make_series("MR")), 10) == 10
+    assert router.idle_s(make_study(make_series(uid="1"), make_series("MR", uid="2")), 10) == 10
+
+
+values = st.one_of(
+    st.text(max_size=20), st.integers(), st.floats(), st.lists(st.text(max_size=5), max_size=3).map(tuple)
+)
+studies = st.lists(
+    st.builds(
+        lambda uid, stack, slices, plane, headers: make_series("CT", slices, plane, uid=uid, stack=stack, **headers),
+        st.sampled_from(["1", "2"]),
+        st.integers(0, 1),
+        st.integers(0, 20),
+        st.sampled_from(["axial", "coronal", None]),
+        st.dictionaries(st.sampled_from(["ImageType", "KVP", "SeriesDescription"]), values),
+    ),
+    max_size=4,
+    unique_by=lambda series: (series.uid, series.stack),
+)
+
+
+@given(studies)
+def test_every_rule_and_series_ends_assigned_or_declined_with_reasons(series: list) -> None:
+    accepts = {"any": [{"KVP": {"min": 80}}, {"SeriesDescription": {"regex": "a"}}, {"orientation": "axial"}]}
+    router = Router.load({"a": make_service(accepts), "b": make_service(HEAD)}, ())
+    decision = router.decide(make_study(*series))
+    told = [(each.rule, each.series_uid, each.stack) for each in (*decision.assignments, *decision.declined)]
+    expected = [(rule.name, each.uid, each.stack) for rule in router.rules for each in series]
+    assert sorted(told) == sorted(expected or [(rule.name, "", 0) for rule in router.rules])
+    assert all(each.evidence for each in decision.assignments)
+    assert all(each.reasons for each in decision.declined)
+    assert len({each.bundle for each in decision.assignments}) == len(decision.assignments)
