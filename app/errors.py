@@ -4,6 +4,8 @@ The kind of an error decides what happens to the study: `Retryable` is tried aga
 input's fault and is never retried, `Failed` is ours. All three end a matched study as *undetermined*, never as absent.
 """
 
+from traceback import extract_tb
+
 
 class AppError(Exception):
     """Root of the service's own errors.
@@ -23,3 +25,12 @@ class Rejected(AppError):
 
 class Failed(AppError):
     """Our own side is at fault: a bundle's weights do not match, an encoder broke, a network returned NaN."""
+
+
+def location(error: BaseException) -> str:
+    """Where an unexpected error came from, for logs: "loader.py:41 < runner.py:112".
+
+    Neither the message nor any value is told: both may hold what stood in an image's headers.
+    """
+    frames = extract_tb(error.__traceback__)[::-1]
+    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[:4])

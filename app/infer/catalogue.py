@@ -1,0 +1,165 @@
+"""The bundles on disk: which can be served, and why the others cannot. Imports no torch."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from app.errors import Failed
+from app.findings import FINDING_KINDS, Algorithm
+from app.settings import Bundles
+from bundles.common.contract import Service, load_service
+from bundles.common.strict import ConfigurationError, nearest
+
+CONTRACT = Path("configs/service.yaml")
+METADATA = Path("configs/metadata.json")
+WEIGHTS = Path("models/model.pt")
+MANIFEST = Path("models/manifest.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One servable bundle.
+
+    Attributes:
+        name: Of its folder.
+        root: The folder.
+        service: Its contract with the service.
+        algorithm: Who will have said what it says.
+        input_shape: (channel, …) of the network's input as the metadata document it; empty where any size goes.
+    """
+
+    name: str
+    root: Path
+    service: Service
+    algorithm: Algorithm
+    input_shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A bundle that is not served, with the reason in words."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every bundle of one installation.
+
+    Attributes:
+        bundles: The servable ones by name.
+        refused: The others, kept to be shown.
+    """
+
+    bundles: Mapping[str, Bundle]
+    refused: tuple[Refused, ...] = ()
+
+    @classmethod
+    def load(cls, settings: Bundles) -> "Catalogue":
+        """Read every bundle folder that has the service's contract and metadata, and check its weights.
+
+        A bundle that is named in `enabled` and is missing counts as refused, as does one whose files do not fit.
+        """
+        served: dict[str, Bundle] = {}
+        refused: list[Refused] = []
+        for name in settings.enabled or _candidates(settings.folder):
+            try:
+                served[name] = load_bundle(settings.folder / name)
+            except Failed as error:
+                refused.append(Refused(name, str(error)))
+        return cls(MappingProxyType(served), tuple(refused))
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The contracts by bundle name, as routing takes them."""
+        return MappingProxyType({name: bundle.service for name, bundle in self.bundles.items()})
+
+    def get(self, name: str) -> Bundle:
+        """Find a servable bundle.
+
+        Raises:
+            Failed: There is none of that name; the message tells why.
+        """
+        if name in self.bundles:
+            return self.bundles[name]
+        reasons = [refusal.reason for refusal in self.refused if refusal.name == name]
+        raise Failed(f"bundle '{name}' is not served: {reasons[0] if reasons else 'no such folder'}")
+
+
+def load_bundle(root: Path) -> Bundle:
+    """Read one bundle folder and check that its weights are those of its manifest.
+
+    Raises:
+        Failed: A file is missing or wrong, a finding is unknown, or the hash of the weights differs.
+    """
+    try:
+        service = load_service(root)
+    except ConfigurationError as error:
+        raise Failed(str(error)) from error
+    for output in service.findings:
+        if output.finding not in FINDING_KINDS:
+            known = nearest(output.finding, list(FINDING_KINDS))
+            raise Failed(f"{root / CONTRACT}: unknown finding '{output.finding}'{known}")
+    metadata = _mapping(root / METADATA)
+    manifest = _mapping(root / MANIFEST)
+    algorithm = Algorithm(
+        name=root.name,
+        version=_text(metadata, "version", root / METADATA),
+        weights_sha256=_checked_hash(root, _text(manifest, "sha256", root / MANIFEST)),
+        training_data=_text(manifest, "training_data", root / MANIFEST),
+        status=service.status,
+        title=service.title,
+    )
+    return Bundle(root.name, root, service, algorithm, _input_shape(metadata))
+
+
+def _candidates(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if (path / CONTRACT).is_file() and (path / METADATA).is_file())
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Failed(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Failed(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise Failed(f"{path}: expected a JSON object, got {type(raw).__name__}")
+    return raw
+
+
+def _text(raw: Mapping[str, Any], key: str, path: Path) -> str:
+    value = raw.get(key)
+    if value is None or not str(value).strip():
+        raise Failed(f"{path}: '{key}' is missing")
+    return str(value)
+
+
+def _input_shape(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    """(channel, …) of `network_data_format.inputs.image`; empty where a size is open ("*", "16*n") or not given."""
+    image = metadata.get("network_data_format", {}).get("inputs", {}).get("image", {})
+    shape = (image.get("num_channels"), *image.get("spatial_shape", ()))
+    return shape if len(shape) > 1 and all(isinstance(size, int) and size > 0 for size in shape) else ()
+
+
+def _checked_hash(root: Path, expected: str) -> str:
+    path = root / WEIGHTS
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Failed(f"{path}: {error.strerror}") from error
+    if found != expected.lower():
+        raise Failed(
+            f"{path}: sha256 is {found[:12]}…, {MANIFEST} says {expected[:12]}…; "
+            "take weights and manifest from the same commit"
+        )
+    return found

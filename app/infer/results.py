@@ -1,0 +1,91 @@
+"""From the numbers of a network to a `Report` in clinical terms, and the report of an analysis that did not happen."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from app.assignment import Assignment
+from app.errors import Failed
+from app.findings import Finding, Outcome, Presence, Report, SliceScore
+from app.infer.catalogue import Bundle
+from app.study import Series, Study
+from bundles.common.contract import FindingOutput, Service
+
+Numbers = Mapping[str, Sequence[float]]
+
+
+def undetermined(study: Study, assignment: Assignment, bundle: Bundle, outcome: Outcome, reason: str) -> Report:
+    """Say that nothing can be said: every finding that was sought is undetermined, with the reason in words."""
+    return Report(
+        study_uid=study.uid,
+        revision=study.revision,
+        series_uid=assignment.series_uid,
+        stack=assignment.stack,
+        algorithm=bundle.algorithm,
+        outcome=outcome,
+        findings=tuple(Finding(output.finding, Presence.UNDETERMINED) for output in bundle.service.findings),
+        reason=reason,
+    )
+
+
+def find_series(study: Study, assignment: Assignment) -> Series:
+    """The series that an assignment names.
+
+    Raises:
+        Failed: The study has no such series.
+    """
+    for series in study.series:
+        if series.uid == assignment.series_uid and series.stack == assignment.stack:
+            return series
+    raise Failed(f"study {study.key} has no stack {assignment.stack} of the assigned series; send the study again")
+
+
+def to_findings(contract: Service, numbers: Numbers, series: Series) -> tuple[Finding, ...]:
+    """Read a bundle's outputs as its contract explains them.
+
+    Args:
+        contract: Says which output means what.
+        numbers: Every output that the contract names, flattened: key → probabilities.
+        series: What was analysed, for the source of each slice score.
+
+    Raises:
+        Failed: An output is missing, too short, not finite, outside of 0 to 1, or has another number of slices than
+            the series.
+    """
+    return tuple(_finding(output, numbers, series) for output in contract.findings)
+
+
+def _finding(output: FindingOutput, numbers: Numbers, series: Series) -> Finding:
+    values = _output(numbers, output.probability)
+    if output.index >= len(values):
+        raise Failed(f"output '{output.probability}' has {len(values)} values, the contract wants index {output.index}")
+    certainty = _probability(values[output.index], output.probability)
+    return Finding(
+        kind=output.finding,
+        presence=Presence.PRESENT if certainty >= output.threshold else Presence.ABSENT,
+        certainty=certainty,
+        threshold=output.threshold,
+        calibrated=output.calibrated,
+        slices=() if output.slices is None else _slice_scores(output.slices, numbers, series),
+    )
+
+
+def _slice_scores(key: str, numbers: Numbers, series: Series) -> tuple[SliceScore, ...]:
+    values = _output(numbers, key)
+    if len(values) != len(series.instances):
+        raise Failed(f"output '{key}' scores {len(values)} slices, the series has {len(series.instances)}")
+    return tuple(
+        SliceScore(instance.sop_instance_uid, index, _probability(value, key))
+        for index, (instance, value) in enumerate(zip(series.instances, values, strict=True))
+    )
+
+
+def _output(numbers: Numbers, key: str) -> Sequence[float]:
+    if key not in numbers:
+        raise Failed(f"the bundle's postprocessing gave no '{key}'; it gave: {', '.join(sorted(numbers)) or 'nothing'}")
+    return numbers[key]
+
+
+def _probability(value: float, key: str) -> float:
+    if not math.isfinite(value) or not 0 <= value <= 1:
+        raise Failed(f"output '{key}' holds {value}, expected a probability from 0 to 1")
+    return value

@@ -1,0 +1,173 @@
+"""The warm runner: every network built once, one study at a time through a bundle's own steps."""
+
+import ctypes
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import structlog
+import torch
+
+from app.assignment import Assignment
+from app.errors import AppError, Failed, Rejected, Retryable, location
+from app.findings import Outcome, Report
+from app.infer.catalogue import Bundle, Catalogue
+from app.infer.network import Item, Network, build, first_of_batch
+from app.infer.results import Numbers, find_series, to_findings
+from app.settings import Inference
+from app.study import Series, Study
+from bundles.common.contract import Service
+
+log = structlog.get_logger()
+
+OUT_OF_MEMORY = "the accelerator ran out of memory"
+
+
+@dataclass
+class Runner:
+    """Runs bundles on series. Safe to call from several threads; each bundle is built once.
+
+    Attributes:
+        catalogue: What can be run.
+        settings: Device, threads and the voxel budget.
+    """
+
+    catalogue: Catalogue
+    settings: Inference
+    _networks: dict[str, Network] = field(default_factory=dict, init=False)
+    _building: Lock = field(default_factory=Lock, init=False)
+
+    def __post_init__(self) -> None:
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        self.device = _device(self.settings.device)
+
+    def warm(self) -> None:
+        """Build every network now instead of at its first study. One that cannot be built is logged, not raised: its
+        studies will end undetermined with the reason.
+        """
+        for name in self.catalogue.bundles:
+            try:
+                self._network(self.catalogue.get(name))
+            except Failed as error:
+                log.warning("bundle_cannot_be_built", bundle=name, reason=str(error))
+        _trim()
+
+    def analyse(self, study: Study, assignment: Assignment) -> Report:
+        """Run a bundle on the assigned series.
+
+        Returns:
+            The report, outcome `SUCCEEDED`.
+
+        Raises:
+            Rejected: The series is larger than the voxel budget.
+            Retryable: CUDA ran out of memory; the cache was emptied, once more may work.
+            Failed: The bundle is not served, broke, or said something that is no probability.
+        """
+        started = time.perf_counter()
+        bundle = self.catalogue.get(assignment.bundle)
+        series = find_series(study, assignment)
+        _check_budget(series, self.settings.max_voxels)
+        try:
+            numbers = self._run(bundle, series)
+        finally:
+            _trim()
+        return Report(
+            study_uid=study.uid,
+            revision=study.revision,
+            series_uid=series.uid,
+            stack=series.stack,
+            algorithm=bundle.algorithm,
+            outcome=Outcome.SUCCEEDED,
+            findings=to_findings(bundle.service, numbers, series),
+            notes=series.notes,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def _run(self, bundle: Bundle, series: Series) -> Numbers:
+        network = self._network(bundle)
+        paths = [str(instance.path) for instance in series.instances]
+        try:
+            with torch.inference_mode():
+                return _numbers(bundle.service, _forward(network, paths))
+        except torch.cuda.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise Retryable(OUT_OF_MEMORY) from error
+        except AppError:
+            raise
+        except Exception as error:
+            log.warning("bundle_broke", bundle=bundle.name, error=type(error).__name__, at=location(error))
+            raise Failed(f"bundle '{bundle.name}' broke: {type(error).__name__}") from error
+
+    def _network(self, bundle: Bundle) -> Network:
+        with self._building:
+            if bundle.name not in self._networks:
+                started = time.perf_counter()
+                network = build(bundle, self.device)
+                _warm_up(bundle, network)
+                self._networks[bundle.name] = network
+                seconds = round(time.perf_counter() - started, 2)
+                log.info("bundle_ready", bundle=bundle.name, device=str(self.device), seconds=seconds)
+            return self._networks[bundle.name]
+
+
+def _forward(network: Network, paths: Sequence[str]) -> Item:
+    item = network.preprocessing({"image": list(paths)})
+    inputs = item["image"][None].to(network.device)
+    item["pred"] = first_of_batch(network.inferer(inputs=inputs, network=network.module))
+    return network.postprocessing(item)
+
+
+def _numbers(contract: Service, item: Mapping[str, Any]) -> Numbers:
+    wanted = {key for output in contract.findings for key in (output.probability, output.slices) if key}
+    return {key: torch.as_tensor(item[key]).flatten().tolist() for key in sorted(wanted) if key in item}
+
+
+def _warm_up(bundle: Bundle, network: Network) -> None:
+    """Run the network once on zeros of its documented input shape, so that the first study pays for no set-up."""
+    shape = bundle.input_shape
+    if not shape:
+        return
+    with torch.inference_mode():
+        network.module(torch.zeros((1, *shape), device=network.device))
+
+
+def _check_budget(series: Series, max_voxels: int) -> None:
+    """Compare with the headers' word before a single pixel is read.
+
+    Raises:
+        Rejected: There are more voxels than allowed.
+    """
+    rows, columns = (_size(series, "Rows"), _size(series, "Columns"))
+    voxels = rows * columns * sum(max(instance.frames, 1) for instance in series.instances)
+    if voxels > max_voxels:
+        raise Rejected(
+            f"{len(series.instances)} slices of {rows} x {columns} pixels are {voxels} voxels; "
+            f"inference.max_voxels allows {max_voxels}"
+        )
+
+
+def _size(series: Series, keyword: str) -> int:
+    if series.geometry is not None:
+        return series.geometry.rows if keyword == "Rows" else series.geometry.columns
+    value = series.headers.get(keyword, 0)
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(wanted)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise Failed(f"inference.device is '{wanted}', but torch sees no CUDA device; write 'auto' or 'cpu'")
+    return device
+
+
+def _trim() -> None:
+    """Give freed volumes back to the system: glibc keeps them, and the next study would come on top."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        log.debug("malloc_trim_missing")
