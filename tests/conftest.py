@@ -1,0 +1,26 @@
+"""What every test stands on: a clean environment, and real images where the machine has them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+for _name in [name for name in os.environ if name.startswith(("VIGIL_", "PROMETHEUS_"))]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The top of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def imaging_data() -> Path:
+    """The folder of public real images, kept outside the repository; skips where the machine has none."""
+    folder = Path(os.environ.get("IMAGING_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real images are kept outside the repository and {folder} is missing; set IMAGING_DATA")
+    return folder
