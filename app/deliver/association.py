@@ -1,0 +1,117 @@
+"""Associations as a sender needs them: no waiting on small packets, bounded in time, failures told apart."""
+
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
+
+from app.errors import AppError, Rejected, Retryable
+
+# Send the bytes of the file as they are: a document is never decoded and encoded again on its way out.
+_config.STORE_SEND_CHUNKED_DATASET = True
+# The library logs peers' answers and, in part, identifiers as text; what matters is logged here as events.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+MAX_PDU = 131_072
+TRANSIENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to talk to, and as whom.
+
+    Attributes:
+        host, port: Where it listens.
+        called, calling: Its AE title and ours.
+        timeout_s: For the connection, and for each answer.
+    """
+
+    host: str
+    port: int
+    called: str
+    calling: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        return f"{self.called} at {self.host}:{self.port}"
+
+
+def associate(peer: Peer, contexts: Sequence[PresentationContext]) -> Association:
+    """Open an association that proposes `contexts`, at most 128.
+
+    Raises:
+        Retryable: Nobody answers, the peer aborts, or it rejects for now.
+        Rejected: The peer rejects for good, or accepts none of the contexts.
+    """
+    entity = AE(ae_title=peer.calling)
+    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = peer.timeout_s
+    # Longer than the others: the answer that fails to come is to be named, not the silence.
+    entity.network_timeout = peer.timeout_s + 1
+    opened: list[bool] = []
+    try:
+        association = entity.associate(
+            peer.host,
+            peer.port,
+            contexts=list(contexts),
+            ae_title=peer.called,
+            max_pdu=MAX_PDU,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _on_open, [opened])],
+        )
+    except OSError as error:
+        raise Retryable(f"{peer}: {error.strerror or error}; is the host name right?") from error
+    if not association.is_established:
+        raise _why(association, peer, bool(opened))
+    return association
+
+
+def close(association: Association) -> None:
+    """Release, or abort where the peer no longer answers."""
+    if association.is_established:
+        association.release()
+    if not (association.is_released or association.is_aborted or association.is_rejected):
+        association.abort()
+
+
+def accepts(association: Association, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+    """Whether the peer accepted a SOP class in a transfer syntax."""
+    return any(
+        context.abstract_syntax == sop_class_uid and transfer_syntax_uid in context.transfer_syntax
+        for context in association.accepted_contexts
+    )
+
+
+def readable(path: Path) -> None:
+    """Check that a file to send is there.
+
+    Raises:
+        Rejected: It is not.
+    """
+    if not path.is_file():
+        raise Rejected(f"{path.name} is not there; it may have been removed with the folder of results")
+
+
+def _on_open(event: evt.Event, opened: list[bool]) -> None:
+    opened.append(True)
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _why(association: Association, peer: Peer, opened: bool) -> AppError:
+    if not opened:
+        return Retryable(f"{peer}: no connection; is the peer running, and are host and port right?")
+    answer = association.acceptor.primitive
+    if association.is_rejected and isinstance(answer, A_ASSOCIATE):
+        words = f"{peer}: association rejected: {answer.reason_str}"
+        if answer.result == TRANSIENT:
+            return Retryable(f"{words} ({answer.result_str}); tried again later")
+        return Rejected(f"{words} ({answer.result_str}); are both AE titles known to the peer?")
+    if isinstance(answer, A_ASSOCIATE) and answer.result == 0:
+        return Rejected(f"{peer}: SOP class not supported: the peer accepted none of the kinds of object proposed")
+    return Retryable(f"{peer}: association aborted or not answered in time")

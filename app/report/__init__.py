@@ -1,0 +1,5 @@
+"""Reports into documents: DICOM structured report, key image, JSON."""
+
+from app.report.documents import encode
+
+__all__ = ["encode"]

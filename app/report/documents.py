@@ -1,0 +1,144 @@
+"""A report into its documents, each made alone: what breaks one does not lose the others."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import structlog
+from pydicom import Dataset
+
+from app.documents import Document, DocumentKind
+from app.errors import AppError, Retryable
+from app.findings import Outcome, Presence, Report
+from app.report.files import stem, write_durably
+from app.report.json_report import json_report
+from app.report.key_image import key_image, shown_slice
+from app.report.source import Source, read_source
+from app.report.sr import structured_report
+from app.report.uids import report_uid
+from app.study import Study, uid_hash
+from bundles.common.contract import Window
+
+log = structlog.get_logger()
+GUARD = "An answer was given although the analysis did not succeed; it is not reported."
+
+
+def encode(
+    report: Report, study: Study, folder: Path, *, window: Window | None = None, made_at: datetime | None = None
+) -> tuple[Document, ...]:
+    """Write the documents of a report into `folder`: SR, JSON and, where something was determined, a key image.
+
+    The same report of the same study gives the same UIDs and, with the same `made_at`, the same bytes.
+
+    Args:
+        report: What one bundle said of one series.
+        study: The study it is about.
+        folder: Made where it does not exist.
+        window: Of the key image, from the bundle's contract; None takes the slice's own range.
+        made_at: When the documents were made; None is now, in local time.
+
+    Returns:
+        The SR first. A document that could not be made carries a `problem` and has no file. There is no key image for
+        an undetermined report, nor for an algorithm that does not score slices.
+
+    Raises:
+        Retryable: The folder cannot be written.
+    """
+    made_at = made_at or datetime.now(UTC).astimezone()
+    report = _never_after_failure(report)
+    base = folder / stem(report)
+    sources = _Sources(report, study)
+    documents = [
+        _make(
+            report,
+            DocumentKind.SR,
+            base.with_name(f"{base.name}.sr.dcm"),
+            lambda: _file(structured_report(report, sources.read(), made_at)),
+        )
+    ]
+    score = shown_slice(report)
+    if score is None:
+        log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
+    else:
+        documents.append(
+            _make(
+                report,
+                DocumentKind.KEY_IMAGE,
+                base.with_name(f"{base.name}.key.dcm"),
+                lambda: _file(key_image(report, sources.read(), score, window, made_at)),
+            )
+        )
+    documents.append(
+        _make(report, DocumentKind.JSON, base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
+    )
+    return tuple(documents)
+
+
+class _Sources:
+    """Reads the headers once, when the first document asks; each document meets a failure of it alone."""
+
+    def __init__(self, report: Report, study: Study) -> None:
+        self._report, self._study = report, study
+        self._source: Source | None = None
+
+    def read(self) -> Source:
+        if self._source is None:
+            self._source = read_source(self._report, self._study)
+        return self._source
+
+
+def _never_after_failure(report: Report) -> Report:
+    """Turn the answers of an analysis that did not succeed into *undetermined*, the last time this can be done."""
+    wrong = [finding for finding in report.findings if finding.presence is not Presence.UNDETERMINED]
+    if report.outcome is Outcome.SUCCEEDED or not wrong:
+        return report
+    log.error("answer_after_failure", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
+    findings = tuple(
+        replace(finding, presence=Presence.UNDETERMINED, certainty=None, threshold=None, slices=())
+        for finding in report.findings
+    )
+    return replace(report, findings=findings, notes=(*report.notes, GUARD))
+
+
+def _make(report: Report, kind: DocumentKind, path: Path, content: Callable[[], bytes]) -> Document:
+    uid = "" if kind is DocumentKind.JSON else report_uid(report, kind.value)
+    document = Document(kind=kind, bundle=report.algorithm.name, path=path, sop_instance_uid=uid)
+    problem = ""
+    try:
+        encoded = content()
+    except AppError as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001  whatever a strange header breaks in here, the other documents must leave
+        problem = _in_words(error)
+    if not problem:
+        _store(path, encoded)
+        return document
+    log.error("document_failed", kind=kind.value, study=uid_hash(report.study_uid)[:12], problem=problem)
+    return replace(document, problem=problem)
+
+
+def _store(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, content)
+    except OSError as error:
+        raise Retryable(
+            f"{path.name}: {error.strerror}; make room or give write access to the folder of results"
+        ) from error
+
+
+def _in_words(error: Exception) -> str:
+    """Describe an error without its message, which may quote a header."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "report" in Path(frame.filename).parts] or frames
+    where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+    return f"{type(error).__name__} at {where}; the study's headers or the report hold something unexpected"
+
+
+def _file(data_set: Dataset) -> bytes:
+    buffer = BytesIO()
+    data_set.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

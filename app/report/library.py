@@ -1,0 +1,93 @@
+"""The images a report is about, as TID 1600 Image Library (PS3.16).
+
+highdicom's own `ImageLibrary` repeats every descriptor for every image and stops at the first absent tag; here what the
+whole stack shares stands once, at the group (TID 1602, 1604), taken from the geometry that the service checked.
+"""
+
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    ImageContentItem,
+    NumContentItem,
+    RelationshipTypeValues,
+    UIDRefContentItem,
+)
+from pydicom.sr.codedict import codes
+
+from app.report.source import Source
+from bundles.common.geometry import StackGeometry
+
+SOURCE = CodedConcept(value="260753009", scheme_designator="SCT", meaning="Source")
+PIXELS = CodedConcept(value="{pixels}", scheme_designator="UCUM", meaning="Pixels")
+COSINE = CodedConcept(value="{-1:1}", scheme_designator="UCUM", meaning="{-1:1}")
+MODALITIES = {
+    "CT": "Computed Tomography",
+    "MR": "Magnetic Resonance",
+    "CR": "Computed Radiography",
+    "DX": "Digital Radiography",
+    "PT": "Positron emission tomography",
+    "OT": "Other",
+}
+CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
+
+
+def image_library(source: Source) -> ContainerContentItem:
+    """List every image of the analysed stack, in its order."""
+    group = ContainerContentItem(name=codes.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS)
+    group.ContentSequence = ContentSequence([*_shared(source), *_images(source)])
+    library = ContainerContentItem(name=codes.DCM.ImageLibrary, relationship_type=RelationshipTypeValues.CONTAINS)
+    library.ContentSequence = ContentSequence([group])
+    return library
+
+
+def _images(source: Source) -> list[ContentItem]:
+    return [
+        ImageContentItem(
+            name=SOURCE,
+            referenced_sop_class_uid=instance.sop_class_uid,
+            referenced_sop_instance_uid=instance.sop_instance_uid,
+            relationship_type=RelationshipTypeValues.CONTAINS,
+        )
+        for instance in source.series.instances
+    ]
+
+
+def _shared(source: Source) -> list[ContentItem]:
+    items: list[ContentItem] = []
+    modality = source.series.modality
+    if modality in MODALITIES:
+        value = CodedConcept(value=modality, scheme_designator="DCM", meaning=MODALITIES[modality])
+        items.append(CodeContentItem(name=codes.DCM.Modality, value=value, relationship_type=CONTEXT))
+    if source.frame_of_reference_uid:
+        items.append(
+            UIDRefContentItem(
+                name=codes.DCM.FrameOfReferenceUID, value=source.frame_of_reference_uid, relationship_type=CONTEXT
+            )
+        )
+    if source.series.geometry is not None:
+        items += _geometry(source.series.geometry)
+    return items
+
+
+def _geometry(geometry: StackGeometry) -> list[ContentItem]:
+    row, column = geometry.row_direction, geometry.column_direction
+    between_rows, between_columns = geometry.pixel_spacing_mm
+    millimetre = codes.UCUM.Millimeter
+    values = [
+        (codes.DCM.PixelDataRows, geometry.rows, PIXELS),
+        (codes.DCM.PixelDataColumns, geometry.columns, PIXELS),
+        (codes.DCM.HorizontalPixelSpacing, between_columns, millimetre),
+        (codes.DCM.VerticalPixelSpacing, between_rows, millimetre),
+        (codes.DCM.ImageOrientationPatientRowX, row[0], COSINE),
+        (codes.DCM.ImageOrientationPatientRowY, row[1], COSINE),
+        (codes.DCM.ImageOrientationPatientRowZ, row[2], COSINE),
+        (codes.DCM.ImageOrientationPatientColumnX, column[0], COSINE),
+        (codes.DCM.ImageOrientationPatientColumnY, column[1], COSINE),
+        (codes.DCM.ImageOrientationPatientColumnZ, column[2], COSINE),
+    ]
+    return [
+        NumContentItem(name=name, value=value, unit=unit, relationship_type=CONTEXT) for name, value, unit in values
+    ]

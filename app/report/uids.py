@@ -1,0 +1,38 @@
+"""UIDs derived from what they name: the same input gives the same UID, so that a repeat is a duplicate."""
+
+from hashlib import sha256
+from uuid import UUID
+
+from app.findings import Report
+
+
+def derived_uid(*parts: str | int) -> str:
+    """Derive a UID from an ordered list of parts.
+
+    The first 128 bits of SHA-256, stamped as a name-based UUID, under the root 2.25 (DICOM PS3.5 annex B.2). Every part
+    is preceded by its length, so that no two lists run together. The UID tells nothing of the parts.
+    """
+    digest = sha256(b"vigil")
+    for part in parts:
+        encoded = str(part).encode("utf-8", "surrogateescape")
+        digest.update(f"{len(encoded)}:".encode())
+        digest.update(encoded)
+    return f"2.25.{UUID(bytes=digest.digest()[:16], version=5).int}"
+
+
+def report_uid(report: Report, *kind: str) -> str:
+    """Name one thing of a report: its SR, the SR's series, the tracking of a finding."""
+    return derived_uid(
+        report.study_uid,
+        report.revision,
+        report.series_uid,
+        report.stack,
+        report.algorithm.name,
+        report.algorithm.version,
+        *kind,
+    )
+
+
+def device_uid(report: Report) -> str:
+    """Name the observer: one UID for each bundle, whatever its version and wherever it runs."""
+    return derived_uid("device observer", report.algorithm.name)
