@@ -1,0 +1,196 @@
+"""An association that stores what comes, and the server that accepts it."""
+
+import socket
+import threading
+from socketserver import TCPServer
+from typing import Any, Final
+
+import structlog
+from pynetdicom._globals import MODE_ACCEPTOR
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
+
+from app.receive import metrics
+from app.receive.command import pdus
+from app.receive.spool import Spool
+from app.receive.storage import Context, StorageService
+from app.receive.transport import BufferedSocket, RingingQueue
+from app.receive.upper_layer import LOOK_AROUND_S, EventDrivenUpperLayer
+
+_SPARE_CONNECTIONS: Final = 16
+
+_log = structlog.get_logger()
+
+
+class EventDrivenAssociation(Association):  # type: ignore[misc]
+    """An accepted association that stores what comes."""
+
+    is_established: bool
+
+    def __init__(self, server: "ListeningServer") -> None:
+        self.awake = threading.Event()
+        super().__init__(server.ae, MODE_ACCEPTOR)
+        self._server = server
+        self.dul = EventDrivenUpperLayer(self)
+        self.dimse.msg_queue = RingingQueue[Any](self.awake.set)
+        # Set once more: the first time they went to the upper layer that was just replaced.
+        self.acse_timeout = self.ae.acse_timeout
+        self.network_timeout = self.ae.network_timeout
+        self._spool = server.spool
+        self._service: StorageService | None = None
+        self.name = f"AcceptorThread@{id(self):x}"
+
+    @property
+    def service(self) -> StorageService:
+        """What stores; made when the first data arrive, after negotiation."""
+        if self._service is None:
+            contexts = {
+                number: Context(str(context.abstract_syntax), str(context.transfer_syntax[0]))
+                for number, context in self._accepted_cx.items()
+            }
+            calling_ae = str(self.requestor.ae_title).strip()
+            self._service = StorageService(self._spool, calling_ae, contexts, self._respond, self._forward)
+        return self._service
+
+    def run_reactor(self) -> None:
+        """Live from the connection to its end, and leave nothing behind."""
+        with metrics.OPEN.track_inprogress():
+            try:
+                super().run_reactor()
+            except Exception as error:  # noqa: BLE001  the edge of a thread; logged, and the association ends
+                _log.error("association_failed", problem=type(error).__name__)
+            finally:
+                self.dul.kill_dul()
+                self.dul.join()
+                if self._service is not None:
+                    self._service.close()
+                self.dul.close()
+                self._report()
+
+    def _run_reactor(self) -> None:
+        """Pynetdicom's acceptor loop with an event in place of its sleep."""
+        while not self._kill:
+            self.awake.wait(LOOK_AROUND_S)
+            self.awake.clear()
+            while True:
+                context_id, message = self.dimse.get_msg(block=False)
+                if message is None:
+                    break
+                self._serve_request(message, context_id)
+            if self.is_established and self.acse.is_release_requested():
+                self.acse.send_release(is_response=True)
+                self.is_released = True
+                self.is_established = False
+                self.kill()
+            elif self.acse.is_aborted():
+                self.is_aborted = True
+                self.is_established = False
+                self.kill()
+            elif not self.dul.is_alive():
+                self.kill()
+            elif self.dul.idle_timer_expired():
+                _log.warning("association_idle", seconds=self.network_timeout)
+                self.abort()
+                self.kill()
+
+    def _respond(self, context_id: int, command: bytes) -> None:
+        self.dul.socket.send(pdus(context_id, command, self.requestor.maximum_length or 0))
+
+    def _forward(self, context_id: int, command: bytes, data: bytes) -> None:
+        primitive = P_DATA()
+        primitive.presentation_data_value_list.append((context_id, b"\x03" + command))
+        if data:
+            primitive.presentation_data_value_list.append((context_id, b"\x02" + data))
+        self.dimse.receive_primitive(primitive)
+
+    def _report(self) -> None:
+        if self.dul.rejection is not None:
+            metrics.REJECTED.labels(self.dul.rejection).inc()
+            _log.warning(
+                "association_rejected",
+                reason=self.dul.rejection,
+                calling_ae=str(self.requestor.ae_title).strip(),
+                peer=self.requestor.address,
+            )
+        elif self._service is not None:
+            tally = self._service.tally
+            _log.info(
+                "association_ended",
+                how="released" if self.is_released else "aborted",
+                images=tally.images,
+                bytes=tally.bytes,
+                refused=tally.refused,
+                peer=self.requestor.address,
+            )
+
+
+class _Handler(RequestHandler):  # type: ignore[misc]
+    """Turns an accepted connection into an association."""
+
+    server: "ListeningServer"
+
+    def _create_association(self) -> EventDrivenAssociation:
+        ae = self.ae
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A peer that stops in the middle of a PDU; between PDUs the idle timer counts.
+        self.request.settimeout(self.server.stall_s)
+        assoc = EventDrivenAssociation(self.server)
+        assoc.set_socket(BufferedSocket(assoc, self.request))
+        assoc.acceptor.maximum_length = ae.maximum_pdu_size
+        assoc.acceptor.ae_title = self.server.ae_title
+        assoc.acceptor.address_info = self.local
+        assoc.acceptor.implementation_class_uid = ae.implementation_class_uid
+        assoc.acceptor.implementation_version_name = ae.implementation_version_name
+        assoc.acceptor.supported_contexts = list(self.server.contexts)
+        assoc.requestor.address_info = self.remote
+        return assoc
+
+
+class ListeningServer(AssociationServer):  # type: ignore[misc]
+    """Accepts connections from a socket that may be shared by several processes.
+
+    Args:
+        ae: pynetdicom's application entity, with its limits and time-outs.
+        listening: A bound and listening socket.
+        spool: Where to store.
+        stall_s: How long a peer may pause within a PDU, seconds.
+    """
+
+    def __init__(self, ae: Any, listening: socket.socket, spool: Spool, stall_s: float) -> None:
+        self._listening = listening
+        self.spool = spool
+        self.stall_s = stall_s
+        super().__init__(ae, listening.getsockname(), ae.ae_title, ae.supported_contexts, request_handler=_Handler)
+
+    def server_bind(self) -> None:
+        """Take the listening socket. Not blocking: another process may accept what woke this one."""
+        self.socket.close()
+        self.socket: socket.socket = self._listening
+        self.socket.setblocking(False)
+        self.server_address = self.socket.getsockname()
+
+    def server_activate(self) -> None:
+        """Do nothing: it listens."""
+
+    def service_actions(self) -> None:
+        """Do nothing: pynetdicom's regular garbage collection would hold up every association."""
+
+    def stop_accepting(self) -> None:
+        """End `serve_forever` and close the door; the associations go on."""
+        TCPServer.shutdown(self)
+        self.socket.close()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        """Bound threads and memory also against connections that never ask for an association."""
+        return bool(len(self.ae.active_associations) < self.ae.maximum_associations + _SPARE_CONNECTIONS)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """Log without a traceback: a connection that ended before it began is nobody's fault."""
+        _log.warning("connection_failed")
+
+
+def address_of(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    """Resolve where to listen: (family, socket address)."""
+    information = AddressInformation.from_addr_port(host, port)
+    return information.address_family, information.as_tuple

@@ -1,0 +1,185 @@
+"""The DIMSE listener: C-ECHO and C-STORE into the spool, in a process of its own that never imports torch."""
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+from typing import Final
+
+import structlog
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config
+
+from app.errors import Failed
+from app.receive.association import ListeningServer, address_of
+from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from app.receive.spool import Spool
+from app.receive.storage import VERIFICATION
+from app.receive.upper_layer import check_version
+from app.settings import Settings
+
+GRACE_S: Final = 5.0
+_BACKLOG: Final = 128
+_WATCH_S: Final = 0.5
+
+_log = structlog.get_logger()
+
+
+def serve(settings: Settings, stop: threading.Event | None = None) -> None:
+    """Listen until told to stop; associations that run then get a few seconds to finish.
+
+    Args:
+        settings: Of the installation; `listener` and `spool` are used.
+        stop: Ends the listener. Without one, SIGTERM and SIGINT do.
+
+    Raises:
+        Failed: The port is taken, or pynetdicom is not the version this was written for.
+        OSError: The spool's folder cannot be made.
+    """
+    stop = stop or _stop_on_signals()
+    with _bound(settings) as listening:
+        if settings.listener.processes > 1:
+            _serve_in_processes(settings, listening, stop)
+        else:
+            with _serving(settings, listening):
+                stop.wait()
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[int]:
+    """Run the listener in a thread of this process; yields the port it is bound to. For tests."""
+    with _bound(settings) as listening, _serving(settings, listening):
+        yield listening.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """Bind the port, clean the spool, and say how open the door is."""
+    options = settings.listener
+    family, address = address_of(options.host, options.port)
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except OSError as error:
+            raise Failed(
+                f"listener: cannot listen on {options.host}:{options.port} ({error.strerror}); "
+                "end what holds the port, or set listener.port"
+            ) from error
+        left = Spool(settings.spool.folder, settings.spool.min_free_mb).clean()
+        listening.listen(_BACKLOG)
+        if not options.allowed_calling_ae:
+            _log.warning("every_calling_ae_allowed", hint="set listener.allowed_calling_ae to close the door")
+        _log.info("listening", host=options.host, port=listening.getsockname()[1], ae=options.ae_title, half_files=left)
+        yield listening
+    finally:
+        listening.close()
+
+
+@contextlib.contextmanager
+def _serving(settings: Settings, listening: socket.socket) -> Iterator[None]:
+    """Accept associations from a listening socket, and let them finish at the end."""
+    check_version()
+    _configure_pynetdicom()
+    spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
+    ae = _application_entity(settings)
+    server = ListeningServer(ae, listening, spool, settings.listener.dimse_timeout_s)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener")
+    thread.start()
+    try:
+        yield
+    finally:
+        server.stop_accepting()
+        thread.join()
+        _finish(ae)
+
+
+def _finish(ae: AE) -> None:
+    """Wait for the associations that run, then abort those that are left. Every acknowledged image is durable."""
+    deadline = time.monotonic() + GRACE_S
+    while ae.active_associations and time.monotonic() < deadline:
+        time.sleep(0.02)
+    left = ae.active_associations
+    for association in left:
+        association.abort()
+    for association in left:
+        association.join(GRACE_S)
+    _log.info("listener_stopped", aborted=len(left))
+
+
+def _application_entity(settings: Settings) -> AE:
+    options = settings.listener
+    processes = options.processes
+    ae = AE(options.ae_title)
+    ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
+    ae.require_calling_aet = list(options.allowed_calling_ae)
+    ae.require_called_aet = options.require_called_ae
+    ae.maximum_associations = -(-options.max_associations // processes)
+    ae.maximum_pdu_size = options.max_pdu
+    ae.acse_timeout = options.acse_timeout_s
+    ae.dimse_timeout = options.dimse_timeout_s
+    ae.network_timeout = options.network_timeout_s
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION
+    return ae
+
+
+def _configure_pynetdicom() -> None:
+    _config.UNRESTRICTED_STORAGE_SERVICE = True  # every storage SOP class, retired, private and future ones included
+    _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU
+    logger = logging.getLogger("pynetdicom")
+    if not any(isinstance(handler, _WithoutPatients) for handler in logger.handlers):
+        logger.addHandler(_WithoutPatients(logging.ERROR))
+        logger.propagate = False
+
+
+class _WithoutPatients(logging.Handler):
+    """Passes on where pynetdicom met an error; its words may quote what was sent."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        _log.warning("pynetdicom_error", module=record.module, line=record.lineno, problem=kind and kind.__name__)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _serve_in_processes(settings: Settings, listening: socket.socket, stop: threading.Event) -> None:
+    """Share the socket among processes, and replace one that dies."""
+    context = multiprocessing.get_context("spawn")
+
+    def start() -> BaseProcess:
+        process = context.Process(target=_serve_as_child, args=(settings, listening), name="listener")
+        process.start()
+        return process
+
+    children = [start() for _ in range(settings.listener.processes)]
+    while not stop.wait(_WATCH_S):
+        for index, child in enumerate(children):
+            if not child.is_alive():
+                _log.error("listener_process_died", exit_code=child.exitcode)
+                children[index] = start()
+    listening.close()
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(2 * GRACE_S)
+        if child.is_alive():
+            child.kill()
+
+
+def _serve_as_child(settings: Settings, listening: socket.socket) -> None:
+    stop = _stop_on_signals()
+    parent = multiprocessing.parent_process()
+    with _serving(settings, listening):
+        while not stop.wait(_WATCH_S) and (parent is None or parent.is_alive()):
+            continue

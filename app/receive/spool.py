@@ -1,0 +1,241 @@
+"""The spool: what arrived, one immutable file an instance, under names made of hashes.
+
+    <spool>/studies/<hash of study UID>/<hash of SOP UID>.<digest>.dcm   durable instances
+    <spool>/incoming/<association>-<n>.part                              being received
+    <spool>/active/<hash of study UID>                                   studies with something new, see `Arrival`
+    <spool>/associations/<association>                                   who is sending what, see `presence`
+
+Needs no database, no numpy and no torch. Any number of processes may receive into it and read from it.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from app.receive import presence as presences
+from app.receive.dataset import Buffer, Identity, file_header
+from app.receive.incoming import Incoming, Stored
+from app.receive.presence import Presence
+from app.study import Arrival, uid_hash
+
+_MEGABYTE = 1 << 20
+_SUFFIX = ".dcm"
+
+
+class Spool:
+    """Received instances on disk.
+
+    Args:
+        folder: Made, with its sub-folders, where it does not exist.
+        min_free_mb: Below that much free disk nothing is received any more.
+
+    Raises:
+        OSError: The folders cannot be made.
+    """
+
+    def __init__(self, folder: Path, min_free_mb: int) -> None:
+        self._min_free = min_free_mb * _MEGABYTE
+        self._studies = folder / "studies"
+        self._incoming = folder / "incoming"
+        self._active = folder / "active"
+        self._associations = folder / "associations"
+        for part in (self._studies, self._incoming, self._active, self._associations):
+            part.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder)
+        sync_folder(folder.parent)
+        self._numbers = count()
+        self._synced: set[str] = set()
+
+    # The listener's side
+
+    def clean(self) -> int:
+        """Remove what dead senders left half received; the number of files. For a listener's start."""
+        presences.sweep(self._associations)
+        left = 0
+        for path in self._incoming.iterdir():
+            if not presences.is_alive(self._associations, path.name.partition("-")[0]):
+                path.unlink(missing_ok=True)
+                left += 1
+        return left
+
+    def attend(self) -> Presence:
+        """Open a presence for an association; its studies are not complete while it lives."""
+        return Presence(self._associations)
+
+    def has_room(self) -> bool:
+        """Whether the disk has more than `min_free_mb` left for us."""
+        disk = os.statvfs(self._incoming)
+        return disk.f_bavail * disk.f_frsize > self._min_free
+
+    def open(
+        self,
+        presence: Presence,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        calling_ae: str,
+    ) -> Incoming:
+        """Start to receive one instance.
+
+        Args:
+            presence: The association it comes from.
+            sop_class_uid: Affected SOP Class UID of the command.
+            sop_instance_uid: Affected SOP Instance UID of the command.
+            transfer_syntax_uid: Of the presentation context; nothing is re-encoded.
+            calling_ae: Becomes SourceApplicationEntityTitle (0002,0016).
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+
+        def place(path: Path, identity: Identity, digest: str, size: int) -> Stored:
+            return self._place(presence, path, identity, digest, size)
+
+        return Incoming(
+            self._incoming / f"{presence.id}-{next(self._numbers)}.part",
+            file_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
+            sop_instance_uid,
+            transfer_syntax_uid,
+            place,
+        )
+
+    def store(
+        self,
+        data_set: Buffer,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        calling_ae: str,
+    ) -> Stored:
+        """Store one whole instance durably, as an association of its own.
+
+        Raises:
+            UnintelligibleError: It has no valid UIDs, or others than the arguments say.
+            OSError: The disk is full or broken.
+        """
+        with self.attend() as presence:
+            incoming = self.open(
+                presence,
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=sop_instance_uid,
+                transfer_syntax_uid=transfer_syntax_uid,
+                calling_ae=calling_ae,
+            )
+            try:
+                incoming.write(data_set)
+                return incoming.commit()
+            finally:
+                incoming.discard()
+
+    def _place(self, presence: Presence, path: Path, identity: Identity, digest: str, size: int) -> Stored:
+        key = uid_hash(identity.study_instance_uid)
+        target = self._studies / key / f"{uid_hash(identity.sop_instance_uid)}.{digest}{_SUFFIX}"
+        presence.announce(key)
+        self._make_study(key)
+        with _locked(target.parent, fcntl.LOCK_SH) as folder:
+            new = not target.exists()
+            if new:
+                path.rename(target)
+            else:
+                # The bytes are there; what counts is that they were sent last.
+                os.utime(target)
+            # Also for a known file: whoever renamed it may have died before this.
+            os.fsync(folder)
+            self._mark(key)
+        return Stored(target, key, size, new)
+
+    def _make_study(self, key: str) -> None:
+        folder = self._studies / key
+        if key in self._synced and folder.is_dir():
+            return
+        folder.mkdir(exist_ok=True)
+        # Even where another process made it: ours answers for it now.
+        sync_folder(self._studies)
+        self._synced.add(key)
+
+    def _mark(self, key: str) -> None:
+        """Note that something of the study has become durable now. The caller holds the study's shared lock."""
+        marker = self._active / key
+        now = time.time_ns()
+        try:
+            os.utime(marker, ns=(now, now))
+        except FileNotFoundError:
+            # Not fsynced: after a power cut `study_keys` finds the study without it.
+            with marker.open("a") as file:
+                file.write(f"{now}\n")
+            os.utime(marker, ns=(now, now))
+
+    # The worker's side
+
+    def arrivals(self) -> tuple[Arrival, ...]:
+        """Studies that have something new, sorted by key."""
+        found = []
+        for marker in sorted(self._active.iterdir()):
+            try:
+                last = marker.stat().st_mtime
+                first = marker.read_text().partition("\n")[0]
+            except FileNotFoundError:
+                continue  # another worker has just settled it
+            found.append((marker.name, int(first) / 1e9 if first else last, last))
+        # After the markers: an association that is not counted any more has nothing on its way.
+        sending = presences.living(self._associations)
+        return tuple(Arrival(key, first, last, sending[key]) for key, first, last in found)
+
+    def settle(self, arrival: Arrival) -> bool:
+        """Drop a study's marker, unless something newer came since `arrival` was taken.
+
+        Returns:
+            Whether the marker is gone; False leaves it for the next round.
+        """
+        marker = self._active / arrival.key
+        try:
+            with _locked(self._studies / arrival.key, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if marker.stat().st_mtime != arrival.last_received:
+                    return False
+                marker.unlink()
+        except BlockingIOError:
+            return False  # an instance is being placed at this moment
+        except FileNotFoundError:
+            marker.unlink(missing_ok=True)
+        return True
+
+    def study_keys(self) -> tuple[str, ...]:
+        """Every study in the spool, sorted."""
+        return tuple(sorted(path.name for path in self._studies.iterdir()))
+
+    def files(self, key: str) -> tuple[Path, ...]:
+        """The newest version of every instance of a study, sorted by name; () for an unknown study."""
+        newest: dict[str, tuple[int, Path]] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._studies / key) as entries:
+            for entry in entries:
+                if entry.name.endswith(_SUFFIX):
+                    candidate = (entry.stat().st_mtime_ns, Path(entry.path))
+                    sop = entry.name.partition(".")[0]
+                    newest[sop] = max(newest.get(sop, candidate), candidate)
+        return tuple(sorted(path for _, path in newest.values()))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, operation: int) -> Iterator[int]:
+    """Hold a folder's lock: shared by those who place instances, alone for the one who settles."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield descriptor
+    finally:
+        os.close(descriptor)

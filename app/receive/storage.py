@@ -1,0 +1,236 @@
+"""The storage service of one association (PS3.4 Annex B): fragments in, a durable file and a status out.
+
+Data set fragments go to disk as they arrive, so that memory does not grow with the size of an object. A refused object
+is read to its end and thrown away, because the response follows the whole request.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from app.receive import metrics
+from app.receive.command import C_STORE_REQUEST, Command, ProtocolError, decode, store_response
+from app.receive.dataset import Buffer, UnintelligibleError, is_uid
+from app.receive.incoming import Incoming
+from app.receive.presence import Presence
+from app.receive.spool import Spool
+from app.study import uid_hash
+
+SUCCESS: Final = 0x0000
+SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+OUT_OF_RESOURCES: Final = 0xA700
+CANNOT_UNDERSTAND: Final = 0xC000
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+_MAX_COMMAND: Final = 1 << 16
+_MAX_OTHER_DATA: Final = 1 << 20  # data sets of anything but C-STORE; C-ECHO, all we serve beside it, has none
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """An accepted presentation context."""
+
+    abstract_syntax_uid: str
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an instance is not stored. `reason` labels the metric, `comment` tells the sender (≤ 64 characters)."""
+
+    status: int
+    reason: str
+    comment: str
+
+
+NO_SPACE: Final = Refusal(OUT_OF_RESOURCES, "disk_full", "Not enough disk space, send again later")
+BROKEN_DISK: Final = Refusal(OUT_OF_RESOURCES, "disk_error", "Could not be stored durably, send again later")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one association has brought."""
+
+    images: int = 0
+    bytes: int = 0
+    refused: int = 0
+
+
+class StorageService:
+    """Assembles the messages of one association and stores what C-STORE brings. Used by one thread.
+
+    Args:
+        spool: Where to.
+        calling_ae: Who sends.
+        contexts: Looks up the accepted presentation contexts by ID.
+        respond: Sends a response's command set in a presentation context.
+        forward: Takes every other message: context ID, command set, data set (b"" where there is none).
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        calling_ae: str,
+        contexts: Mapping[int, Context],
+        respond: Callable[[int, bytes], None],
+        forward: Callable[[int, bytes, bytes], None],
+    ) -> None:
+        self._spool = spool
+        self._calling_ae = calling_ae
+        self._contexts = contexts
+        self._respond = respond
+        self._forward = forward
+        self._presence: Presence | None = None
+        self._encoded = bytearray()
+        self._other = bytearray()
+        self._command: Command | None = None
+        self._incoming: Incoming | None = None
+        self._refusal: Refusal | None = None
+        self.tally = Tally()
+
+    def fragment(self, control: int, chunk: Buffer) -> None:
+        """Take some bytes of a presentation data value.
+
+        Args:
+            control: Message control header (PS3.8 Annex E.2): bit 0 command, bit 1 last fragment.
+            chunk: Part of its payload; only read during the call.
+
+        Raises:
+            ProtocolError: The message is longer than its kind can be, or begins with a data set.
+        """
+        if control & 1:
+            self._encoded += chunk
+            if self._command is not None or len(self._encoded) > _MAX_COMMAND:
+                raise ProtocolError("unexpected command set")
+        elif self._command is None:
+            raise ProtocolError("data set without a command")
+        elif self._incoming is not None:
+            try:
+                self._incoming.write(chunk)
+            except OSError as error:
+                self._drop(error)
+        elif self._refusal is None:
+            self._other += chunk
+            if len(self._other) > _MAX_OTHER_DATA:
+                raise ProtocolError("oversized data set")
+
+    def end_of_fragment(self, context_id: int, control: int) -> None:
+        """Close a presentation data value; the last one of a message has it answered.
+
+        Raises:
+            ProtocolError: The message is malformed or belongs to no accepted presentation context.
+        """
+        if not control & 2:
+            return
+        if context_id not in self._contexts:
+            raise ProtocolError("presentation context was not accepted")
+        if control & 1:
+            self._command = decode(self._encoded)
+            if self._command.field == C_STORE_REQUEST:
+                self._begin(self._command, self._contexts[context_id])
+            if self._command.has_data_set:
+                return
+        if self._command is None:
+            raise ProtocolError("data set without a command")
+        if self._command.field == C_STORE_REQUEST:
+            self._finish(self._command, context_id)
+        else:
+            self._forward(context_id, bytes(self._encoded), bytes(self._other))
+        self._reset()
+
+    def close(self) -> None:
+        """End the association: nothing half received stays, and its studies may be complete."""
+        self._reset()
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
+
+    @property
+    def studies(self) -> int:
+        """How many studies the association has sent images of."""
+        return self._presence.studies if self._presence else 0
+
+    def _begin(self, command: Command, context: Context) -> None:
+        self._refusal = self._objection(command, context)
+        if self._refusal is not None:
+            return
+        try:
+            if self._presence is None:
+                self._presence = self._spool.attend()
+            self._incoming = self._spool.open(
+                self._presence,
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                transfer_syntax_uid=context.transfer_syntax_uid,
+                calling_ae=self._calling_ae,
+            )
+        except OSError as error:
+            self._drop(error)
+
+    def _objection(self, command: Command, context: Context) -> Refusal | None:
+        """Say what can be said against an instance before its data set is read."""
+        if context.abstract_syntax_uid == VERIFICATION:
+            return Refusal(SOP_CLASS_NOT_SUPPORTED, "sop_class", "C-STORE in a context for C-ECHO")
+        if not is_uid(command.sop_class_uid):
+            return Refusal(CANNOT_UNDERSTAND, "sop_class_uid", "AffectedSOPClassUID is missing or invalid")
+        if not is_uid(command.sop_instance_uid):
+            return Refusal(CANNOT_UNDERSTAND, "sop_instance_uid", "AffectedSOPInstanceUID is missing or invalid")
+        if not command.has_data_set:
+            return Refusal(CANNOT_UNDERSTAND, "no_data_set", "C-STORE without a data set")
+        if not self._spool.has_room():
+            return NO_SPACE
+        return None
+
+    def _drop(self, error: OSError) -> None:
+        _log.error("store_failed", errno=error.errno, problem=error.strerror)
+        self._refusal = BROKEN_DISK
+        if self._incoming is not None:
+            self._incoming.discard()
+            self._incoming = None
+
+    def _finish(self, command: Command, context_id: int) -> None:
+        if self._incoming is not None:
+            self._commit(self._incoming)
+        refusal = self._refusal
+        if refusal is None:
+            self._respond(context_id, store_response(command, SUCCESS))
+            return
+        self.tally.refused += 1
+        metrics.REJECTED.labels(refusal.reason).inc()
+        _log.warning(
+            "instance_refused",
+            reason=refusal.reason,
+            comment=refusal.comment,
+            status=f"0x{refusal.status:04X}",
+            instance=uid_hash(command.sop_instance_uid)[:12],
+        )
+        self._respond(context_id, store_response(command, refusal.status, refusal.comment))
+
+    def _commit(self, incoming: Incoming) -> None:
+        start = time.perf_counter()
+        try:
+            stored = incoming.commit()
+        except UnintelligibleError as error:
+            self._refusal = Refusal(CANNOT_UNDERSTAND, "data_set", str(error))
+        except OSError as error:
+            self._drop(error)
+        else:
+            metrics.STORE_SECONDS.observe(time.perf_counter() - start)
+            metrics.IMAGES.inc()
+            metrics.BYTES.inc(stored.size)
+            if not stored.new:
+                metrics.REPEATED.inc()
+            self.tally.images += 1
+            self.tally.bytes += stored.size
+
+    def _reset(self) -> None:
+        if self._incoming is not None:
+            self._incoming.discard()
+        self._incoming = self._command = self._refusal = None
+        self._encoded.clear()
+        self._other.clear()
