@@ -1,0 +1,266 @@
+"""What became of a study revision: one frozen value, kept as `outcome.json` beside its documents.
+
+Every stage adds what it knows with `record`; adding the same again changes nothing, so that a stage that is run again
+after a crash does no harm. The web side reads these files and needs neither database nor torch.
+"""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.assignment import Decision
+from app.documents import Document, Receipt
+from app.errors import Rejected
+from app.findings import Report
+from app.settings import Settings
+from app.study import uid_hash
+
+OUTCOME = "outcome.json"
+
+
+class State(StrEnum):
+    """Where a study revision stands."""
+
+    RECEIVED = "received"
+    PROCESSING = "processing"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    UNWANTED = "unwanted"
+    FAILED = "failed"
+
+
+FINAL = frozenset({State.DELIVERED, State.UNDELIVERED, State.UNWANTED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one stage took, seconds; `what` tells several of one stage apart."""
+
+    stage: str
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One document on its way to one destination, by file name and name in the settings."""
+
+    document: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOutcome:
+    """Everything that is known of one study revision.
+
+    Attributes:
+        key: `Study.key`, the name of the folder.
+        received_at: Unix time of the last image of this revision.
+        finished_at: Unix time at which the last receipt was there; None before.
+        files: Names of the spooled files that make the revision.
+        study_uid: StudyInstanceUID, "" until the study was assembled.
+        notes: What was odd about the study, in words.
+        problem: In words, why nothing could be made of a study or of one of its assignments; empty where all went well.
+        decision: Routing, with the reasons of every rule that declined; None before.
+        begun: Names of the assignments whose analysis was begun, one for each time: a study that kills the worker
+            shows here several times.
+        reports: One for each assignment that was analysed, or that ended undetermined.
+        documents: Every document, also one that could not be made.
+        shipments: What is to be delivered.
+        receipts: How deliveries ended; one for each shipment in the end.
+        timings: Seconds of each stage.
+    """
+
+    key: str
+    received_at: float
+    finished_at: float | None = None
+    files: tuple[str, ...] = ()
+    study_uid: str = ""
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    decision: Decision | None = None
+    begun: tuple[str, ...] = ()
+    reports: tuple[Report, ...] = ()
+    documents: tuple[Document, ...] = ()
+    shipments: tuple[Shipment, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    timings: tuple[Timing, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """Derived from what is known, so that it can never contradict it."""
+        if self.problem and not self.shipments:
+            return State.FAILED
+        if self.decision is None:
+            return State.RECEIVED
+        if not self.decision.assignments:
+            return State.UNWANTED
+        waiting = len(self.reports) < len(self.decision.assignments) and not self.problem
+        if waiting or self.pending:
+            return State.PROCESSING
+        whole = all(receipt.delivered for receipt in self.receipts)
+        return State.DELIVERED if whole and not self.problem and not self._unmade else State.UNDELIVERED
+
+    @property
+    def pending(self) -> tuple[Shipment, ...]:
+        """Shipments that have no receipt yet."""
+        done = {(receipt.document, receipt.destination) for receipt in self.receipts}
+        return tuple(each for each in self.shipments if (each.document, each.destination) not in done)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the last image to the last receipt; None while it is not finished."""
+        return None if self.finished_at is None else self.finished_at - self.received_at
+
+    @property
+    def _unmade(self) -> tuple[Document, ...]:
+        return tuple(document for document in self.documents if document.problem)
+
+
+_ADAPTER = TypeAdapter(StudyOutcome)
+_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}")
+
+
+def read(folder: Path) -> StudyOutcome | None:
+    """Read the outcome in a study's folder of results; None where there is none.
+
+    Raises:
+        Rejected: The file is damaged.
+    """
+    try:
+        raw = (folder / OUTCOME).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return _ADAPTER.validate_json(raw)
+    except ValidationError as error:
+        raise Rejected(f"{folder / OUTCOME} is damaged; remove the folder and restart the worker") from error
+
+
+def begin(results: Path, outcome: StudyOutcome) -> StudyOutcome:
+    """Write down that a study revision was received; what is there already stays as it is."""
+    folder = results / outcome.key
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        found = read(folder)
+        if found is None:
+            _write(folder, outcome)
+        return found or outcome
+
+
+def record(folder: Path, change: Callable[[StudyOutcome], StudyOutcome]) -> StudyOutcome:
+    """Change an outcome, durably, one writer at a time over all processes of the host.
+
+    Args:
+        folder: The study's folder of results.
+        change: Gets what is known and gives what is known now; calling it again on its own answer changes nothing.
+
+    Raises:
+        Rejected: The study was never begun, or its file is damaged.
+    """
+    with _locked(folder):
+        before = read(folder)
+        if before is None:
+            raise Rejected(f"{folder / OUTCOME} is missing; send the study again")
+        after = change(before)
+        if after.finished_at is None and after.state in FINAL:
+            after = replace(after, finished_at=time.time())
+        if after != before:
+            _write(folder, after)
+        return after
+
+
+def with_timing(outcome: StudyOutcome, timing: Timing) -> StudyOutcome:
+    """Add a timing, or replace that of the same stage and subject."""
+    others = tuple(each for each in outcome.timings if (each.stage, each.what) != (timing.stage, timing.what))
+    return replace(outcome, timings=(*others, timing))
+
+
+def with_report(
+    outcome: StudyOutcome, report: Report, documents: Sequence[Document], shipments: Sequence[Shipment]
+) -> StudyOutcome:
+    """Add a report with its documents and where they go; that of the same bundle and stack is replaced."""
+    identity = _identity(report)
+    names = {document.path.name for document in documents}
+    return replace(
+        outcome,
+        reports=(*(each for each in outcome.reports if _identity(each) != identity), report),
+        documents=(*(each for each in outcome.documents if each.path.name not in names), *documents),
+        shipments=(*(each for each in outcome.shipments if each.document not in names), *shipments),
+    )
+
+
+def with_receipt(outcome: StudyOutcome, receipt: Receipt) -> StudyOutcome:
+    """Add a receipt. A document that a destination has once accepted stays accepted."""
+    found = receipt_of(outcome, Shipment(receipt.document, receipt.destination))
+    if found is not None and found.delivered:
+        return outcome
+    return replace(outcome, receipts=(*(each for each in outcome.receipts if each is not found), receipt))
+
+
+def receipt_of(outcome: StudyOutcome, shipment: Shipment) -> Receipt | None:
+    """How a delivery ended; None while it has not."""
+    for receipt in outcome.receipts:
+        if (receipt.document, receipt.destination) == (shipment.document, shipment.destination):
+            return receipt
+    return None
+
+
+def studies(settings: Settings, limit: int = 100) -> list[StudyOutcome]:
+    """The newest study revisions, the one with the newest change first."""
+    found = []
+    for file in _newest_first(settings.results.glob(f"*/{OUTCOME}"))[:limit]:
+        outcome = read(file.parent)
+        if outcome is not None:
+            found.append(outcome)
+    return found
+
+
+def study(settings: Settings, key_or_uid: str) -> StudyOutcome | None:
+    """One study: by its key, or the newest revision of a StudyInstanceUID or of its hash; None where unknown."""
+    if _KEY.fullmatch(key_or_uid):
+        return read(settings.results / key_or_uid)
+    for name in (key_or_uid, uid_hash(key_or_uid)):
+        if re.fullmatch(r"[0-9a-f]{32}", name):
+            found = [read(file.parent) for file in settings.results.glob(f"{name}-*/{OUTCOME}")]
+            revisions = [outcome for outcome in found if outcome is not None]
+            if revisions:
+                return max(revisions, key=lambda each: each.received_at)
+    return None
+
+
+def _identity(report: Report) -> tuple[str, str, int]:
+    return report.algorithm.name, report.series_uid, report.stack
+
+
+def _newest_first(files: Iterable[Path]) -> list[Path]:
+    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+
+
+def _write(folder: Path, outcome: StudyOutcome) -> None:
+    content = {"state": outcome.state, **_ADAPTER.dump_python(outcome, mode="json")}
+    temporary = folder / f".{OUTCOME}.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, ensure_ascii=True)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / OUTCOME)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

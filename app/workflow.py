@@ -1,0 +1,149 @@
+"""The life of a study: assemble → route → infer → report → deliver. The only file that knows the order.
+
+One durable workflow (DBOS Transact) for each study revision, under the study's key, so that the same set of images
+makes nothing new. No workflow waits for another: each starts the next and ends, so a slow destination holds no thread
+and no place in a queue. A destination that does not answer is tried again by a delayed workflow.
+"""
+
+from threading import Event
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
+from dbos import error as dbos_error
+
+from app.assignment import Assignment
+from app.errors import AppError, Retryable
+from app.findings import Outcome, Report
+from app.outcomes import Shipment, studies, study
+from app.settings import Settings
+from app.workflow_delivery import replay
+from app.workflow_steps import Steps
+
+__all__ = ["begin_study", "register_queues", "replay", "run_worker", "studies", "study", "use"]
+
+INFERENCE = "inference"
+REDELIVERY = "redelivery"
+REDELIVERY_POLL_S = 0.5
+REDELIVERIES_AT_ONCE = 4
+"""For each destination: one that hangs until its time-out keeps so many threads and no more."""
+
+ENCODING: StepOptions = {
+    "name": "report",
+    "retries_allowed": True,
+    "max_attempts": 5,
+    "interval_seconds": 5.0,
+    "should_retry": lambda error: isinstance(error, Retryable),
+}
+"""A full disk of results is waited for, 75 s in all."""
+
+_steps: list[Steps] = []
+
+
+def run_worker(settings: Settings, stop: Event) -> None:
+    """Work until `stop` is set; see `app.workflow_worker.run`. The only way in that loads torch."""
+    from app.workflow_worker import run
+
+    run(settings, stop)
+
+
+def use(steps: Steps | None) -> None:
+    """Set what the workflows of this process work on, before DBOS starts."""
+    _steps[:] = [] if steps is None else [steps]
+
+
+def register_queues(concurrency: int, poll_s: float) -> None:
+    """Declare the queues, after DBOS was launched.
+
+    Args:
+        concurrency: Analyses at once in one worker; the most urgent first.
+        poll_s: How often the inference queue is looked at; half of it is added to the time of a study on average.
+    """
+    DBOS.register_queue(
+        INFERENCE, worker_concurrency=concurrency, polling_interval_sec=poll_s, on_conflict="always_update"
+    )
+    DBOS.register_queue(
+        REDELIVERY,
+        partition_worker_concurrency=REDELIVERIES_AT_ONCE,
+        polling_interval_sec=REDELIVERY_POLL_S,
+        on_conflict="always_update",
+    )
+
+
+def begin_study(key: str) -> None:
+    """Start the workflow of a study revision, durably; one that is there already stays as it is."""
+    with SetWorkflowID(key):
+        DBOS.start_workflow(process_study, key)
+
+
+@DBOS.workflow(name="process_study")
+def process_study(key: str) -> None:
+    """Assemble and route a study, then hand each assignment on."""
+    steps = _steps[0]
+    with steps.active("process_study"):
+        try:
+            DBOS.run_step({"name": "assemble"}, steps.assemble, key)
+            plans = DBOS.run_step({"name": "route"}, steps.route, key)
+        except AppError as error:
+            DBOS.run_step({"name": "fail"}, steps.fail, key, str(error))
+            return
+        for number, plan in enumerate(plans):
+            assignment = plan.assignment
+            if plan.problem:
+                _publish_undetermined(key, number, assignment, plan.problem)
+                continue
+            with SetWorkflowID(f"{key}/infer-{number}"), SetEnqueueOptions(priority=assignment.priority):
+                DBOS.enqueue_workflow(INFERENCE, analyse, key, number, assignment)
+
+
+@DBOS.workflow(name="analyse")
+def analyse(key: str, number: int, assignment: Assignment) -> None:
+    """Run a bundle on a series; a failure is a report too."""
+    steps = _steps[0]
+    steps.enter()
+    with steps.active("analyse"):
+        try:
+            report = DBOS.run_step({"name": "infer"}, steps.infer, key, assignment)
+        except AppError as error:
+            DBOS.run_step({"name": "fail"}, steps.fail, key, str(error))
+            return
+        _publish(key, number, report)
+
+
+@DBOS.workflow(name="publish")
+def publish(key: str, number: int, report: Report) -> None:
+    """Encode a report and send each document to each of its destinations."""
+    steps = _steps[0]
+    with steps.active("publish"):
+        try:
+            shipments = DBOS.run_step(ENCODING, steps.publish, key, report)
+        except (AppError, dbos_error.DBOSMaxStepRetriesExceeded) as error:
+            DBOS.run_step({"name": "fail"}, steps.fail, key, str(error), report)
+            return
+        for shipment in shipments:
+            with SetWorkflowID(f"{key}/deliver-{number}/{shipment.document}/{shipment.destination}/1"):
+                DBOS.start_workflow(deliver_document, key, shipment, 1)
+
+
+@DBOS.workflow(name="deliver_document")
+def deliver_document(key: str, shipment: Shipment, attempt: int) -> None:
+    """Deliver one document to one destination; where that must wait, a delayed workflow tries again."""
+    steps = _steps[0]
+    with steps.active("deliver_document"):
+        pause_s = DBOS.run_step({"name": "deliver"}, steps.deliver, key, shipment, attempt)
+        if pause_s is None:
+            return
+        name = f"{key}/redeliver/{shipment.document}/{shipment.destination}/{attempt + 1}"
+        options = SetEnqueueOptions(delay_seconds=pause_s, queue_partition_key=shipment.destination)
+        with SetWorkflowID(name), options:
+            DBOS.enqueue_workflow(REDELIVERY, deliver_document, key, shipment, attempt + 1)
+
+
+def _publish_undetermined(key: str, number: int, assignment: Assignment, reason: str) -> None:
+    report = DBOS.run_step(
+        {"name": "undetermined"}, _steps[0].undetermined, key, assignment, Outcome.NOT_ATTEMPTED, reason
+    )
+    _publish(key, number, report)
+
+
+def _publish(key: str, number: int, report: Report) -> None:
+    with SetWorkflowID(f"{key}/publish-{number}"):
+        DBOS.start_workflow(publish, key, number, report)

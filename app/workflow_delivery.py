@@ -1,0 +1,99 @@
+"""Delivery with its bookkeeping: one attempt of the workflow, and the replay of a finished study by hand."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from app import outcomes, workflow_metrics
+from app.deliver import deliver, deliver_all
+from app.documents import Document, Receipt
+from app.errors import AppError, Rejected, Retryable
+from app.outcomes import Shipment, StudyOutcome
+from app.settings import Destination, Settings
+from app.workflow_edges import edge
+from bundles.common.strict import nearest
+
+log = structlog.get_logger()
+
+LONGEST_BACKOFF_S = 300.0
+
+
+def attempt_delivery(document: Document, destination: Destination, attempt: int) -> Receipt | float:
+    """Send a document once.
+
+    Returns:
+        The receipt, where the destination took it, refused it, or was tried often enough; else the seconds to wait
+        before the next attempt (exponential, from the settings of the destination).
+    """
+    name = document.path.name
+    try:
+        with edge("delivering"):
+            receipt = replace(deliver(document, destination), attempts=attempt)
+    except Retryable as error:
+        if attempt < destination.attempts:
+            workflow_metrics.DELIVERIES.labels(destination.name, "retried").inc()
+            pause_s = min(destination.backoff_s * 2 ** (attempt - 1), LONGEST_BACKOFF_S)
+            log.warning("delivery_retried", destination=destination.name, reason=str(error), pause_s=pause_s)
+            return float(pause_s)
+        receipt = Receipt(destination.name, name, delivered=False, attempts=attempt, detail=f"given up: {error}")
+    except AppError as error:
+        receipt = Receipt(destination.name, name, delivered=False, attempts=attempt, detail=str(error))
+    outcome = "delivered" if receipt.delivered else "undelivered"
+    workflow_metrics.DELIVERIES.labels(destination.name, outcome).inc()
+    return receipt
+
+
+def replay(settings: Settings, key_or_uid: str, destination: str | None = None) -> tuple[Receipt, ...]:
+    """Deliver every document of a study once more, each tried once, and write the receipts down.
+
+    Needs no running worker: what is sent lies on disk. A document that a destination took before has the same UID and
+    is a duplicate there.
+
+    Args:
+        settings: Of the installation.
+        key_or_uid: As `app.outcomes.study` takes it.
+        destination: Name of one in the settings; None takes all.
+
+    Raises:
+        Rejected: There is no such study, no document of it, or no such destination.
+    """
+    known = outcomes.study(settings, key_or_uid)
+    if known is None:
+        raise Rejected("no study of that key or StudyInstanceUID; `studies` in the web side lists them")
+    receipts: list[Receipt] = []
+    for peer in _destinations(settings, destination):
+        receipts += _replay_to(settings, known, peer)
+    if not receipts:
+        raise Rejected(f"study {known.key} ({known.state}) has no document that these destinations want")
+    return tuple(receipts)
+
+
+def _replay_to(settings: Settings, known: StudyOutcome, peer: Destination) -> Sequence[Receipt]:
+    documents = [each for each in known.documents if each.kind in peer.documents and not each.problem]
+    receipts = []
+    for receipt in deliver_all(documents, peer) if documents else ():
+        before = outcomes.receipt_of(known, Shipment(receipt.document, peer.name))
+        receipts.append(replace(receipt, attempts=receipt.attempts + (before.attempts if before else 0)))
+        outcome = "delivered" if receipt.delivered else "undelivered"
+        workflow_metrics.DELIVERIES.labels(peer.name, outcome).inc()
+        log.info("document_replayed", study=known.key[:12], destination=peer.name, outcome=outcome)
+    outcomes.record(settings.results / known.key, lambda found: _with_receipts(found, receipts))
+    return receipts
+
+
+def _with_receipts(found: StudyOutcome, receipts: Sequence[Receipt]) -> StudyOutcome:
+    for receipt in receipts:
+        found = outcomes.with_receipt(found, receipt)
+        shipment = Shipment(receipt.document, receipt.destination)
+        if shipment not in found.shipments:
+            found = replace(found, shipments=(*found.shipments, shipment))
+    return found
+
+
+def _destinations(settings: Settings, name: str | None) -> tuple[Destination, ...]:
+    chosen = tuple(each for each in settings.destinations if name in {None, each.name})
+    if not chosen:
+        known = [each.name for each in settings.destinations]
+        raise Rejected(f"no destination '{name}' in the settings{nearest(name or '', known) if known else ''}")
+    return chosen

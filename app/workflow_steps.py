@@ -1,0 +1,302 @@
+"""What each step of a study's life does. The order is `app/workflow.py`'s; here each step leaves what it found out in
+the study's outcome, and may be run again after a crash without harm.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from threading import Event, Lock
+from typing import Protocol
+
+import structlog
+
+from app import outcomes, workflow_metrics
+from app.assemble import assemble, check_geometry
+from app.assignment import Assignment
+from app.documents import Document, Receipt
+from app.errors import AppError, Failed, Rejected, Retryable
+from app.findings import Outcome, Report
+from app.infer.catalogue import Catalogue
+from app.infer.results import find_series, undetermined
+from app.outcomes import FINAL, Shipment, StudyOutcome, Timing
+from app.receive.spool import Spool
+from app.report.documents import encode
+from app.route.router import Router
+from app.settings import Settings
+from app.study import Study
+from app.workflow_delivery import attempt_delivery
+from app.workflow_edges import Stopped, bounded, edge
+from bundles.common.contract import Window
+
+log = structlog.get_logger()
+
+REMEMBERED_STUDIES = 16
+MOST_BEGINNINGS = 3
+LONGEST_BACKOFF_S = 300.0
+RETRY_PAUSE_S = 1.0
+
+
+class Analyser(Protocol):
+    """What the steps need of `app.infer.runner.Runner`, without importing torch."""
+
+    def analyse(self, study: Study, assignment: Assignment) -> Report:
+        """Run a bundle on the assigned series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An assignment, and in words why its series cannot be analysed (empty where it can)."""
+
+    assignment: Assignment
+    problem: str
+
+
+@dataclass
+class Steps:
+    """The steps with what they work on.
+
+    Attributes:
+        settings: Of the installation.
+        spool: Where the images lie.
+        catalogue: The bundles.
+        router: The rules.
+        runner: The networks.
+        draining: Set when the worker is to stop: no further analysis begins.
+        stopping: Set when the worker gives up waiting for running analyses.
+    """
+
+    settings: Settings
+    spool: Spool
+    catalogue: Catalogue
+    router: Router
+    runner: Analyser
+    draining: Event = field(default_factory=Event)
+    stopping: Event = field(default_factory=Event)
+    _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+    _active: list[str] = field(default_factory=list, init=False)
+    _timings: dict[str, list[Timing]] = field(default_factory=dict, init=False)
+
+    @contextmanager
+    def active(self, workflow: str) -> Iterator[None]:
+        """Count a running workflow under its name."""
+        self._active.append(workflow)
+        try:
+            yield
+        finally:
+            self._active.remove(workflow)
+
+    def running(self, workflow: str = "") -> int:
+        """How many workflows of a name, or of all, run in this process."""
+        return sum(1 for name in tuple(self._active) if workflow in {"", name})
+
+    def enter(self) -> None:
+        """Keep a workflow from beginning while the worker drains.
+
+        Raises:
+            Stopped: The worker stopped.
+        """
+        if self.draining.is_set():
+            self.stopping.wait()
+            raise Stopped
+
+    def folder(self, key: str) -> Path:
+        """Where the results of a study revision lie."""
+        return self.settings.results / key
+
+    def remember(self, study: Study) -> None:
+        """Keep an assembled study: the next stage, a moment later, need not read its headers again."""
+        with self._lock:
+            self._studies[study.key] = study
+            while len(self._studies) > REMEMBERED_STUDIES:
+                self._studies.popitem(last=False)
+
+    def study(self, key: str) -> Study:
+        """The assembled study, from memory or from the files of the revision.
+
+        Raises:
+            AppError: It cannot be assembled.
+        """
+        with self._lock:
+            if key in self._studies:
+                return self._studies[key]
+        folder = self.settings.spool.folder / "studies" / key.partition("-")[0]
+        study = assemble([folder / name for name in sorted(self._outcome(key).files)])
+        if study.key != key:
+            raise Rejected(f"study {key}: its files in the spool are of another study or revision now; send it again")
+        self.remember(study)
+        return study
+
+    def assemble(self, key: str) -> None:
+        """Read the headers and write down what arrived.
+
+        Raises:
+            AppError: Nothing can be made of the files.
+        """
+        with self._timed(key, "assemble"), edge("assembling"):
+            study = self.study(key)
+        notes = (
+            *(note for series in study.series for note in series.notes),
+            *(f"left out: {each.reason}" for each in study.unreadable),
+        )
+        self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes))
+
+    def route(self, key: str) -> tuple[Plan, ...]:
+        """Decide who analyses what, and whether the geometry allows it.
+
+        Raises:
+            AppError: The study cannot be assembled.
+        """
+        study = self.study(key)
+        with self._timed(key, "route"), edge("routing"):
+            decision = self.router.decide(study)
+            plans = tuple(Plan(each, self._geometry_problem(study, each)) for each in decision.assignments)
+        self._record(key, lambda known: replace(known, decision=decision))
+        log.info("study_routed", study=key[:12], assignments=len(plans), declined=len(decision.declined))
+        return plans
+
+    def infer(self, key: str, assignment: Assignment) -> Report:
+        """Analyse one series; whatever goes wrong becomes an undetermined report with the reason.
+
+        Raises:
+            AppError: Not even that can be said, for the bundle or the study is gone.
+            Stopped: The worker stops first; the next start begins here.
+        """
+        name = f"{assignment.bundle}-{assignment.stack}-{assignment.series_uid}"
+        known = outcomes.record(self.folder(key), lambda known: replace(known, begun=(*known.begun, name)))
+        if known.begun.count(name) > MOST_BEGINNINGS:
+            reason = f"the worker died {MOST_BEGINNINGS} times during this analysis"
+            return self.undetermined(key, assignment, Outcome.FAILED, reason)
+        study = self.study(key)
+        try:
+            with self._timed(key, "infer", assignment.bundle), edge("analysing"):
+                report = self._analyse(study, assignment)
+        except AppError as error:
+            log.warning("analysis_failed", study=key[:12], bundle=assignment.bundle, reason=str(error))
+            return self.undetermined(key, assignment, Outcome.FAILED, str(error))
+        workflow_metrics.REPORTS.labels(assignment.bundle, report.outcome).inc()
+        return report
+
+    def undetermined(self, key: str, assignment: Assignment, outcome: Outcome, reason: str) -> Report:
+        """The report of an analysis that did not happen.
+
+        Raises:
+            AppError: The bundle or the study is gone.
+        """
+        workflow_metrics.REPORTS.labels(assignment.bundle, outcome).inc()
+        return undetermined(self.study(key), assignment, self.catalogue.get(assignment.bundle), outcome, reason)
+
+    def publish(self, key: str, report: Report) -> tuple[Shipment, ...]:
+        """Encode a report and write down where its documents go.
+
+        Raises:
+            AppError: No document could be made.
+        """
+        study = self.study(key)
+        with self._timed(key, "report", report.algorithm.name), edge("encoding"):
+            documents = encode(report, study, self.folder(key), window=self._window(report))
+        if all(document.problem for document in documents):
+            raise Failed(f"no document could be made: {documents[0].problem if documents else 'no encoder'}")
+        shipments = tuple(
+            Shipment(document.path.name, destination.name)
+            for destination in self.settings.destinations
+            for document in documents
+            if document.kind in destination.documents and not document.problem
+        )
+        self._record(key, lambda known: outcomes.with_report(known, report, documents, shipments))
+        return shipments
+
+    def deliver(self, key: str, shipment: Shipment, attempt: int) -> float | None:
+        """Try once to deliver a document, and write the receipt once it is clear how it ends.
+
+        Returns:
+            Seconds to wait before the next attempt; None where there is nothing more to do.
+        """
+        known = self._outcome(key)
+        found = outcomes.receipt_of(known, shipment)
+        if found is not None and found.delivered:
+            return None
+        destinations = {each.name: each for each in self.settings.destinations}
+        destination = destinations.get(shipment.destination)
+        if destination is None:
+            detail = f"the settings know no destination '{shipment.destination}' any more; `replay` sends it elsewhere"
+            receipt = Receipt(shipment.destination, shipment.document, delivered=False, attempts=attempt, detail=detail)
+        else:
+            with self._timed(key, "deliver", f"{shipment.document} to {shipment.destination}"):
+                outcome = attempt_delivery(_document(known, shipment), destination, attempt)
+            if isinstance(outcome, float):
+                return outcome
+            receipt = outcome
+        if not receipt.delivered:
+            log.error("dead_letter", study=key[:12], destination=receipt.destination, reason=receipt.detail)
+        self._record(key, lambda known: outcomes.with_receipt(known, receipt))
+        return None
+
+    def fail(self, key: str, problem: str, report: Report | None = None) -> None:
+        """Write down that nothing could be made of a study, or of one of its reports."""
+        log.error("study_failed", study=key[:12], reason=problem)
+
+        def change(known: StudyOutcome) -> StudyOutcome:
+            told = known if report is None else outcomes.with_report(known, report, (), ())
+            return replace(told, problem=problem)
+
+        self._record(key, change)
+
+    def _analyse(self, study: Study, assignment: Assignment) -> Report:
+        def once() -> Report:
+            return bounded(
+                lambda: self.runner.analyse(study, assignment), self.settings.inference.timeout_s, self.stopping
+            )
+
+        try:
+            return once()
+        except Retryable as error:
+            log.warning("analysis_retried", study=study.key[:12], bundle=assignment.bundle, reason=str(error))
+            time.sleep(RETRY_PAUSE_S)
+            return once()
+
+    def _geometry_problem(self, study: Study, assignment: Assignment) -> str:
+        return check_geometry(find_series(study, assignment), assignment.limits) or ""
+
+    def _window(self, report: Report) -> Window | None:
+        bundle = self.catalogue.bundles.get(report.algorithm.name)
+        return None if bundle is None else bundle.service.window
+
+    def _outcome(self, key: str) -> StudyOutcome:
+        found = outcomes.read(self.folder(key))
+        if found is None:
+            raise Rejected(f"results of study {key} are missing; send the study again")
+        return found
+
+    def _record(self, key: str, change: Callable[[StudyOutcome], StudyOutcome]) -> None:
+        with self._lock:
+            timings = self._timings.pop(key, [])
+        before = self._outcome(key).state
+        after = outcomes.record(self.folder(key), lambda known: reduce(outcomes.with_timing, timings, change(known)))
+        if after.state in FINAL and before not in FINAL:
+            workflow_metrics.STUDIES.labels(after.state).inc()
+            if after.seconds is not None:
+                workflow_metrics.TURNAROUND_SECONDS.observe(after.seconds)
+            log.info("study_finished", study=key[:12], state=after.state, seconds=round(after.seconds or 0, 2))
+
+    @contextmanager
+    def _timed(self, key: str, stage: str, what: str = "") -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            timing = Timing(stage, what, round(time.perf_counter() - started, 3))
+            workflow_metrics.STAGE_SECONDS.labels(stage).observe(timing.seconds)
+            with self._lock:
+                self._timings.setdefault(key, []).append(timing)
+
+
+def _document(known: StudyOutcome, shipment: Shipment) -> Document:
+    for document in known.documents:
+        if document.path.name == shipment.document:
+            return document
+    raise Failed(f"study {known.key} has no document {shipment.document}")

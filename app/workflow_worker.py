@@ -1,0 +1,120 @@
+"""The worker process: networks warm, DBOS launched, the spool watched, heartbeats beaten, until it is told to stop."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+
+import structlog
+from dbos import DBOS
+
+from app import workflow, workflow_metrics
+from app.errors import Failed
+from app.infer.catalogue import Catalogue
+from app.receive.spool import Spool
+from app.route.router import Router
+from app.settings import Settings
+from app.workflow_database import Heartbeat, configuration, open_engine, resume_work_of
+from app.workflow_steps import Steps
+from app.workflow_watcher import Watcher
+
+log = structlog.get_logger()
+
+GRACE_S = 20.0
+"""How long running studies may go on after a stop; what is unfinished then is left to recovery."""
+GLANCE_S = 0.1
+
+
+def run(settings: Settings, stop: Event) -> None:
+    """Work until `stop` is set.
+
+    Raises:
+        Failed: Another worker of the same id runs, or the device is not there.
+        Rejected: A routing rule cannot work.
+    """
+    from app.infer.runner import Runner  # torch stays out of every other process
+
+    with _alone(settings):
+        catalogue = Catalogue.load(settings.bundles)
+        for refusal in catalogue.refused:
+            log.error("bundle_refused", bundle=refusal.name, reason=refusal.reason)
+        router = Router.load(catalogue.services, settings.routes)
+        runner = Runner(catalogue, settings.inference)
+        runner.warm()
+        spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
+        _work(Steps(settings, spool, catalogue, router, runner), stop)
+
+
+def _work(steps: Steps, stop: Event) -> None:
+    settings = steps.settings
+    settings.results.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(settings.database)
+    workflow.use(steps)
+    DBOS(config=configuration(settings, engine))
+    try:
+        DBOS.launch()
+        workflow.register_queues(settings.inference.concurrency, settings.database.poll_s)
+        heartbeat = Heartbeat(engine, settings.worker.id, settings.worker.takeover_s)
+        heartbeat.beat()
+        log.info("worker_ready", worker=settings.worker.id, bundles=list(steps.catalogue.bundles))
+        _watch(steps, heartbeat, stop)
+        _finish(steps)
+        if not DBOS.list_workflows(executor_id=settings.worker.id, status="PENDING", limit=1, load_input=False):
+            heartbeat.retire()
+    finally:
+        steps.stopping.set()
+        DBOS.destroy()
+        workflow.use(None)
+        engine.dispose()
+        log.info("worker_stopped", worker=settings.worker.id)
+
+
+def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
+    watcher = Watcher(steps, workflow.begin_study, lambda key: DBOS.get_workflow_status(key) is not None)
+    due = 0.0
+    while not stop.is_set():
+        watcher.look()
+        if time.monotonic() >= due:
+            due = time.monotonic() + steps.settings.worker.heartbeat_s
+            _tend(heartbeat)
+        stop.wait(steps.settings.assembly.poll_s)
+
+
+def _tend(heartbeat: Heartbeat) -> None:
+    heartbeat.beat()
+    for worker in heartbeat.claim_dead():
+        log.warning("worker_died", worker=worker, resumed=resume_work_of(worker))
+        heartbeat.bury([worker])
+    for queue in (workflow.INFERENCE, workflow.REDELIVERY):
+        waiting = DBOS.list_queued_workflows(queue_name=queue, load_input=False)
+        workflow_metrics.QUEUE_DEPTH.labels(queue).set(len(waiting))
+
+
+def _finish(steps: Steps) -> None:
+    """Let running workflows come to their end, for a while, and begin no further analysis."""
+    steps.draining.set()
+    deadline = time.monotonic() + GRACE_S
+    while steps.running() and time.monotonic() < deadline:
+        time.sleep(GLANCE_S)
+    if steps.running():
+        log.warning("left_to_recovery", workflows=steps.running())
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the worker's id: two workers of one id would each run the other's studies after a restart."""
+    settings.run.mkdir(parents=True, exist_ok=True)
+    path = settings.run / f"{settings.worker.id}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Failed(
+                f"a worker '{settings.worker.id}' runs already ({path}); give each its own worker.id"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
