@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from bundles.common.reader import read_stack
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
@@ -17,7 +18,6 @@ from app.report.uids import report_uid
 from app.report.words import disclaimer, fitted, most_suspicious, percent
 from app.study import Instance
 from bundles.common.contract import Window
-from bundles.common.reader import read_stack
 
 SERIES_NUMBER = 9002
 SMALLEST_SIDE = 768
@@ -163,6 +163,8 @@ def _data_set(
     document.InstanceCreationDate = document.ContentDate = made_at.strftime("%Y%m%d")
     document.InstanceCreationTime = document.ContentTime = made_at.strftime("%H%M%S.%f")
     document.PatientOrientation = ""
+    # Type 2C for a paired body part (PS3.3 C.7.3.1): whether it is one we are not told, so it is there and empty.
+    document.Laterality = ""
     # Type 3: "identify the patient" (PS3.3 C.7.6.1.1): what we write does not, what the scanner wrote may.
     document.BurnedInAnnotation = "YES" if source.burned_in else "NO"
     document.DerivationDescription = "Most suspicious slice, windowed, enlarged, with the finding written below it"

@@ -30,7 +30,12 @@ def percent(certainty: float) -> float:
     """Give a certainty of 0 to 1 in per cent with two decimals, rounded down.
 
     Down and never up: a certainty just below its threshold must not be printed as the threshold.
+
+    Raises:
+        ValueError: The certainty is no probability.
     """
+    if not 0 <= certainty <= 1:
+        raise ValueError(f"a certainty lies between 0 and 1, not at {certainty}")
     return float((Decimal(repr(float(certainty))) * 100).quantize(Decimal("0.01"), rounding=ROUND_FLOOR))
 
 

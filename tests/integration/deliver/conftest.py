@@ -1,0 +1,113 @@
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.documents import Document, DocumentKind
+from app.report import encode
+from app.settings import Destination
+from tests.unit.report.factory import MADE_AT, make_report, make_study
+
+MakeDestination = Callable[..., Destination]
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A running Orthanc (Debian package) on free ports of the loopback interface."""
+
+    dicom_port: int
+    http_port: int
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
+            content: bytes = answer.read()
+            return content
+
+    def instances(self) -> list[bytes]:
+        """The stored objects, as DICOM files."""
+        return [self.get(f"/instances/{name}/file") for name in json.loads(self.get("/instances"))]
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> tuple[Document, ...]:
+    """SR, key image and JSON of a head CT with a bleed."""
+    return encode(make_report(), make_study(tmp_path / "study"), tmp_path / "results", made_at=MADE_AT)
+
+
+@pytest.fixture
+def sr(documents: tuple[Document, ...]) -> Document:
+    return next(document for document in documents if document.kind is DocumentKind.SR)
+
+
+@pytest.fixture
+def key(documents: tuple[Document, ...]) -> Document:
+    return next(document for document in documents if document.kind is DocumentKind.KEY_IMAGE)
+
+
+@pytest.fixture
+def destination() -> MakeDestination:
+    def make(port: int, **changes: object) -> Destination:
+        values = {"name": "pacs", "host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 5.0}
+        return Destination.model_validate(values | changes)
+
+    return make
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    folder = tmp_path_factory.mktemp("orthanc")
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        server = Orthanc(one.getsockname()[1], other.getsockname()[1])
+    configuration = {
+        "Name": "test",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "DicomAet": "ORTHANC",
+        "DicomPort": server.dicom_port,
+        "HttpPort": server.http_port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(configuration))
+    program = shutil.which("Orthanc", path=f"/usr/sbin:{os.environ['PATH']}")
+    assert program, "the Debian package orthanc is missing"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, folder / "orthanc.json"], stdout=log, stderr=log)
+    try:
+        _wait_for(server, process)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait_for(server: Orthanc, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(200):
+        assert process.poll() is None, "Orthanc ended while starting"
+        try:
+            server.get("/system")
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("Orthanc did not start within 20 s")

@@ -1,0 +1,50 @@
+"""The code table against the dictionary of DICOM and against what is known to be wrong."""
+
+from pydicom.sr._concepts_dict import concepts
+
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Outcome, Presence
+from app.report import sr
+
+
+def meanings(scheme: str, value: str) -> set[str]:
+    return {codes[value][0].lower() for codes in concepts[scheme].values() if value in codes}
+
+
+def test_the_table_is_what_was_agreed() -> None:
+    assert {k.name: (k.code.value, k.code.scheme, k.site and k.site.value) for k in FINDING_KINDS.values()} == {
+        "intracranial_hemorrhage": ("1386000", "SCT", None),
+        "subarachnoid_hemorrhage": ("21454007", "SCT", None),
+        "subdural_hemorrhage": ("35486000", "SCT", None),
+        "epidural_hemorrhage": ("82999001", "SCT", None),
+        "intraventricular_hemorrhage": ("50960005", "SCT", "35764002"),
+        "intraparenchymal_hemorrhage": ("274100004", "SCT", None),
+    }
+
+
+def test_presence_and_outcome_cover_their_context_groups() -> None:
+    assert (set(PRESENCE_CODES), set(OUTCOME_CODES)) == (set(Presence), set(Outcome))
+
+
+def test_what_dicom_lists_means_what_we_say() -> None:
+    ours = [
+        *PRESENCE_CODES.values(),
+        *OUTCOME_CODES.values(),
+        *(c for kind in FINDING_KINDS.values() for c in (kind.code, kind.site) if c),
+        sr.FAMILY,
+        sr.CERTAINTY,
+        sr.PRESENCE,
+        sr.STATUS,
+        sr.COMMENT,
+        sr.ANY_PROCEDURE,
+        *sr.PROCEDURES.values(),
+    ]
+    listed = {c: meanings(c.scheme, c.value) for c in ours}
+    wrong = [c for c, found in listed.items() if found and not any(m.startswith(c.meaning.lower()) for m in found)]
+    assert (wrong, {c.value for c, found in listed.items() if not found}) == (
+        [],
+        {"21454007", "35486000", "82999001", "274100004"},  # SNOMED CT, but in no context group of DICOM
+    )
+
+
+def test_the_code_that_a_public_script_has_wrong_is_not_used() -> None:
+    assert "95455008" not in {kind.code.value for kind in FINDING_KINDS.values()}
