@@ -1,7 +1,7 @@
 """Documents to a DICOM peer by C-STORE; every status is checked."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -43,13 +43,27 @@ def deliver_all(documents: Sequence[Document], destination: Destination) -> tupl
     Returns:
         One receipt for each document, in their order; a failure is a receipt with `delivered` false and the reason.
     """
-    receipts = []
+    receipts: dict[int, Receipt] = {}
+    sendable: dict[int, Document] = {}
+    for position, document in enumerate(documents):
+        try:
+            _syntaxes(document)
+        except Rejected as error:
+            receipts[position] = _failed(document, destination, error)
+        else:
+            sendable[position] = document
+    receipts |= _send(sendable, destination)
+    return tuple(receipts[position] for position in range(len(documents)))
+
+
+def _send(documents: Mapping[int, Document], destination: Destination) -> dict[int, Receipt]:
+    if not documents:
+        return {}
     try:
-        with Sender(documents, destination) as sender:
-            receipts = [_attempt(sender, document) for document in documents]
+        with Sender(tuple(documents.values()), destination) as sender:
+            return {position: _attempt(sender, document) for position, document in documents.items()}
     except AppError as error:
-        receipts += [_failed(document, destination, error) for document in documents[len(receipts) :]]
-    return tuple(receipts)
+        return {position: _failed(document, destination, error) for position, document in documents.items()}
 
 
 def peer_of(destination: Destination) -> Peer:

@@ -138,6 +138,18 @@ def test_json_and_missing_files_are_refused_before_anyone_is_called(
             deliver(document, destination(1))
 
 
+def test_a_document_that_cannot_be_sent_does_not_stop_the_others(
+    documents: tuple[Document, ...], destination: MakeDestination, tmp_path: Path
+) -> None:
+    """SR, a key image whose file is gone, JSON."""
+    documents[1].path.unlink()
+    with Pacs(tmp_path / "pacs") as pacs:
+        receipts = deliver_all(documents, destination(pacs.port))
+    assert [(r.document, r.delivered) for r in receipts] == [
+        (document.path.name, document.kind is DocumentKind.SR) for document in documents
+    ]
+
+
 def test_one_kind_that_is_not_wanted_does_not_stop_the_other(
     sr: Document, key: Document, destination: MakeDestination, tmp_path: Path
 ) -> None:

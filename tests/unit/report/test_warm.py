@@ -1,8 +1,9 @@
 import subprocess
 import sys
+from pathlib import Path
 
 
-def test_the_first_report_finds_everything_loaded() -> None:
+def test_the_first_report_finds_everything_loaded(root: Path) -> None:
     """In a process of its own: what is loaded stays loaded."""
     program = (
         "import time\n"
@@ -12,4 +13,4 @@ def test_the_first_report_finds_everything_loaded() -> None:
         "first, second = seconds(), seconds()\n"
         "assert second < first / 3, (first, second)\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=root)
