@@ -75,12 +75,12 @@ def caption(report: Report, score: SliceScore) -> str:
     name = main.kind.replace("_", " ").capitalize()
     where = f"slice {score.index + 1} of {len(main.slices)}"
     if main.presence is Presence.PRESENT:
-        return f"{name}: present, {_certainty(main)} - {where}"
-    return f"{name}: nothing found, {_certainty(main)} - most suspicious {where}"
+        return f"{name}: present ({_certainty(main)}), {where}"
+    return f"{name}: nothing found ({_certainty(main)}), most suspicious: {where}"
 
 
 def _certainty(finding: Finding) -> str:
-    return "no certainty" if finding.certainty is None else f"{percent(finding.certainty):.1f} %"
+    return "no certainty" if finding.certainty is None else f"certainty {percent(finding.certainty):.1f} %"
 
 
 def draw(grey: NDArray[np.uint8], spacing_mm: tuple[float, float], above: str, below: str) -> NDArray[np.uint8]:

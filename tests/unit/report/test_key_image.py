@@ -57,12 +57,12 @@ def test_says_what_was_found_and_what_it_is_not_for() -> None:
         for report in (make_report(), make_report(Presence.ABSENT), make_report(algorithm=CLEARED))
         if (score := shown_slice(report))
     ] == [
-        ("Intracranial hemorrhage: present, 93.1 % - slice 3 of 4", "RESEARCH ONLY - PHANTOM WEIGHTS"),
+        ("Intracranial hemorrhage: present (certainty 93.1 %), slice 3 of 4", "RESEARCH ONLY - PHANTOM WEIGHTS"),
         (
-            "Intracranial hemorrhage: nothing found, 4.2 % - most suspicious slice 1 of 4",
+            "Intracranial hemorrhage: nothing found (certainty 4.2 %), most suspicious: slice 1 of 4",
             "RESEARCH ONLY - PHANTOM WEIGHTS",
         ),
-        ("Intracranial hemorrhage: present, 93.1 % - slice 3 of 4", ""),
+        ("Intracranial hemorrhage: present (certainty 93.1 %), slice 3 of 4", ""),
     ]
 
 
