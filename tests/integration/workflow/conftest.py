@@ -8,10 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import psycopg
 import pytest
@@ -133,22 +134,14 @@ class Installation:
     @contextmanager
     def worker(self) -> Iterator[None]:
         """A worker in this process."""
-        stop, errors = Event(), []
-
-        def work() -> None:
+        stop = Event()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(run_worker, self.settings, stop)
             try:
-                run_worker(self.settings, stop)
-            except BaseException as error:
-                errors.append(error)
-
-        thread = Thread(target=work, name="worker")
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(PATIENCE_S)
-        assert errors == []
+                yield
+            finally:
+                stop.set()
+            running.result(PATIENCE_S)
 
     def start_process(self, settings: Path | None = None) -> "subprocess.Popen[bytes]":
         """A worker that can be killed."""
@@ -156,7 +149,11 @@ class Installation:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.integration.workflow.work", str(settings or self.write_settings())],
             cwd=Path(__file__).resolve().parents[3],
-            env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"},
+            env={
+                "PATH": os.environ["PATH"],
+                "OMP_NUM_THREADS": "1",
+                **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
+            },
             stdout=log,
             stderr=log,
         )

@@ -166,16 +166,16 @@ def test_a_destination_that_rejects_is_not_asked_again(installation: Installatio
 
 
 def test_urgent_series_come_first(installation: Installation, pacs: Pacs) -> None:
-    """While one analysis runs, a more urgent study that came later passes those that wait."""
-    write_bundle(installation.folder / "bundles", "slow", delay_s=1.5, accepts="Modality: CT, SeriesNumber: 1")
-    urgent = installation.folder / "bundles" / "brightness" / "configs" / "service.yaml"
-    urgent.write_text(urgent.read_text().replace("priority: 3", "priority: 1"))
+    """While one analysis runs, the urgent series of later studies pass those that wait."""
+    begun = installation.folder / "begun"
+    write_bundle(installation.folder / "bundles", "urgent", begun=begun, priority=1)
+    write_bundle(installation.folder / "bundles", "patient", begun=begun, priority=5, delay_s=2)
+    installation.overrides["bundles"] = {"enabled": ["urgent", "patient"]}
     spool = installation.spool()
     with installation.worker():
         send_to_spool(spool, ct_slices())
-        installation.wait(lambda found: any(each.begun for each in found))
+        installation.wait(lambda found: any(len(each.begun) == 2 for each in found))
         send_to_spool(spool, ct_slices())
-        found = installation.wait_final(2)
-    begun = [name for each in reversed(found) for name in each.begun]
-    assert len(begun) == 4
-    assert [each.begun[0].partition("-")[0] for each in found] == ["brightness", "brightness"]
+        send_to_spool(spool, ct_slices())
+        installation.wait_final(3)
+    assert begun.read_text().split() == ["urgent", "patient", "urgent", "urgent", "patient", "patient"]

@@ -34,7 +34,7 @@ class MeanNet(torch.nn.Module):
     def forward(self, image):
         if self.begun:
             with open(self.begun, "a") as file:
-                file.write(f"{os.getpid()}\\n")
+                file.write(__name__.split(".")[1] + "\\n")
         time.sleep(self.delay_s)
         means = image.mean(dim=(1, 3, 4)) / 100
         slices = self.unit(means[..., None])[..., 0]
@@ -51,7 +51,7 @@ class Answer:
 SERVICE = """
 title: Brightness
 status: research
-priority: 3
+priority: {priority}
 accepts: {{Modality: CT}}
 geometry: {{min_slices: {min_slices}, max_slice_spacing_mm: 10}}
 findings:
@@ -68,7 +68,7 @@ def write_bundle(
     begun: Path | None = None,
     broken: bool = False,
     min_slices: int = 2,
-    accepts: str = "Modality: CT",
+    priority: int = 3,
 ) -> Path:
     """Write a bundle that finds a study positive where its brightest slice is above 0 HU."""
     root = folder / name
@@ -104,8 +104,7 @@ def write_bundle(
     (root / "configs" / "inference.json").write_text(json.dumps(inference, indent=1))
     metadata = {"version": "0.1.0", "changelog": {"0.1.0": "first"}, "task": "test", "description": "test"}
     (root / "configs" / "metadata.json").write_text(json.dumps(metadata))
-    service = SERVICE.format(min_slices=min_slices).replace("{Modality: CT}", f"{{{accepts}}}")
-    (root / "configs" / "service.yaml").write_text(service)
+    (root / "configs" / "service.yaml").write_text(SERVICE.format(min_slices=min_slices, priority=priority))
     buffer = io.BytesIO()
     torch.save({"unit.weight": torch.tensor([[4.0]]), "unit.bias": torch.tensor([0.0])}, buffer)
     (root / "models" / "model.pt").write_bytes(buffer.getvalue())
@@ -160,14 +159,17 @@ def ct_slices(study_uid: str = "", slices: int = 5, hu: int = 60, modality: str 
 
 def send_to_spool(spool: Spool, data_sets: list[Dataset]) -> None:
     """Put a study into the spool as one association does, without the network."""
-    for data in data_sets:
-        spool.store(
-            encoded(data),
-            sop_class_uid=data.SOPClassUID,
-            sop_instance_uid=data.SOPInstanceUID,
-            transfer_syntax_uid=ExplicitVRLittleEndian,
-            calling_ae="TEST",
-        )
+    with spool.attend() as presence:
+        for data in data_sets:
+            incoming = spool.open(
+                presence,
+                sop_class_uid=data.SOPClassUID,
+                sop_instance_uid=data.SOPInstanceUID,
+                transfer_syntax_uid=ExplicitVRLittleEndian,
+                calling_ae="TEST",
+            )
+            incoming.write(encoded(data))
+            incoming.commit()
 
 
 def encoded(data: Dataset) -> bytes:
