@@ -1,0 +1,107 @@
+"""Which bundles are served, and what is said of the others."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.errors import Failed
+from app.findings import Algorithm
+from app.infer.catalogue import Catalogue, load_bundle
+from app.settings import Bundles
+
+Write = Callable[..., Path]
+
+
+def test_a_bundle_is_served_with_everything_that_names_its_weights(write_bundle: Write) -> None:
+    root = write_bundle()
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert catalogue.refused == ()
+    assert catalogue.get("bleeds").algorithm == Algorithm(
+        name="bleeds",
+        version="1.2.3",
+        weights_sha256=hashlib.sha256(b"weights").hexdigest(),
+        training_data="phantom head CT",
+        status="research",
+        title="Hemorrhage",
+    )
+    assert list(catalogue.services) == ["bleeds"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"model": "tampered"}, "sha256 is"),
+        ({"model": None}, "model.pt: No such file"),
+        ({"manifest": None}, "manifest.json: No such file"),
+        ({"manifest": "{}"}, "'sha256' is missing"),
+        ({"manifest": "[]"}, "expected a JSON object"),
+        ({"metadata": "{"}, "not valid JSON"),
+        ({"metadata": "{}"}, "'version' is missing"),
+        ({"service": "titel: x"}, "did you mean 'title'?"),
+    ],
+)
+def test_a_bundle_whose_files_do_not_fit_is_refused_with_the_reason(
+    write_bundle: Write, changed: dict[str, str | None], words: str
+) -> None:
+    root = write_bundle(**changed)
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert dict(catalogue.bundles) == {}
+    (refused,) = catalogue.refused
+    assert refused.name == "bleeds"
+    assert words in refused.reason
+    with pytest.raises(Failed, match="is not served"):
+        catalogue.get("bleeds")
+
+
+def test_an_unknown_finding_comes_with_the_nearest_known_one(write_bundle: Write) -> None:
+    root = write_bundle()
+    service = root / "configs" / "service.yaml"
+    service.write_text(service.read_text().replace("subdural_hemorrhage", "subdural_haemorrhage"))
+    with pytest.raises(Failed, match="did you mean 'subdural_hemorrhage'"):
+        load_bundle(root)
+
+
+def test_one_bad_bundle_does_not_stop_the_others(write_bundle: Write) -> None:
+    root = write_bundle("good")
+    write_bundle("bad", model="tampered")
+    write_bundle("no_contract", service=None)
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert list(catalogue.bundles) == ["good"]
+    assert [refused.name for refused in catalogue.refused] == ["bad"]
+
+
+def test_an_enabled_bundle_that_is_missing_is_refused(write_bundle: Write) -> None:
+    root = write_bundle("good")
+    catalogue = Catalogue.load(Bundles(folder=root.parent, enabled=("good", "gone")))
+    assert list(catalogue.bundles) == ["good"]
+    assert [refused.name for refused in catalogue.refused] == ["gone"]
+
+
+def test_a_missing_folder_serves_nothing(tmp_path: Path) -> None:
+    assert Catalogue.load(Bundles(folder=tmp_path / "none")) == Catalogue({})
+
+
+@pytest.mark.parametrize(
+    ("image", "shape"),
+    [
+        ({"num_channels": 1, "spatial_shape": [40, 224, 192]}, (1, 40, 224, 192)),
+        ({"num_channels": 1, "spatial_shape": ["16*n", 224, 192]}, ()),
+        ({"num_channels": 1}, ()),
+        ({}, ()),
+    ],
+)
+def test_the_documented_input_shape_is_known_where_it_is_fixed(
+    write_bundle: Write, image: dict[str, object], shape: tuple[int, ...]
+) -> None:
+    metadata = {"version": "1", "network_data_format": {"inputs": {"image": image}}}
+    assert load_bundle(write_bundle(metadata=json.dumps(metadata))).input_shape == shape
+
+
+def test_reading_the_catalogue_loads_no_torch() -> None:
+    code = "import sys, app.infer.catalogue, app.infer.results; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
