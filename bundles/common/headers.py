@@ -1,0 +1,309 @@
+"""Headers of DICOM images: one file into the frames it holds, without touching its pixels.
+
+Imported by the reader of pixels and by the service's assembling, so that both see the same stacks.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydicom import config
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from bundles.common.geometry import Vector
+
+# pydicom's warnings about odd values quote them; values may name the patient, and warnings end in logs.
+config.settings.reading_validation_mode = config.IGNORE
+
+PARSE_ERRORS = (
+    ValueError,  # with UnicodeDecodeError, BytesLengthException
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    NotImplementedError,
+    EOFError,
+    RecursionError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises on malformed data sets, as fuzzing and its own test files show."""
+
+MAX_INFLATED_BYTES = 2 * 1024**3
+PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+UNDEFINED_LENGTH = 0xFFFFFFFF
+Orientation = tuple[float, float, float, float, float, float]
+
+
+class UnreadableImage(ValueError):
+    """An image that cannot be used as it is. The message names file and instance number, never the patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The data set of one file up to its pixels.
+
+    Attributes:
+        path: The file.
+        dataset: Every element before the pixel data.
+        pixel_bytes: Length that the pixel data element claims; None for compressed ones (undefined length).
+        has_pixels: Whether there is a pixel data element at all.
+    """
+
+    path: Path
+    dataset: FileDataset
+    pixel_bytes: int | None
+    has_pixels: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One two-dimensional image: an instance, or one frame of a multi-frame instance.
+
+    Attributes:
+        path, index: The file and the frame within it, from 0.
+        sop_instance_uid, series_uid, modality: As in the file, "" where absent.
+        instance_number: InstanceNumber (0020,0013), plus the index in a multi-frame image; for words and for order
+            where there is no geometry.
+        rows, columns: Pixels.
+        orientation: ImageOrientationPatient, None where absent or no pair of perpendicular unit vectors.
+        origin: ImagePositionPatient, LPS millimetres.
+        pixel_spacing_mm: (between rows, between columns), None where absent or not positive.
+        thickness_mm: SliceThickness, None where absent or not positive.
+        localizer: Whether ImageType says LOCALIZER.
+    """
+
+    path: Path
+    index: int
+    sop_instance_uid: str
+    series_uid: str
+    modality: str
+    instance_number: int | None
+    rows: int
+    columns: int
+    orientation: Orientation | None
+    origin: Vector | None
+    pixel_spacing_mm: tuple[float, float] | None
+    thickness_mm: float | None
+    localizer: bool
+
+    @property
+    def located(self) -> bool:
+        """Whether the frame has a place in the patient."""
+        return self.orientation is not None and self.origin is not None and self.pixel_spacing_mm is not None
+
+
+FRAME_KEYWORDS = (
+    "SpecificCharacterSet",
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "SliceThickness",
+    "ImagerPixelSpacing",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+
+
+def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
+    """Read a DICOM file up to its pixel data.
+
+    Args:
+        path: The file, DICOM PS3.10, any transfer syntax.
+        keywords: Only these elements; None for all.
+
+    Raises:
+        UnreadableImage: Not there, not DICOM, truncated inside the header, or deflated beyond 2 GiB.
+    """
+    met: list[tuple[int, int]] = []
+    tags: list[BaseTag | int] | None = [Tag(keyword) for keyword in keywords] if keywords else None
+
+    def at_pixels(tag: BaseTag, _: str | None, length: int) -> bool:
+        if int(tag) in PIXEL_TAGS:
+            met.append((int(tag), length))
+            return True
+        return False
+
+    try:
+        with path.open("rb") as file:
+            _refuse_inflation(file, path)
+            dataset = read_partial(file, stop_when=at_pixels, specific_tags=tags)
+            end = file.tell()
+    except InvalidDicomError as error:
+        raise UnreadableImage(f"{path.name}: not a DICOM file") from error
+    except OSError as error:
+        raise UnreadableImage(f"{path.name}: {error.strerror or 'cannot be read'}") from error
+    except PARSE_ERRORS as error:
+        raise UnreadableImage(f"{path.name}: the DICOM header is corrupt ({type(error).__name__})") from error
+    length = met[0][1] if met else None
+    deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    if length is not None and length != UNDEFINED_LENGTH and not deflated and end + length > path.stat().st_size:
+        raise UnreadableImage(
+            f"{_name(path, dataset)}: truncated, its pixel data claim {length} bytes and the file ends before"
+        )
+    return Header(path, dataset, None if length == UNDEFINED_LENGTH else length, bool(met))
+
+
+def frames_of(header: Header) -> tuple[Frame, ...]:
+    """List the frames of an image file; () for an object that is no image.
+
+    Raises:
+        UnreadableImage: It should be an image, by SOP class or by its rows and columns, and lacks pixels, size or UIDs.
+    """
+    dataset, path = header.dataset, header.path
+    rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
+    sop_class = text(dataset, "SOPClassUID")
+    if not header.has_pixels and rows is None and "Image Storage" not in UID(sop_class).name:
+        return ()
+    where = _name(path, dataset)
+    if not header.has_pixels:
+        raise UnreadableImage(f"{where}: no pixel data; the file was cut off or never held an image")
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise UnreadableImage(f"{where}: Rows {rows} and Columns {columns} are no size of an image")
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+        if not text(dataset, keyword):
+            raise UnreadableImage(f"{where}: {keyword} is missing")
+    count = integer(dataset, "NumberOfFrames") or 1
+    if count < 1 or count > 100_000:
+        raise UnreadableImage(f"{where}: NumberOfFrames {count} is beyond reason")
+    shared = item(dataset, "SharedFunctionalGroupsSequence", 0)
+    return tuple(_frame(dataset, path, rows, columns, index, count, shared) for index in range(count))
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return a text element without padding, "" where absent or malformed."""
+    value = _get(dataset, keyword)
+    return "" if value is None else str(value).strip(" \0")
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """Return an integer element, None where absent or malformed."""
+    values = numbers(dataset, keyword)
+    return int(values[0]) if len(values) == 1 else None
+
+
+def numbers(dataset: Dataset | None, keyword: str) -> tuple[float, ...]:
+    """Return a numeric element's finite values, () where absent or any of them is malformed."""
+    value = None if dataset is None else _get(dataset, keyword)
+    if value is None or value == "":
+        return ()
+    try:
+        values = tuple(float(part) for part in ([value] if isinstance(value, str | int | float) else value))
+    except PARSE_ERRORS:
+        return ()
+    return values if all(abs(part) < float("inf") for part in values) else ()
+
+
+def item(dataset: Dataset | None, keyword: str, index: int) -> Dataset | None:
+    """Return one item of a sequence, None where absent."""
+    sequence = None if dataset is None else _get(dataset, keyword)
+    try:
+        found = None if sequence is None else sequence[index]
+    except PARSE_ERRORS:
+        return None
+    return found if isinstance(found, Dataset) else None
+
+
+def instance_name(path: Path, number: int | None) -> str:
+    """Name an instance for people: file name and instance number."""
+    return path.name if number is None else f"{path.name} (instance number {number})"
+
+
+def _name(path: Path, dataset: Dataset) -> str:
+    return instance_name(path, integer(dataset, "InstanceNumber"))
+
+
+def _get(dataset: Dataset, keyword: str) -> Any:
+    try:
+        return dataset.get(keyword)
+    except PARSE_ERRORS:
+        return None
+
+
+def _frame(  # noqa: PLR0917
+    dataset: Dataset, path: Path, rows: int, columns: int, index: int, count: int, shared: Dataset | None
+) -> Frame:
+    own = item(dataset, "PerFrameFunctionalGroupsSequence", index)
+
+    def find(group: str, keyword: str) -> tuple[float, ...]:
+        return (
+            numbers(item(own, group, 0), keyword)
+            or numbers(item(shared, group, 0), keyword)
+            or numbers(dataset, keyword)
+        )
+
+    number = integer(dataset, "InstanceNumber")
+    spacing = find("PixelMeasuresSequence", "PixelSpacing") or numbers(dataset, "ImagerPixelSpacing")
+    thickness = find("PixelMeasuresSequence", "SliceThickness")
+    position = find("PlanePositionSequence", "ImagePositionPatient")
+    return Frame(
+        path=path,
+        index=index,
+        sop_instance_uid=text(dataset, "SOPInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        modality=text(dataset, "Modality"),
+        instance_number=number if count == 1 or number is None else number + index,
+        rows=rows,
+        columns=columns,
+        orientation=_orientation(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+        origin=(position[0], position[1], position[2]) if len(position) == 3 else None,
+        pixel_spacing_mm=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
+        thickness_mm=thickness[0] if len(thickness) == 1 and thickness[0] > 0 else None,
+        localizer="LOCALIZER" in text(dataset, "ImageType").upper(),
+    )
+
+
+def _orientation(values: tuple[float, ...]) -> Orientation | None:
+    """Return six cosines as two unit vectors, None where they are no perpendicular pair (tolerance 0.01: 0.6°)."""
+    if len(values) != 6:
+        return None
+    row, column = values[:3], values[3:]
+    lengths = [sum(part * part for part in vector) ** 0.5 for vector in (row, column)]
+    if any(abs(length - 1) > 0.01 for length in lengths):
+        return None
+    if abs(sum(a * b for a, b in zip(row, column, strict=True))) > 0.01:
+        return None
+    unit = [part / lengths[0] for part in row] + [part / lengths[1] for part in column]
+    return (unit[0], unit[1], unit[2], unit[3], unit[4], unit[5])
+
+
+def _refuse_inflation(file: BinaryIO, path: Path) -> None:
+    """Refuse a deflated file that grows beyond reason before pydicom inflates it as a whole."""
+    head = file.read(132)
+    file.seek(0)
+    if head[128:] != b"DICM":
+        raise InvalidDicomError
+    file.seek(0)
+    # Only deflated files are inflated here; the test on raw bytes spares all others a second parse of their meta group.
+    if DeflatedExplicitVRLittleEndian.encode() + b"\0" not in file.read(2048):
+        file.seek(0)
+        return
+    file.seek(0)
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        start = 132 + 12 + int(meta.get("FileMetaInformationGroupLength", 0))
+        file.seek(start)
+        inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while chunk := inflater.unconsumed_tail or file.read(1 << 16):
+            total += len(inflater.decompress(chunk, 1 << 24))
+            if total > MAX_INFLATED_BYTES:
+                raise UnreadableImage(f"{path.name}: deflated data grow beyond {MAX_INFLATED_BYTES} bytes")
+    file.seek(0)

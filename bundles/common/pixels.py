@@ -1,0 +1,218 @@
+"""Stored pixels of one DICOM image into numbers with a meaning: HU for CT, rescaled values for the rest.
+
+Modality LUT: DICOM PS3.3 C.11.1. Pixel padding: C.7.5.1.1.2. MONOCHROME1: C.7.6.3.1.2.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from bundles.common.codestream import claimed_size
+from bundles.common.headers import PARSE_ERRORS, UnreadableImage, instance_name, integer, item, numbers, text
+
+Units = Literal["HU", "stored"]
+AIR_HU = -1000.0
+PHYSICAL_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
+"""Where values mean something whatever the display; MONOCHROME1 then inverts the display, not the values."""
+GREY = ("MONOCHROME1", "MONOCHROME2")
+MAX_SIDE = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What stored values stand for."""
+
+    units: Units
+    photometric: str
+    notes: tuple[str, ...] = ()
+
+
+def open_image(path: Path) -> Dataset:
+    """Read a whole DICOM file, pixel data undecoded.
+
+    Raises:
+        UnreadableImage: It is not DICOM or corrupt.
+    """
+    try:
+        return pydicom.dcmread(path)
+    except (InvalidDicomError, OSError) as error:
+        raise UnreadableImage(f"{path.name}: not a readable DICOM file") from error
+    except PARSE_ERRORS as error:
+        raise UnreadableImage(f"{path.name}: the DICOM data set is corrupt ({type(error).__name__})") from error
+
+
+def meaning_of(dataset: Dataset, path: Path) -> Meaning:
+    """Tell units and photometric interpretation of an image.
+
+    Raises:
+        UnreadableImage: Colour; CT without rescale tags, whose Hounsfield units nobody can tell.
+    """
+    where = instance_name(path, integer(dataset, "InstanceNumber"))
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    if photometric not in GREY or integer(dataset, "SamplesPerPixel") not in {1, None}:
+        raise UnreadableImage(f"{where}: {photometric or 'no PhotometricInterpretation'}; only grey images are read")
+    modality, notes = text(dataset, "Modality"), []
+    units: Units = "stored"
+    if modality == "CT":
+        kind = (text(dataset, "RescaleType") or text(_group(dataset, 0), "RescaleType")).upper()
+        units = "HU" if kind in {"", "HU", "HU_MOD", "US"} else "stored"
+        if units == "stored":
+            notes.append(f"RescaleType is {kind}: values are not Hounsfield units")
+    if photometric == "MONOCHROME1":
+        inverted = modality not in PHYSICAL_MODALITIES
+        notes.append("MONOCHROME1, inverted" if inverted else "MONOCHROME1, values kept because they are physical")
+    return Meaning(units, photometric, tuple(notes))
+
+
+def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32]) -> None:
+    """Decode one frame and write its meaning into `out`.
+
+    Args:
+        dataset: As `open_image` returned it.
+        index: Frame, from 0.
+        path: For words.
+        out: Shape (rows, columns), float32; HU for CT, else rescaled values with bright meaning high.
+
+    Raises:
+        UnreadableImage: With the instance number and what was wrong.
+    """
+    where = instance_name(path, integer(dataset, "InstanceNumber"))
+    stored = _decode(dataset, index, where)
+    if stored.shape != out.shape:
+        raise UnreadableImage(
+            f"{where}: decoded to {stored.shape[0]}×{stored.shape[1]} pixels, its header says {out.shape}"
+        )
+    padding = _padding(dataset, stored)
+    meaning = meaning_of(dataset, path)
+    if meaning.photometric == "MONOCHROME1" and text(dataset, "Modality") not in PHYSICAL_MODALITIES:
+        low, high = _stored_range(dataset, stored)
+        stored = (low + high) - stored.astype(np.int64)
+    _rescale(dataset, index, stored, out, where)
+    if padding is not None:
+        out[padding] = (
+            AIR_HU if meaning.units == "HU" else out[~padding].min(initial=np.inf) if not padding.all() else 0
+        )
+
+
+def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
+    syntax = UID(text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID"))
+    rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
+    if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
+        raise UnreadableImage(f"{where}: {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
+    data = dataset.get("PixelData")
+    if not data:
+        raise UnreadableImage(f"{where}: no integer pixel data")
+    _check_bits(dataset, where)
+    if not syntax.is_compressed or syntax.is_deflated:
+        _check_length(dataset, len(data), rows, columns, where)
+    elif claimed_size(data[:65536]) not in {None, (rows, columns)}:
+        raise UnreadableImage(f"{where}: its compressed image is of another size than Rows and Columns say")
+    try:
+        array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
+    except (*PARSE_ERRORS, RuntimeError, OSError) as error:
+        raise UnreadableImage(
+            f"{where}: its pixel data cannot be decoded ({syntax.name}, truncated or corrupt)"
+        ) from error
+    return np.asarray(array)
+
+
+def _check_bits(dataset: Dataset, where: str) -> None:
+    allocated, stored = integer(dataset, "BitsAllocated"), integer(dataset, "BitsStored")
+    high = integer(dataset, "HighBit")
+    if allocated not in {1, 8, 16, 32} or stored is None or not 0 < stored <= allocated:
+        raise UnreadableImage(f"{where}: BitsAllocated {allocated} with BitsStored {stored} is no valid pixel")
+    if high is not None and high != stored - 1:
+        raise UnreadableImage(f"{where}: HighBit {high} with BitsStored {stored}; DICOM wants {stored - 1}")
+
+
+def _check_length(dataset: Dataset, length: int, rows: int, columns: int, where: str) -> None:
+    frames = integer(dataset, "NumberOfFrames") or 1
+    expected = (rows * columns * frames * (integer(dataset, "BitsAllocated") or 16) + 7) // 8
+    if length < expected:
+        raise UnreadableImage(f"{where}: truncated, {length} of {expected} bytes of pixel data")
+
+
+def _stored_range(dataset: Dataset, stored: NDArray[np.integer]) -> tuple[int, int]:
+    bits = integer(dataset, "BitsStored") or 8 * stored.dtype.itemsize
+    if integer(dataset, "PixelRepresentation") == 1:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
+def _group(dataset: Dataset, index: int) -> Dataset:
+    """Return the PixelValueTransformation of a frame of an enhanced image, else the data set itself."""
+    for groups in (
+        item(dataset, "PerFrameFunctionalGroupsSequence", index),
+        item(dataset, "SharedFunctionalGroupsSequence", 0),
+    ):
+        found = item(groups, "PixelValueTransformationSequence", 0)
+        if found is not None:
+            return found
+    return dataset
+
+
+def _rescale(dataset: Dataset, index: int, stored: NDArray[np.integer], out: NDArray[np.float32], where: str) -> None:
+    lut = item(dataset, "ModalityLUTSequence", 0)
+    if lut is not None:
+        _look_up(dataset, lut, stored, out, where)
+        return
+    source = _group(dataset, index)
+    slope, intercept = numbers(source, "RescaleSlope"), numbers(source, "RescaleIntercept")
+    if text(dataset, "Modality") == "CT" and not (slope and intercept):
+        raise UnreadableImage(
+            f"{where}: CT without RescaleSlope and RescaleIntercept; its Hounsfield units cannot be told"
+        )
+    factor, offset = (slope[0] if slope else 1.0), (intercept[0] if intercept else 0.0)
+    if factor == 0:
+        raise UnreadableImage(f"{where}: RescaleSlope is 0")
+    if stored.dtype.itemsize <= 2 and factor.is_integer() and offset.is_integer() and abs(factor) < 256:
+        np.multiply(stored, np.float32(factor), out=out, dtype=np.float32)  # exact: 16 + 8 bits fit float32's 24
+        out += np.float32(offset)
+    else:
+        out[...] = stored.astype(np.float64) * factor + offset
+
+
+def _look_up(dataset: Dataset, lut: Dataset, stored: NDArray[np.integer], out: NDArray[np.float32], where: str) -> None:
+    descriptor = numbers(lut, "LUTDescriptor")
+    if len(descriptor) != 3:
+        raise UnreadableImage(f"{where}: its Modality LUT has no descriptor")
+    entries, first = int(descriptor[0]) or 65536, int(descriptor[1])
+    if integer(dataset, "PixelRepresentation") == 1 and first > 32767:
+        first -= 65536
+    raw = lut.get("LUTData")
+    if isinstance(raw, bytes):
+        order = "<" if dataset.original_encoding[1] is not False else ">"
+        table = np.frombuffer(raw[: len(raw) // 2 * 2], dtype=f"{order}u2")
+    else:
+        table = np.asarray(raw if raw is not None else [])
+    if len(table) < entries:
+        raise UnreadableImage(f"{where}: its Modality LUT holds {len(table)} of {entries} entries")
+    out[...] = table[np.clip(stored.astype(np.int64) - first, 0, entries - 1)]
+
+
+def _padding(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] | None:
+    """Mark pixels that hold no measurement; None where there are none."""
+    value, limit = numbers(dataset, "PixelPaddingValue"), numbers(dataset, "PixelPaddingRangeLimit")
+    if len(value) != 1:
+        return None
+    # Its VR depends on PixelRepresentation and writers get it wrong: bring both to the range of the stored values.
+    low, high = _stored_range(dataset, stored)
+    bounds = sorted(_wrap(int(part), low, high) for part in (value[0], *limit[:1]))
+    mask = np.asarray((stored >= bounds[0]) & (stored <= bounds[-1]))
+    return mask if mask.any() else None
+
+
+def _wrap(value: int, low: int, high: int) -> int:
+    if low <= value <= high:
+        return value
+    if value in range(-32768, 0) and low == 0:
+        return value % 65536
+    return value - 65536 if value in range(32768, 65536) and low < 0 else value

@@ -1,0 +1,220 @@
+"""The one reader of pixels, for training and for the service: DICOM, NIfTI, PNG and TIFF. Needs numpy, never torch.
+
+`Stack.array` is (slices, rows, columns), float32. `Stack.affine` maps the index (column i, row j, slice k, 1), in this
+order, to LPS millimetres. See `bundles.common.geometry`.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.uid import UID
+
+from bundles.common.geometry import Matrix, StackGeometry, affine, positions_mm, to_ras
+from bundles.common.headers import (
+    FRAME_KEYWORDS,
+    Frame,
+    Header,
+    UnreadableImage,
+    frames_of,
+    read_header,
+    text,
+)
+from bundles.common.pixels import Meaning, Units, meaning_of, open_image, read_frame
+from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
+from bundles.common.stacks import FrameStack, stack_frames
+
+__all__ = ["MAX_VOXELS", "Stack", "UnreadableImage", "group_files", "read_stack"]
+
+MAX_VOXELS = 600_000_000
+"""2.4 GB of float32: more than any head or chest CT, less than what brings a worker down."""
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Pixels of one stack, and where they lie.
+
+    Attributes:
+        array: (slices, rows, columns), float32: HU for CT, else rescaled stored values with bright meaning high.
+        affine: (4, 4), index (column i, row j, slice k, 1) → LPS mm. Without a geometry: pixel spacing alone, or 1 mm.
+        geometry: None for images without a place in the patient. From DICOM the slices are sorted along the normal;
+            a NIfTI file keeps its own order.
+        units: "HU", or "stored" where values have no common unit.
+        photometric: As stored: MONOCHROME1 (already inverted where `notes` say so) or MONOCHROME2.
+        modality: "" where the file does not tell.
+        source_uids: SOPInstanceUID of every slice, in order, repeated for the frames of a multi-frame
+            instance; () where the source is no DICOM.
+        positions_mm: Position of every slice along the normal, millimetres; () without a geometry.
+        notes: What was odd, in words.
+    """
+
+    array: NDArray[np.float32]
+    affine: Matrix
+    geometry: StackGeometry | None
+    units: Units
+    photometric: str
+    modality: str = ""
+    source_uids: tuple[str, ...] = ()
+    positions_mm: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def affine_ras(self) -> Matrix:
+        """Index (column, row, slice, 1) → RAS mm, NIfTI's and MONAI's convention."""
+        return to_ras(self.affine)
+
+
+def group_files(paths: Iterable[str | os.PathLike[str]]) -> tuple[FrameStack, ...]:
+    """Split DICOM files into stacks by series, orientation, rows, columns and pixel spacing; localizers apart.
+
+    Objects that are no images are left out.
+
+    Raises:
+        UnreadableImage: A file is not DICOM, truncated, or lacks what an image needs.
+    """
+    headers = [read_header(Path(path), FRAME_KEYWORDS) for path in paths]
+    return stack_frames(frame for header in headers for frame in frames_of(header))
+
+
+def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, threads: int = 2) -> Stack:
+    """Read one stack of images.
+
+    Args:
+        source: A folder or list of DICOM files in any order, or one DICOM, NIfTI, PNG or TIFF file.
+        max_voxels: Refuse larger stacks before anything is allocated.
+        threads: Files decoded at a time, where they are compressed.
+
+    Raises:
+        UnreadableImage: With the reason: several series, truncated pixels, CT without rescale tags, …
+    """
+    paths, skipped = _list(source)
+    if len(paths) == 1 and is_nifti(paths[0]):
+        volume = read_nifti(paths[0], max_voxels)
+        return Stack(
+            array=volume.array,
+            affine=volume.affine,
+            geometry=volume.geometry,
+            units="stored",
+            photometric="MONOCHROME2",
+            positions_mm=tuple(float(place) for place in positions_mm(volume.geometry)),
+        )
+    if len(paths) == 1 and is_picture(paths[0]):
+        picture, notes = read_picture(paths[0], max_voxels)
+        return Stack(picture[np.newaxis], np.eye(4), None, "stored", "MONOCHROME2", notes=notes)
+    headers = {path: read_header(path, (*FRAME_KEYWORDS, "RescaleType", *_MEANING)) for path in paths}
+    frames = [frame for header in headers.values() for frame in frames_of(header)]
+    stack, notes = _choose(stack_frames(frames))
+    return _read(stack, headers, (*skipped, *notes), max_voxels, threads)
+
+
+_MEANING = ("PhotometricInterpretation", "SamplesPerPixel")
+
+
+def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    if not isinstance(source, str | os.PathLike):
+        paths = tuple(Path(path) for path in source)
+        if not paths:
+            raise UnreadableImage("no files given")
+        return (paths, ()) if len(paths) > 1 or not paths[0].is_dir() else _list(paths[0])
+    path = Path(source)
+    if not path.is_dir():
+        return (path,), ()
+    found = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    dicom = tuple(file for file in found if _has_prefix(file))
+    if not dicom:
+        raise UnreadableImage(f"{path.name}: the folder holds no DICOM files")
+    skipped = len(found) - len(dicom)
+    return dicom, (f"{skipped} files of the folder are not DICOM and were left out",) if skipped else ()
+
+
+def _has_prefix(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _choose(stacks: Sequence[FrameStack]) -> tuple[FrameStack, tuple[str, ...]]:
+    if not stacks:
+        raise UnreadableImage("none of the files is an image")
+    uids = {stack.frames[0].series_uid for stack in stacks}
+    if len(uids) > 1:
+        raise UnreadableImage(f"the files belong to {len(uids)} series; give the files of one")
+    first, rest = stacks[0], stacks[1:]
+    if any(len(stack.frames) == len(first.frames) and not stack.frames[0].localizer for stack in rest):
+        raise UnreadableImage(
+            f"the series holds {len(stacks)} stacks of different orientation or size, none larger than all others"
+        )
+    notes = tuple(
+        f"{len(stack.frames)} images of {'a localizer' if stack.frames[0].localizer else 'another orientation or size'}"
+        " in the same series were left out"
+        for stack in rest
+    )
+    return first, first.notes + notes
+
+
+def _read(
+    stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...], max_voxels: int, threads: int
+) -> Stack:
+    first, shape = stack.frames[0], (len(stack.frames), stack.frames[0].rows, stack.frames[0].columns)
+    if shape[0] * shape[1] * shape[2] > max_voxels:
+        raise UnreadableImage(
+            f"{shape[0]} images of {shape[1]}×{shape[2]} pixels are more than the {max_voxels} voxels allowed"
+        )
+    meaning = _common_meaning(stack.frames, headers)
+    array = np.empty(shape, dtype=np.float32)
+    numbered = list(enumerate(stack.frames))
+    files = [
+        (path, [(place, frame.index) for place, frame in group])
+        for path, group in groupby(numbered, key=lambda pair: pair[1].path)
+    ]
+
+    def fill(file: tuple[Path, list[tuple[int, int]]]) -> None:
+        dataset = open_image(file[0])
+        for place, index in file[1]:
+            read_frame(dataset, index, file[0], array[place])
+
+    if threads > 1 and len(files) > 1 and _compressed(headers[first.path]):
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(fill, files):
+                pass
+    else:
+        for file in files:
+            fill(file)
+    geometry = stack.geometry
+    return Stack(
+        array=array,
+        affine=_affine(first, geometry),
+        geometry=geometry,
+        units=meaning.units,
+        photometric=meaning.photometric,
+        modality=first.modality,
+        source_uids=tuple(frame.sop_instance_uid for frame in stack.frames),
+        positions_mm=() if geometry is None else tuple(float(place) for place in positions_mm(geometry)),
+        notes=(*notes, *meaning.notes),
+    )
+
+
+def _compressed(header: Header) -> bool:
+    """Uncompressed slices are copies that hold the interpreter's lock: threads only cost there."""
+    return bool(UID(text(header.dataset.file_meta, "TransferSyntaxUID")).is_compressed)
+
+
+def _common_meaning(frames: Sequence[Frame], headers: dict[Path, Header]) -> Meaning:
+    meanings = {path: meaning_of(headers[path].dataset, path) for path in {frame.path for frame in frames}}
+    first = meanings[frames[0].path]
+    if any(replace(meaning, notes=()) != replace(first, notes=()) for meaning in meanings.values()):
+        raise UnreadableImage("the images of one stack differ in their units or photometric interpretation")
+    return first
+
+
+def _affine(first: Frame, geometry: StackGeometry | None) -> Matrix:
+    if geometry is not None:
+        return affine(geometry, first.thickness_mm or 1.0)
+    between_rows, between_columns = first.pixel_spacing_mm or (1.0, 1.0)
+    return np.diag([between_columns, between_rows, 1.0, 1.0])
