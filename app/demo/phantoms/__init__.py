@@ -1,0 +1,1 @@
+"""Head CT studies that no patient ever was, with the truth about every voxel."""

@@ -1,0 +1,120 @@
+"""What looks like blood and is none, in studies with and without bleeds alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.demo.phantoms.fields import Array, cover, smooth_field, stream
+from app.demo.phantoms.tissue import Tissue
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A dense ball: a calcification, or a vessel seen end on. Centre (x, y, z) and radius in mm."""
+
+    center_mm: tuple[float, float, float]
+    radius_mm: float
+    hu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Distractors:
+    """What was put into one head.
+
+    Attributes:
+        spots: Calcifications of choroid plexus, pineal gland, falx and basal ganglia.
+        vessels: Dense arteries: balls along the first part of the middle cerebral and the basilar artery.
+        cupping_hu: Brightening under the skull that fades over 5 mm.
+        petrous_hu: Depth of the dark bands between the petrous bones.
+        shade_hu: Amplitude of slow shading across the head.
+    """
+
+    spots: tuple[Spot, ...]
+    vessels: tuple[Spot, ...]
+    cupping_hu: float
+    petrous_hu: float
+    shade_hu: float
+
+
+def _plexus(rng: np.random.Generator) -> list[Spot]:
+    spots = []
+    for side in (-1, 1):
+        if rng.random() < 0.5:
+            center = (side * 21 + rng.normal(0, 1.5), 32 + rng.normal(0, 3), 7 + rng.normal(0, 2))
+            spots.append(Spot(center, float(rng.uniform(1.5, 4.2)), float(rng.uniform(80, 350))))
+    return spots
+
+
+def _midline(rng: np.random.Generator) -> list[Spot]:
+    spots = []
+    if rng.random() < 0.5:
+        spots.append(Spot((rng.normal(0, 1), 21 + rng.normal(0, 1.5), -1.0), float(rng.uniform(1.5, 4)), float(rng.uniform(80, 350))))
+    for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.4 else 0):
+        place = (rng.normal(0, 0.8), float(rng.uniform(-60, 40)), float(rng.uniform(42, 60)))
+        spots.append(Spot(place, float(rng.uniform(1.5, 4)), float(rng.uniform(100, 400))))
+    return spots
+
+
+def _ganglia(rng: np.random.Generator) -> list[Spot]:
+    if rng.random() > 0.3:
+        return []
+    spots = []
+    density = float(rng.uniform(60, 160))
+    for side in (-1, 1):
+        for _ in range(int(rng.integers(1, 4))):
+            center = (side * (20 + rng.normal(0, 2.5)), rng.normal(-4, 4), rng.normal(1, 2.5))
+            spots.append(Spot(center, float(rng.uniform(1.2, 4.0)), density))
+    return spots
+
+
+def _vessels(rng: np.random.Generator) -> tuple[Spot, ...]:
+    if rng.random() > 0.4:
+        return ()
+    hu = float(rng.uniform(48, 68))
+    spots = [Spot((rng.normal(0, 1), -1.0, float(z)), 2.2, hu) for z in np.arange(-42, -24, 1.5)]
+    for side in (-1, 1):
+        for step in np.linspace(0, 1, 16):
+            spots.append(Spot((side * (6 + 26 * step), -12 - 4 * np.sin(3 * step), -22 + 10 * step), 1.6, hu))  # noqa: PERF401 - two loops read better
+    return tuple(spots)
+
+
+def sample_distractors(seed: int) -> Distractors:
+    """Draw what one head holds besides anatomy and bleeds."""
+    rng = stream(seed, "distractors")
+    return Distractors(
+        spots=tuple(_plexus(rng) + _midline(rng) + _ganglia(rng)),
+        vessels=_vessels(rng),
+        cupping_hu=float(rng.uniform(0, 12)),
+        petrous_hu=float(rng.uniform(2, 16)),
+        shade_hu=float(rng.uniform(0.3, 1.6)),
+    )
+
+
+def _draw_spot(spot: Spot, tissue: Tissue, hu: Array, roughness: Array | None) -> None:
+    brain = tissue.brain
+    x, y, z = spot.center_mm
+    reach = spot.radius_mm + 14
+    part = brain.grid.window((z - reach, y - reach, x - reach), (z + reach, y + reach, x + reach))
+    away = np.sqrt((brain.x[part] - x) ** 2 + (brain.y[part] - y) ** 2 + (brain.z[part] - z) ** 2)
+    if roughness is not None:
+        away = away + 0.8 * roughness[part]
+    amount = cover(away - spot.radius_mm, 2 * brain.grid.pitch_mm) * (tissue.frame.depth[part] > 0)
+    target = hu[part]
+    hu[part] = target + amount * np.maximum(spot.hu - target, 0)
+
+
+def add_distractors(distractors: Distractors, tissue: Tissue, hu: Array) -> None:
+    """Draw them into Hounsfield units in place."""
+    frame = tissue.frame
+    rng = stream(tissue.head.seed, "distractor fields")
+    roughness = smooth_field(rng, frame.grid, 4.0)
+    for spot in distractors.spots:
+        _draw_spot(spot, tissue, hu, roughness)
+    for spot in distractors.vessels:
+        _draw_spot(spot, tissue, hu, None)
+    inside = frame.depth > 0
+    cupping = distractors.cupping_hu * np.exp(-np.maximum(frame.depth, 0) / np.float32(5))
+    band = np.exp(-(((frame.z + 34) / 9) ** 2) - ((frame.y - 8) / 26) ** 2 - (frame.x / 45) ** 2)
+    streaks = 0.6 + 0.5 * smooth_field(rng, frame.grid, 11.0)
+    shade = distractors.shade_hu * smooth_field(rng, frame.grid, 45.0)
+    hu += inside * (cupping - distractors.petrous_hu * band * streaks + shade)
