@@ -39,6 +39,11 @@ def find_series(study: Study, assignment: Assignment) -> Series:
     raise Failed(f"study {study.key} has no stack {assignment.stack} of the assigned series; send the study again")
 
 
+def sources(series: Series) -> tuple[str, ...]:
+    """SOPInstanceUID of every slice in order, repeated for the frames of a multi-frame instance."""
+    return tuple(each.sop_instance_uid for each in series.instances for _ in range(max(each.frames, 1)))
+
+
 def to_findings(contract: Service, numbers: Numbers, series: Series) -> tuple[Finding, ...]:
     """Read a bundle's outputs as its contract explains them.
 
@@ -70,12 +75,12 @@ def _finding(output: FindingOutput, numbers: Numbers, series: Series) -> Finding
 
 
 def _slice_scores(key: str, numbers: Numbers, series: Series) -> tuple[SliceScore, ...]:
-    values = _output(numbers, key)
-    if len(values) != len(series.instances):
-        raise Failed(f"output '{key}' scores {len(values)} slices, the series has {len(series.instances)}")
+    values, uids = _output(numbers, key), sources(series)
+    if len(values) != len(uids):
+        raise Failed(f"output '{key}' scores {len(values)} slices, the series has {len(uids)}")
     return tuple(
-        SliceScore(instance.sop_instance_uid, index, _probability(value, key))
-        for index, (instance, value) in enumerate(zip(series.instances, values, strict=True))
+        SliceScore(uid, index, _probability(value, key))
+        for index, (uid, value) in enumerate(zip(uids, values, strict=True))
     )
 
 

@@ -15,10 +15,11 @@ from app.errors import AppError, Failed, Rejected, Retryable, location
 from app.findings import Outcome, Report
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.network import Item, Network, build, first_of_batch
-from app.infer.results import Numbers, find_series, to_findings
+from app.infer.results import Numbers, find_series, sources, to_findings
 from app.settings import Inference
 from app.study import Series, Study
 from bundles.common.contract import Service
+from bundles.common.reader import UnreadableImage
 
 log = structlog.get_logger()
 
@@ -71,7 +72,7 @@ class Runner:
         series = find_series(study, assignment)
         _check_budget(series, self.settings.max_voxels)
         try:
-            numbers = self._run(bundle, series)
+            numbers, notes = self._run(bundle, series)
         finally:
             _trim()
         return Report(
@@ -82,22 +83,26 @@ class Runner:
             algorithm=bundle.algorithm,
             outcome=Outcome.SUCCEEDED,
             findings=to_findings(bundle.service, numbers, series),
-            notes=series.notes,
+            notes=tuple(dict.fromkeys((*series.notes, *notes))),
             seconds=round(time.perf_counter() - started, 3),
         )
 
-    def _run(self, bundle: Bundle, series: Series) -> Numbers:
+    def _run(self, bundle: Bundle, series: Series) -> tuple[Numbers, Sequence[str]]:
         network = self._network(bundle)
-        paths = [str(instance.path) for instance in series.instances]
         try:
             with torch.inference_mode():
-                return _numbers(bundle.service, _forward(network, paths))
+                item = network.preprocessing({"image": [str(instance.path) for instance in series.instances]})
+                notes = _read_notes(item["image"], series)
+                return _numbers(bundle.service, _forward(network, item)), notes
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise Retryable(OUT_OF_MEMORY) from error
         except AppError:
             raise
         except Exception as error:
+            unreadable = _unreadable(error)
+            if unreadable is not None:
+                raise Rejected(f"the series cannot be read: {unreadable}") from error
             log.warning("bundle_broke", bundle=bundle.name, error=type(error).__name__, at=location(error))
             raise Failed(f"bundle '{bundle.name}' broke: {type(error).__name__}") from error
 
@@ -113,11 +118,29 @@ class Runner:
             return self._networks[bundle.name]
 
 
-def _forward(network: Network, paths: Sequence[str]) -> Item:
-    item = network.preprocessing({"image": list(paths)})
+def _forward(network: Network, item: Item) -> Item:
     inputs = item["image"][None].to(network.device)
     item["pred"] = first_of_batch(network.inferer(inputs=inputs, network=network.module))
     return network.postprocessing(item)
+
+
+def _read_notes(image: Any, series: Series) -> Sequence[str]:
+    """What the reader found odd.
+
+    Raises:
+        Failed: It sorted the slices otherwise than the series, so that their scores would name other images.
+    """
+    meta = getattr(image, "meta", {})
+    if "source_uids" in meta and tuple(meta["source_uids"]) != sources(series):
+        raise Failed("the reader sorted the slices otherwise than the series; report this study's geometry")
+    return tuple(meta.get("notes", ()))
+
+
+def _unreadable(error: BaseException | None) -> UnreadableImage | None:
+    """Find the reader's own words below what MONAI wraps around them."""
+    while error is not None and not isinstance(error, UnreadableImage):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _numbers(contract: Service, item: Mapping[str, Any]) -> Numbers:

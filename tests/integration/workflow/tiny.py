@@ -24,7 +24,7 @@ import torch
 
 
 class MeanNet(torch.nn.Module):
-    """Brightness of each slice through one linear unit: (batch, 1, slices, rows, columns) -> (batch, 1 + slices)."""
+    """Brightness of each slice through one linear unit: (batch, 1, columns, rows, slices) -> (batch, 1 + slices)."""
 
     def __init__(self, delay_s=0.0, begun="", broken=False):
         super().__init__()
@@ -36,7 +36,7 @@ class MeanNet(torch.nn.Module):
             with open(self.begun, "a") as file:
                 file.write(__name__.split(".")[1] + "\\n")
         time.sleep(self.delay_s)
-        means = image.mean(dim=(1, 3, 4)) / 100
+        means = image.mean(dim=(1, 2, 3)) / 100
         slices = self.unit(means[..., None])[..., 0]
         scores = torch.cat([slices.max(dim=1, keepdim=True).values, slices], dim=1)
         return scores * float("nan") if self.broken else scores
