@@ -1,7 +1,7 @@
 """The workflow database: how DBOS is set up on SQLite and PostgreSQL, and the heartbeats of the workers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,6 +124,14 @@ class Heartbeat:
         unchanged = (_WORKERS.c.id == worker) & (_WORKERS.c.beats == beats)
         with self.engine.begin() as connection:
             return bool(connection.execute(sa.update(_WORKERS).where(unchanged).values(beats=beats + 1)).rowcount)
+
+
+def beats_of(engine: sa.Engine) -> Mapping[str, int]:
+    """How often each worker has beaten: a count that goes on is a worker that lives. Empty before the first one ran."""
+    if not sa.inspect(engine).has_table(_WORKERS.name):
+        return {}
+    with engine.connect() as connection:
+        return {worker: beats for worker, beats in connection.execute(sa.select(_WORKERS))}
 
 
 def resume_work_of(worker: str) -> int:
