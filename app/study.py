@@ -33,6 +33,7 @@ class Instance:
         transfer_syntax_uid: (0002,0010).
         digest: Hexadecimal hash of the received bytes; two digests under one UID are two versions of an object.
         frames: NumberOfFrames, 1 where the tag is absent.
+        instance_number: InstanceNumber (0020,0013), to name a slice to people; None where absent.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Instance:
     transfer_syntax_uid: str
     digest: str
     frames: int = 1
+    instance_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,13 @@ class Series:
         stack: 0 for the largest stack of that UID, then 1, 2, …
         modality: (0008,0060), "" where absent.
         instances: Sorted along the slice normal where there is a geometry, else by InstanceNumber.
-        headers: Keyword → value of every text or number element of the first instance at the data set's top level;
-            binary elements and sequences are left out, except code sequences, given as their first CodeMeaning.
+        headers: Keyword → value of the text and number elements of the first instance at the data set's top level,
+            without what identifies the patient (`app.assemble.headers` tells what is left out); binary elements and
+            sequences are left out, except code sequences, given as their first CodeMeaning.
         geometry: Where the stack lies (DICOM patient coordinates, LPS, millimetres); None for images without one.
-        notes: What was odd, in words, for people: "1 instance repeats the position of slice 4 and was left out".
+        notes: What was odd, in words, for people: "1 image repeats the position of slice 4 and was left out".
+        damaged: Why pixels of the stack cannot be read, one sentence an instance; the geometry gate refuses such a
+            stack. The instances stay in the stack, so that routing sees what was sent.
     """
 
     uid: str
@@ -68,6 +73,7 @@ class Series:
     headers: Mapping[str, Header] = field(default_factory=dict)
     geometry: StackGeometry | None = None
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

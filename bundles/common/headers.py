@@ -38,6 +38,7 @@ PARSE_ERRORS = (
 """What pydicom raises on malformed data sets, as fuzzing and its own test files show."""
 
 MAX_INFLATED_BYTES = 2 * 1024**3
+MAX_FRAMES = 100_000
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 Orientation = tuple[float, float, float, float, float, float]
@@ -54,14 +55,12 @@ class Header:
     Attributes:
         path: The file.
         dataset: Every element before the pixel data.
-        pixel_bytes: Length that the pixel data element claims; None for compressed ones (undefined length).
-        has_pixels: Whether there is a pixel data element at all.
+        problem: Why its pixels cannot be read, as far as the header tells: none there, or fewer bytes than claimed.
     """
 
     path: Path
     dataset: FileDataset
-    pixel_bytes: int | None
-    has_pixels: bool
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +130,14 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         keywords: Only these elements; None for all.
 
     Raises:
-        UnreadableImage: Not there, not DICOM, truncated inside the header, or deflated beyond 2 GiB.
+        UnreadableImage: Not there, not DICOM, corrupt, or deflated beyond 2 GiB.
     """
-    met: list[tuple[int, int]] = []
+    met: list[int] = []
     tags: list[BaseTag | int] | None = [Tag(keyword) for keyword in keywords] if keywords else None
 
     def at_pixels(tag: BaseTag, _: str | None, length: int) -> bool:
         if int(tag) in PIXEL_TAGS:
-            met.append((int(tag), length))
+            met.append(length)
             return True
         return False
 
@@ -153,36 +152,40 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         raise UnreadableImage(f"{path.name}: {error.strerror or 'cannot be read'}") from error
     except PARSE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: the DICOM header is corrupt ({type(error).__name__})") from error
-    length = met[0][1] if met else None
-    deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    if length is not None and length != UNDEFINED_LENGTH and not deflated and end + length > path.stat().st_size:
-        raise UnreadableImage(
-            f"{_name(path, dataset)}: truncated, its pixel data claim {length} bytes and the file ends before"
-        )
-    return Header(path, dataset, None if length == UNDEFINED_LENGTH else length, bool(met))
+    return Header(path, dataset, _pixel_problem(dataset, path, met[0] if met else None, end))
+
+
+def _pixel_problem(dataset: FileDataset, path: Path, length: int | None, start: int) -> str | None:
+    where = _name(path, dataset)
+    if length is None:
+        return f"{where}: no pixel data; the file was cut off or never held an image"
+    deflated = text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    if length != UNDEFINED_LENGTH and not deflated and start + length > path.stat().st_size:
+        return f"{where}: truncated, its pixel data claim {length} bytes and the file ends before"
+    return None
 
 
 def frames_of(header: Header) -> tuple[Frame, ...]:
-    """List the frames of an image file; () for an object that is no image.
+    """List the frames of an image file, whether its pixels can be read or not; () for an object that is no image.
 
     Raises:
-        UnreadableImage: It should be an image, by SOP class or by its rows and columns, and lacks pixels, size or UIDs.
+        UnreadableImage: It is an image by SOP class or by its rows and columns, and lacks size or UIDs.
     """
     dataset, path = header.dataset, header.path
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
-    sop_class = text(dataset, "SOPClassUID")
-    if not header.has_pixels and rows is None and "Image Storage" not in UID(sop_class).name:
+    if rows is None and "Image Storage" not in UID(text(dataset, "SOPClassUID")).name:
         return ()
     where = _name(path, dataset)
-    if not header.has_pixels:
-        raise UnreadableImage(f"{where}: no pixel data; the file was cut off or never held an image")
-    if not rows or not columns or rows < 0 or columns < 0:
+    if rows is None and header.problem is not None:
+        raise UnreadableImage(header.problem)
+    if rows is None or columns is None or rows < 1 or columns < 1:
         raise UnreadableImage(f"{where}: Rows {rows} and Columns {columns} are no size of an image")
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         if not text(dataset, keyword):
             raise UnreadableImage(f"{where}: {keyword} is missing")
-    count = integer(dataset, "NumberOfFrames") or 1
-    if count < 1 or count > 100_000:
+    count = integer(dataset, "NumberOfFrames")
+    count = 1 if count is None else count
+    if not 1 <= count <= MAX_FRAMES:
         raise UnreadableImage(f"{where}: NumberOfFrames {count} is beyond reason")
     shared = item(dataset, "SharedFunctionalGroupsSequence", 0)
     return tuple(_frame(dataset, path, rows, columns, index, count, shared) for index in range(count))

@@ -77,7 +77,7 @@ def group_files(paths: Iterable[str | os.PathLike[str]]) -> tuple[FrameStack, ..
     Objects that are no images are left out.
 
     Raises:
-        UnreadableImage: A file is not DICOM, truncated, or lacks what an image needs.
+        UnreadableImage: A file is not DICOM, or lacks what an image needs.
     """
     headers = [read_header(Path(path), FRAME_KEYWORDS) for path in paths]
     return stack_frames(frame for header in headers for frame in frames_of(header))
@@ -108,13 +108,16 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, threads: int = 2)
     if len(paths) == 1 and is_picture(paths[0]):
         picture, notes = read_picture(paths[0], max_voxels)
         return Stack(picture[np.newaxis], np.eye(4), None, "stored", "MONOCHROME2", notes=notes)
-    headers = {path: read_header(path, (*FRAME_KEYWORDS, "RescaleType", *_MEANING)) for path in paths}
+    headers = {path: read_header(path, (*FRAME_KEYWORDS, *_MEANING)) for path in paths}
     frames = [frame for header in headers.values() for frame in frames_of(header)]
     stack, notes = _choose(stack_frames(frames))
+    for frame in stack.frames:
+        if (problem := headers[frame.path].problem) is not None:
+            raise UnreadableImage(problem)
     return _read(stack, headers, (*skipped, *notes), max_voxels, threads)
 
 
-_MEANING = ("PhotometricInterpretation", "SamplesPerPixel")
+_MEANING = ("PhotometricInterpretation", "SamplesPerPixel", "RescaleType")
 
 
 def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:

@@ -1,0 +1,149 @@
+"""Files of one study into stacks of images, other objects, and what cannot be read."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import structlog
+
+from app.assemble.headers import plain_headers
+from app.errors import Rejected
+from app.study import Instance, Series, Study, Unreadable, revision_of, uid_hash
+from bundles.common.headers import (
+    FRAME_KEYWORDS,
+    Frame,
+    Header,
+    UnreadableImage,
+    frames_of,
+    integer,
+    read_header,
+    text,
+)
+from bundles.common.stacks import FrameStack, stack_frames
+
+SPOOL_NAME = re.compile(r"[0-9a-f]{32}\.([0-9a-f]{16})\.dcm")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    header: Header
+    study_uid: str
+    instance: Instance
+    frames: tuple[Frame, ...]
+
+
+def assemble(files: Sequence[Path]) -> Study:
+    """Make a study of the files that arrived for it. The order of `files` never matters.
+
+    Images are grouped by series, orientation, rows, columns and pixel spacing, localizers apart, and sorted along the
+    slice normal; of several images at one position the lowest InstanceNumber stays, and a note tells. An image whose
+    pixels are cut off stays in its stack and is named in `Series.damaged`. Within a series UID, stacks are numbered
+    from the largest; localizers come last.
+
+    Raises:
+        Rejected: No file tells a StudyInstanceUID.
+    """
+    parsed, unreadable = _parse_all(files)
+    if not parsed:
+        raise Rejected(
+            f"none of {len(files)} files tells its study: {unreadable[0].reason if unreadable else 'no files'}"
+        )
+    counts = Counter(each.study_uid for each in parsed)
+    uid = max(sorted(counts), key=lambda each: counts[each])
+    for each in parsed:
+        if each.study_uid != uid:
+            unreadable.append(Unreadable(each.instance.path, f"{each.instance.path.name}: of another study"))
+    ours = [each for each in parsed if each.study_uid == uid]
+    study = Study(
+        uid=uid,
+        revision=revision_of(files),
+        series=_series(ours),
+        others=tuple(each.instance for each in ours if not each.frames),
+        unreadable=tuple(sorted(unreadable, key=lambda each: each.path.name)),
+    )
+    log.info(
+        "study_assembled",
+        study=uid_hash(uid)[:12],
+        revision=study.revision,
+        stacks=len(study.series),
+        images=sum(len(series.instances) for series in study.series),
+        others=len(study.others),
+        unreadable=len(study.unreadable),
+    )
+    return study
+
+
+def _parse_all(files: Sequence[Path]) -> tuple[list[_Parsed], list[Unreadable]]:
+    parsed: list[_Parsed] = []
+    unreadable: list[Unreadable] = []
+    for path in sorted(set(files), key=lambda file: file.name):
+        try:
+            parsed.append(_parse(path))
+        except UnreadableImage as error:
+            unreadable.append(Unreadable(path, str(error)))
+    return parsed, unreadable
+
+
+def _parse(path: Path) -> _Parsed:
+    header = read_header(path, FRAME_KEYWORDS)
+    frames = frames_of(header)
+    study_uid, sop_uid = text(header.dataset, "StudyInstanceUID"), text(header.dataset, "SOPInstanceUID")
+    if not study_uid or not sop_uid:
+        missing = "SOPInstanceUID" if study_uid else "StudyInstanceUID"
+        raise UnreadableImage(f"{path.name}: {missing} is missing")
+    instance = Instance(
+        path=path,
+        sop_instance_uid=sop_uid,
+        sop_class_uid=text(header.dataset, "SOPClassUID"),
+        transfer_syntax_uid=text(header.dataset.file_meta, "TransferSyntaxUID"),
+        digest=_digest(path),
+        frames=max(len(frames), 1),
+        instance_number=integer(header.dataset, "InstanceNumber"),
+    )
+    return _Parsed(header, study_uid, instance, frames)
+
+
+def _digest(path: Path) -> str:
+    """Take the digest from the spool's name of the file; hash what came from elsewhere."""
+    match = SPOOL_NAME.fullmatch(path.name)
+    return match.group(1) if match else blake2b(path.read_bytes(), digest_size=8).hexdigest()
+
+
+def _series(parsed: Sequence[_Parsed]) -> tuple[Series, ...]:
+    by_path = {each.instance.path: each for each in parsed}
+    stacks = stack_frames(frame for each in parsed for frame in each.frames)
+    by_uid: dict[str, list[FrameStack]] = defaultdict(list)
+    for stack in stacks:
+        by_uid[stack.frames[0].series_uid].append(stack)
+    return tuple(
+        _one_series(stack, number, len(siblings), by_path)
+        for _, siblings in sorted(by_uid.items())
+        for number, stack in enumerate(siblings)
+    )
+
+
+def _one_series(stack: FrameStack, number: int, siblings: int, by_path: Mapping[Path, _Parsed]) -> Series:
+    paths = list(dict.fromkeys(frame.path for frame in stack.frames))
+    first = stack.frames[0]
+    headers = plain_headers(read_header(first.path).dataset)
+    notes = list(stack.notes)
+    if siblings > 1:
+        kind = "a localizer" if first.localizer else f"stack {number + 1}"
+        notes.append(f"the series holds {siblings} stacks of different orientation, size or kind; this is {kind}")
+    expected = headers.get("ImagesInAcquisition")
+    if isinstance(expected, int) and expected > len(paths):
+        notes.append(f"ImagesInAcquisition promises {expected} images, {len(paths)} arrived")
+    return Series(
+        uid=first.series_uid,
+        stack=number,
+        modality=first.modality,
+        instances=tuple(by_path[path].instance for path in paths),
+        headers=headers,
+        geometry=stack.geometry,
+        notes=tuple(notes),
+        damaged=tuple(problem for path in paths if (problem := by_path[path].header.problem) is not None),
+    )
