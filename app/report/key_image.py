@@ -4,13 +4,13 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from bundles.common.reader import read_stack
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from app.errors import Rejected
 from app.findings import Finding, Presence, Report, SliceScore
 from app.report.source import Source
 from app.report.sr import MANUFACTURER
@@ -18,6 +18,7 @@ from app.report.uids import report_uid
 from app.report.words import disclaimer, fitted, most_suspicious, percent
 from app.study import Instance
 from bundles.common.contract import Window
+from bundles.common.reader import UnreadableImage, read_stack
 
 SERIES_NUMBER = 9002
 SMALLEST_SIDE = 768
@@ -52,7 +53,8 @@ def key_image(report: Report, source: Source, score: SliceScore, window: Window 
         A Secondary Capture data set with file meta information, RGB, explicit VR little endian.
 
     Raises:
-        ValueError: The slice is not in the series, or its pixels cannot be read.
+        Rejected: The pixels of the slice cannot be read.
+        ValueError: The slice is not in the series, or its file holds several.
     """
     instance = next((i for i in source.series.instances if i.sop_instance_uid == score.sop_instance_uid), None)
     if instance is None:
@@ -123,7 +125,10 @@ def _write(pen: ImageDraw.ImageDraw, text: str, at: tuple[int, int], colour: tup
 
 
 def _pixels(path: Path) -> NDArray[np.float32]:
-    stack: NDArray[np.float32] = read_stack([path]).array
+    try:
+        stack = read_stack([path]).array
+    except UnreadableImage as error:
+        raise Rejected(f"no key image: {error}") from error
     if stack.ndim != 3 or len(stack) != 1:
         raise ValueError(f"expected one slice, got an array of shape {stack.shape}")
     pixels: NDArray[np.float32] = stack[0]

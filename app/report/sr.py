@@ -68,9 +68,6 @@ def structured_report(report: Report, source: Source, made_at: datetime) -> Data
         procedure_reported=concept(PROCEDURES.get(source.series.modality, ANY_PROCEDURE)),
         imaging_measurements=[_group(report, finding, source.series) for finding in report.findings],
     )
-    root = content[0].ContentSequence
-    root.insert(len(root) - 1, image_library(source))
-    root.append(_evaluations(report))
     document: Dataset = Comprehensive3DSR(
         evidence=_evidence(report, source.series),
         content=content,
@@ -88,6 +85,10 @@ def structured_report(report: Report, source: Source, made_at: datetime) -> Data
         content_date=made_at.date(),
         content_time=made_at.time().replace(tzinfo=None),
     )
+    # Added last: highdicom copies and searches all that it is given, which for the images of a stack takes long.
+    root = document.ContentSequence
+    root.insert(len(root) - 1, image_library(source))
+    root.append(_evaluations(report))
     _stamp(document, made_at)
     for element in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
         document[element] = source.identity.get_item(element)
