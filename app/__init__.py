@@ -1,0 +1,3 @@
+"""Vigil: studies in by DICOM, structured reports out."""
+
+__version__ = "0.1.0"

@@ -28,7 +28,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One child: its name for the logs and its command line. An exit with code 2 says that restarting cannot help."""
+    """One child: its name for the logs and its command line.
+
+    Code 2 at its first end says that restarting cannot help (a wrong setting, a port that somebody holds). Later it is
+    a crash like any other: the port may still be held by what the last crash left behind.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -63,6 +67,7 @@ class Child:
     command: Command
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    starts: int = 0
     crashes: int = 0
     start_at: float = 0.0
 
@@ -127,7 +132,7 @@ class Tree:
             code = child.process.returncode
             mark_dead(child.process.pid, self.environment)
             child.process = None
-            if code == REFUSED:
+            if code == REFUSED and child.starts == 1:
                 log.error("child_refused_to_start", child=child.command.name)
                 return True
             child.crashes = 1 if now - child.started > self.patience.steady_s else child.crashes + 1
@@ -136,6 +141,7 @@ class Tree:
         if child.process is None and now >= child.start_at:
             child.process = start(child.command, self.environment)
             child.started = now
+            child.starts += 1
             log.info("child_started", child=child.command.name, pid=child.process.pid)
         return False
 
@@ -183,9 +189,14 @@ def start(command: Command, environment: Mapping[str, str]) -> subprocess.Popen[
     )
 
 
+def metrics_folder(run: Path) -> Path:
+    """Where the processes of one installation keep their figures for each other."""
+    return (run / "metrics").resolve()
+
+
 def fresh_metrics_folder(run: Path) -> Path:
-    """An empty folder for the metric files of this run's processes, below the folder for run-time files."""
-    folder = (run / "metrics").resolve()
+    """The same, made empty for a new process tree."""
+    folder = metrics_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

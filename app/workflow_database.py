@@ -131,7 +131,7 @@ def beats_of(engine: sa.Engine) -> Mapping[str, int]:
     if not sa.inspect(engine).has_table(_WORKERS.name):
         return {}
     with engine.connect() as connection:
-        return {worker: beats for worker, beats in connection.execute(sa.select(_WORKERS))}
+        return {row.id: row.beats for row in connection.execute(sa.select(_WORKERS))}
 
 
 def resume_work_of(worker: str) -> int:

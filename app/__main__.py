@@ -1,0 +1,199 @@
+"""The command line: `python -m app COMMAND`, or `vigil COMMAND`.
+
+Every command imports what it needs when it runs, so that `--help` is quick and the listener never meets torch.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.errors import AppError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+cli = typer.Typer(
+    name="vigil",
+    help="Vigil: studies in by DICOM, structured reports out. Research only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML), as deploy/vigil.yaml; else the defaults."),
+]
+SEEN_EXIT = 2
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from app import __version__
+
+        typer.echo(f"vigil {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Vigil: studies in by DICOM, structured reports out. Research only."""
+
+
+@cli.command(rich_help_panel="Run")
+def serve(config: Config = None) -> None:
+    """Run listener, worker and web side in one process tree, until SIGTERM or Ctrl-C."""
+    from app.cli.serve import serve as run
+
+    raise typer.Exit(run(_settings(config, "serve"), config))
+
+
+@cli.command(rich_help_panel="Run")
+def listen(config: Config = None) -> None:
+    """Run the DICOM listener alone."""
+    settings = _settings(config, "listener", share_metrics=True)
+    from app.receive.listener import serve as run
+
+    run(settings)
+
+
+@cli.command(rich_help_panel="Run")
+def work(config: Config = None) -> None:
+    """Run one worker alone: assemble, route, infer, report, deliver."""
+    settings = _settings(config, "worker", share_metrics=True)
+    from app.cli.serve import stop_on_signals
+    from app.workflow import run_worker
+
+    run_worker(settings, stop_on_signals())
+
+
+@cli.command(rich_help_panel="Run")
+def web(config: Config = None) -> None:
+    """Run the HTTP side alone: the studies, /health, /metrics."""
+    settings = _settings(config, "web", share_metrics=True)
+    from app.web.server import serve as run
+
+    run(settings)
+
+
+@cli.command(rich_help_panel="Look")
+def check(config: Config = None) -> None:
+    """Say whether a configuration can work, and what to do where it cannot. Exit code 1 on errors."""
+    from app.cli.show import show_findings
+
+    raise typer.Exit(show_findings(config))
+
+
+@cli.command(rich_help_panel="Look")
+def studies(
+    config: Config = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
+) -> None:
+    """List the newest studies and what became of them."""
+    from app.cli.show import show_studies
+
+    show_studies(_settings(config), limit)
+
+
+@cli.command(rich_help_panel="Send")
+def send(
+    folder: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders, searched for files.")],
+    host: Annotated[str, typer.Option(help="Where the peer listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 11112,
+    called: Annotated[str, typer.Option(help="Its AE title.")] = "VIGIL",
+    calling: Annotated[str, typer.Option(help="Our AE title.")] = "VIGIL-SEND",
+) -> None:
+    """Send DICOM files to a peer by C-STORE. Exit code 1 if one was not taken."""
+    _quiet_libraries()
+    from app.cli.show import send_with_progress
+
+    raise typer.Exit(send_with_progress(folder, host, port, called, calling))
+
+
+@cli.command(rich_help_panel="Send")
+def replay(
+    study: Annotated[str, typer.Argument(help="Key of a study, or its StudyInstanceUID.")],
+    destination: Annotated[str | None, typer.Option(help="Name of one destination; without it all.")] = None,
+    config: Config = None,
+) -> None:
+    """Deliver the documents of a study once more. Exit code 1 if one was not taken."""
+    settings = _settings(config)
+    from app.cli.show import replay_with_table
+
+    raise typer.Exit(replay_with_table(settings, study, destination))
+
+
+@cli.command(rich_help_panel="Try")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("var/demo"),
+    studies: Annotated[int, typer.Option(min=1, max=50, help="How many head CTs.")] = 6,
+    seed: Annotated[int, typer.Option(help="Other seeds give other heads.")] = 1,
+) -> None:
+    """Send phantom head CTs through the service to a stand-in PACS and show what comes back."""
+    _quiet_libraries()
+    from app.demo.demo import demonstrate
+
+    raise typer.Exit(demonstrate(out, studies, seed))
+
+
+@cli.command(
+    rich_help_panel="Try",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def phantoms(context: typer.Context) -> None:
+    """Generate phantom head CTs with known bleeds: DICOM series, or training sets. See `phantoms --help`."""
+    from app.demo.phantoms.cli import cli as phantoms_cli
+
+    phantoms_cli(context.args, prog_name="vigil phantoms")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; an error of the service becomes one sentence and exit code 2."""
+    try:
+        cli(arguments, prog_name="vigil")
+    except AppError as error:
+        _complain(str(error))
+        sys.exit(SEEN_EXIT)
+
+
+def _settings(config: Path | None, role: str = "", *, share_metrics: bool = False) -> "Settings":
+    from app.settings import load
+
+    settings = load(config)
+    if share_metrics:
+        _share_metrics(settings.run)
+    from app.log import configure
+
+    configure(settings.log, role)
+    return settings
+
+
+def _share_metrics(run: Path) -> None:
+    """Name the folder of figures to prometheus_client, which looks at its import; `serve` did so for its children."""
+    folder = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str((run / "metrics").resolve())))
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _quiet_libraries() -> None:
+    from app.log import configure
+    from app.settings import Log
+
+    configure(Log(level="error"))
+
+
+def _complain(message: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True, highlight=False).print("[bold red]error:[/]", end=" ")
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
+
+
+if __name__ == "__main__":
+    main()

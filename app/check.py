@@ -1,0 +1,151 @@
+"""Can this configuration work? Every part is tried for real; each problem comes with what to do."""
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from app.deliver import reachable
+from app.errors import AppError
+from app.infer.catalogue import Catalogue
+from app.route import Router
+from app.settings import Settings, load
+from app.web.health import free_mb, too_full
+from app.workflow_database import beats_of, open_engine
+
+
+class State(StrEnum):
+    """`warning` does not stand in the way of a start."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was tried.
+
+    Attributes:
+        what: "listener port", "bundle head_ct".
+        state: How it went.
+        detail: What was seen; with a problem, what to do.
+    """
+
+    what: str
+    state: State
+    detail: str
+
+
+def examine(config: Path | None) -> tuple[Result, ...]:
+    """Try everything that a start of the service needs. Never raises for a wrong configuration."""
+    where = str(config or "the defaults")
+    try:
+        settings = load(config)
+    except AppError as error:
+        return (Result("settings", State.ERROR, str(error)),)
+    results = [Result("settings", State.OK, f"{where} is understood")]
+    for part in PARTS:
+        results += part(settings)
+    return tuple(results)
+
+
+def check_bundles(settings: Settings) -> Iterator[Result]:
+    """Every bundle's files, contract and hash, then the rules over them."""
+    catalogue = Catalogue.load(settings.bundles)
+    for name, bundle in catalogue.bundles.items():
+        research = ", research only" if bundle.algorithm.research_only else ""
+        yield Result(f"bundle {name}", State.OK, f"version {bundle.algorithm.version}, weights as recorded{research}")
+    for refused in catalogue.refused:
+        yield Result(f"bundle {refused.name}", State.ERROR, refused.reason)
+    if not catalogue.bundles:
+        yield Result("bundles", State.ERROR, f"none in {settings.bundles.folder} can be served; set bundles.folder")
+    try:
+        rules = Router.load(catalogue.services, settings.routes).rules
+    except AppError as error:
+        yield Result("routes", State.ERROR, str(error))
+    else:
+        yield Result("routes", State.OK, f"{len(rules)} rules: {', '.join(rule.name for rule in rules)}")
+
+
+def check_folders(settings: Settings) -> Iterator[Result]:
+    """Whether spool, results and run folder can be written, and the disk of the spool has room."""
+    folders = {"spool": settings.spool.folder, "results": settings.results, "run": settings.run}
+    for name, folder in folders.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            yield Result(f"{name} folder", State.ERROR, f"{folder}: {error.strerror}; see its owner and mode")
+            continue
+        yield Result(f"{name} folder", State.OK, f"{folder} can be written, {free_mb(folder)} MB free")
+    free = free_mb(settings.spool.folder) if settings.spool.folder.is_dir() else 0
+    if free <= settings.spool.min_free_mb:
+        yield Result("disk", State.ERROR, too_full(free, settings.spool.min_free_mb))
+
+
+def check_database(settings: Settings) -> Iterator[Result]:
+    """Whether the workflow database answers."""
+    try:
+        engine = open_engine(settings.database)
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+            workers = beats_of(engine)
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ArgumentError, OSError) as error:
+        words = f"{type(error).__name__}; start the server, or see database.url (sqlite:///FILE or postgresql://…)"
+        yield Result("database", State.ERROR, words)
+    else:
+        yield Result("database", State.OK, f"answers; workers known: {', '.join(sorted(workers)) or 'none'}")
+
+
+def check_ports(settings: Settings) -> Iterator[Result]:
+    """Whether the two ports can be bound. Held ports are a warning: the service may be running already."""
+    for what, host, port in (
+        ("listener port", settings.listener.host, settings.listener.port),
+        ("http port", settings.http.host, settings.http.port),
+    ):
+        try:
+            _bind(host, port)
+        except OSError as error:
+            words = f"{host}:{port}: {error.strerror}; this service itself, or end what holds it"
+            yield Result(what, State.WARNING, words)
+        else:
+            yield Result(what, State.OK, f"{host}:{port} is free" if port else "a free one is taken at start")
+    if not settings.listener.allowed_calling_ae:
+        words = "everyone may send; set listener.allowed_calling_ae to close the door"
+        yield Result("allowed senders", State.WARNING, words)
+
+
+def check_destinations(settings: Settings) -> Iterator[Result]:
+    """C-ECHO to every destination."""
+    if not settings.destinations:
+        yield Result("destinations", State.WARNING, "none: results stay in the results folder")
+    for destination in settings.destinations:
+        problem = reachable(destination)
+        state = State.OK if problem is None else State.ERROR
+        peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
+        yield Result(f"destination {destination.name}", state, problem or f"{peer} answers C-ECHO")
+
+
+def _bind(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+PARTS: tuple[Callable[[Settings], Iterator[Result]], ...] = (
+    check_bundles,
+    check_folders,
+    check_database,
+    check_ports,
+    check_destinations,
+)

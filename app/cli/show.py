@@ -1,0 +1,119 @@
+"""Tables and progress for people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.outcomes import State as StudyState
+from app.outcomes import StudyOutcome
+from app.outcomes import studies as newest
+from app.settings import Settings
+
+TONES = {
+    "ok": "green",
+    "warning": "yellow",
+    "error": "bold red",
+    StudyState.DELIVERED: "green",
+    StudyState.UNDELIVERED: "bold red",
+    StudyState.FAILED: "bold red",
+    StudyState.UNWANTED: "dim",
+}
+
+
+def show_findings(config: Path | None) -> int:
+    """Examine a configuration and show what was found; 1 where something stands in the way of a start."""
+    from app.check import State, examine
+    from app.log import configure
+    from app.settings import Log
+
+    configure(Log(level="error"))
+    console = Console()
+    with console.status("looking at settings, bundles, disks, database and destinations …"):
+        results = examine(config)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("what", "state", "seen, and what to do"):
+        table.add_column(column, overflow="fold")
+    for result in results:
+        table.add_row(result.what, _toned(result.state), Text(result.detail))
+    console.print(table)
+    errors = sum(result.state is State.ERROR for result in results)
+    console.print(f"\n[bold red]{errors} to mend before the service can start.[/]" if errors else "\n[green]Ready.[/]")
+    return 1 if errors else 0
+
+
+def show_studies(settings: Settings, limit: int) -> None:
+    """List the newest studies."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("received", "study", "state", "images", "finding", "seconds"):
+        table.add_column(column, overflow="fold", justify="right" if column in {"images", "seconds"} else "left")
+    for outcome in newest(settings, limit):
+        received = datetime.fromtimestamp(outcome.received_at).astimezone()
+        seconds = "" if outcome.seconds is None else f"{outcome.seconds:.1f}"
+        table.add_row(
+            f"{received:%Y-%m-%d %H:%M:%S}",
+            outcome.key,
+            _toned(outcome.state),
+            str(len(outcome.files)),
+            Text(headline(outcome)),
+            seconds,
+        )
+    Console().print(table if table.row_count else "No study yet.")
+
+
+def headline(outcome: StudyOutcome) -> str:
+    """The main finding of every bundle that looked, or what went wrong."""
+    words = []
+    for report in outcome.reports:
+        main = report.findings[0]
+        certainty = "" if main.certainty is None else f" {100 * main.certainty:.0f} %"
+        words.append(f"{main.kind.replace('_', ' ')}: {main.presence}{certainty}")
+    if words or outcome.problem:
+        return "; ".join([*words, *filter(None, [outcome.problem])])
+    if outcome.state is StudyState.UNWANTED and outcome.decision:
+        return next((reason for each in outcome.decision.declined for reason in each.reasons), "")
+    return ""
+
+
+def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str, calling: str) -> int:
+    """Send files and show each that was not taken; 1 where there is one, or nothing was sent."""
+    from app.deliver import Sent, send_folder
+
+    console = Console()
+    total = sum(sum(file.is_file() for file in path.rglob("*")) if path.is_dir() else 1 for path in paths)
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total)
+
+        def note(sent: Sent) -> None:
+            progress.advance(task)
+            if not sent.delivered:
+                progress.console.print(Text(f"{sent.path}: {sent.detail}", style="red"))
+
+        results = send_folder(paths, host, port, called, calling, on_progress=note)
+    taken = sum(sent.delivered for sent in results)
+    console.print(f"{taken} of {len(results)} files are at {called} ({host}:{port})")
+    return 0 if results and taken == len(results) else 1
+
+
+def replay_with_table(settings: Settings, study: str, destination: str | None) -> int:
+    """Deliver a study's documents again and show the receipts; 1 where one was not taken."""
+    from app.workflow_delivery import replay
+
+    receipts = replay(settings, study, destination)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("document", "destination", "result"):
+        table.add_column(column, overflow="fold")
+    for receipt in receipts:
+        tone = "green" if receipt.delivered else "bold red"
+        table.add_row(receipt.document, receipt.destination, Text(receipt.detail, style=tone))
+    Console().print(table)
+    return 0 if all(receipt.delivered for receipt in receipts) else 1
+
+
+def _toned(word: str) -> Text:
+    return Text(word, style=TONES.get(word, "yellow"))

@@ -1,0 +1,1 @@
+"""The HTTP side: health, metrics, the studies as JSON and as a page."""

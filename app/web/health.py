@@ -1,0 +1,113 @@
+"""Is the service well: listener, worker, database, disks. Each part says what to do where it is not."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import __version__
+from app.deliver import reachable
+from app.settings import Destination, Settings
+from app.web.models import Health, Part
+
+MEGABYTE = 1 << 20
+ECHO_TIMEOUT_S = 3.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to knock, not where to listen
+HEALTH_AE = "VIGIL-HEALTH"
+
+
+@dataclass
+class Pulse:
+    """Watches the heartbeats on this process's own clock: a worker lives while its count goes on.
+
+    Attributes:
+        beats: Reads how often each worker has beaten (`app.workflow_database.beats_of`).
+        patience_s: Silence after which a worker counts as dead.
+    """
+
+    beats: Callable[[], dict[str, int]]
+    patience_s: float
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[str, int] | None = field(default=None, init=False)
+    _alive_at: dict[str, float] = field(default_factory=dict, init=False)
+    _problem: str = field(default="not asked yet", init=False)
+
+    def feel(self) -> None:
+        """Read the counts once; called again and again."""
+        try:
+            counts = self.beats()
+        except SQLAlchemyError as error:
+            self._problem = f"{type(error).__name__}; see database.url in the settings"
+            return
+        self._problem = ""
+        for worker, count in counts.items():
+            # What lay there at the first look may be long dead; only a change proves life.
+            if self._seen is not None and self._seen.get(worker) != count:
+                self._alive_at[worker] = self.clock()
+        self._alive_at = {worker: at for worker, at in self._alive_at.items() if worker in counts}
+        self._seen = dict(counts)
+
+    def worker(self) -> Part:
+        """Whether a worker lives."""
+        alive = [name for name, at in self._alive_at.items() if self.clock() - at <= self.patience_s]
+        if alive:
+            return Part(ok=True, detail=f"alive: {', '.join(sorted(alive))}")
+        return Part(ok=False, detail="no worker beats; start one (`python -m app work`) or see its log")
+
+    def database(self) -> Part:
+        """Whether the database answered the last time."""
+        return Part(ok=not self._problem, detail=self._problem or "answers")
+
+
+def examine(settings: Settings, pulse: Pulse) -> Health:
+    """Look at every part now; takes as long as a C-ECHO to our own listener."""
+    parts = {
+        "listener": listener(settings),
+        "worker": pulse.worker(),
+        "database": pulse.database(),
+        "spool": disk(settings.spool.folder, settings.spool.min_free_mb),
+        "results": disk(settings.results, 0),
+    }
+    return Health(ok=all(part.ok for part in parts.values()), version=__version__, parts=parts)
+
+
+def listener(settings: Settings) -> Part:
+    """Knock at our own listener with C-ECHO."""
+    options = settings.listener
+    problem = reachable(
+        Destination(
+            name="listener",
+            host=EVERYWHERE.get(options.host, options.host),
+            port=options.port,
+            ae_title=options.ae_title,
+            calling_ae_title=(*options.allowed_calling_ae, HEALTH_AE)[0],
+            timeout_s=ECHO_TIMEOUT_S,
+        )
+    )
+    return Part(ok=problem is None, detail=problem or f"answers C-ECHO on port {options.port}")
+
+
+def disk(folder: Path, min_free_mb: int) -> Part:
+    """Whether a folder can be written and its disk has room."""
+    if not folder.is_dir():
+        return Part(ok=False, detail=f"{folder} is missing; the listener and the worker make it")
+    if not os.access(folder, os.W_OK):
+        return Part(ok=False, detail=f"{folder} cannot be written; see its owner and mode")
+    free = free_mb(folder)
+    if free <= min_free_mb:
+        return Part(ok=False, detail=too_full(free, min_free_mb))
+    return Part(ok=True, detail=f"{free} MB free")
+
+
+def free_mb(folder: Path) -> int:
+    """Megabytes that this user may still write there."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize // MEGABYTE
+
+
+def too_full(free: int, min_free_mb: int) -> str:
+    """What a full disk means, and what to do."""
+    return f"{free} MB free, images are refused below {min_free_mb} MB; make room, or set spool.min_free_mb"

@@ -1,0 +1,142 @@
+"""What the HTTP side answers: typed, so that the API describes itself (`/openapi.json`)."""
+
+from datetime import UTC, datetime
+from typing import Self
+
+from pydantic import BaseModel
+
+from app.assignment import Assignment, Declined
+from app.documents import Receipt
+from app.findings import Finding, Report
+from app.outcomes import Shipment, State, StudyOutcome, Timing
+
+
+class FindingSummary(BaseModel):
+    """One finding that was sought.
+
+    Attributes:
+        bundle: Who looked for it.
+        kind: A name in the code table.
+        presence: present, absent or undetermined.
+        certainty: 0 to 1; null where undetermined.
+        slice: The slice with the highest certainty, from 1; null where slices have none.
+    """
+
+    bundle: str
+    kind: str
+    presence: str
+    certainty: float | None
+    slice: int | None
+
+
+class StudySummary(BaseModel):
+    """One study revision in a list; no UID, no patient data.
+
+    Attributes:
+        key: Names the study revision everywhere: hash of the StudyInstanceUID, a dash, the revision.
+        state: Where it stands.
+        received_at, finished_at: Of the last image and the last receipt, UTC.
+        seconds: Between the two.
+        images: Number of instances.
+        findings: Of every bundle that looked, its main finding first.
+        research_only: True where a bundle is not cleared, or was trained on phantoms.
+        problem: In words, where something went wrong.
+    """
+
+    key: str
+    state: State
+    received_at: datetime
+    finished_at: datetime | None
+    seconds: float | None
+    images: int
+    findings: list[FindingSummary]
+    research_only: bool
+    problem: str
+
+    @classmethod
+    def of(cls, outcome: StudyOutcome) -> Self:
+        """Sum a study up."""
+        return cls(**_summary(outcome))
+
+
+class DocumentView(BaseModel):
+    """A document that was made, by its file name in the study's folder of results, or why it was not."""
+
+    kind: str
+    bundle: str
+    name: str
+    problem: str
+
+
+class StudyDetail(StudySummary):
+    """Everything that is known of one study revision, the reasons of every rule included."""
+
+    study_uid: str
+    notes: list[str]
+    assignments: list[Assignment]
+    declined: list[Declined]
+    reports: list[Report]
+    documents: list[DocumentView]
+    receipts: list[Receipt]
+    pending: list[Shipment]
+    timings: list[Timing]
+
+    @classmethod
+    def of(cls, outcome: StudyOutcome) -> Self:
+        """Show a study."""
+        decision = outcome.decision
+        return cls(
+            **_summary(outcome),
+            study_uid=outcome.study_uid,
+            notes=list(outcome.notes),
+            assignments=list(decision.assignments) if decision else [],
+            declined=list(decision.declined) if decision else [],
+            reports=list(outcome.reports),
+            documents=[
+                DocumentView(kind=each.kind, bundle=each.bundle, name=each.path.name, problem=each.problem)
+                for each in outcome.documents
+            ],
+            receipts=list(outcome.receipts),
+            pending=list(outcome.pending),
+            timings=list(outcome.timings),
+        )
+
+
+class Part(BaseModel):
+    """One part of the service: whether it works, and what to do where it does not."""
+
+    ok: bool
+    detail: str
+
+
+class Health(BaseModel):
+    """The service as a whole: `ok` where every part is."""
+
+    ok: bool
+    version: str
+    parts: dict[str, Part]
+
+
+def _summary(outcome: StudyOutcome) -> dict[str, object]:
+    return {
+        "key": outcome.key,
+        "state": outcome.state,
+        "received_at": datetime.fromtimestamp(outcome.received_at, UTC),
+        "finished_at": None if outcome.finished_at is None else datetime.fromtimestamp(outcome.finished_at, UTC),
+        "seconds": outcome.seconds,
+        "images": len(outcome.files),
+        "findings": [_finding(report, finding) for report in outcome.reports for finding in report.findings],
+        "research_only": any(report.algorithm.research_only for report in outcome.reports),
+        "problem": outcome.problem or "; ".join(report.reason for report in outcome.reports if report.reason),
+    }
+
+
+def _finding(report: Report, finding: Finding) -> FindingSummary:
+    highest = max(finding.slices, key=lambda score: score.certainty, default=None)
+    return FindingSummary(
+        bundle=report.algorithm.name,
+        kind=finding.kind,
+        presence=finding.presence,
+        certainty=finding.certainty,
+        slice=None if highest is None else highest.index + 1,
+    )

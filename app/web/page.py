@@ -1,0 +1,146 @@
+"""The studies as one page: rendered here, no script, nothing loaded from elsewhere."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+
+from app.outcomes import State, StudyOutcome
+from app.web.models import FindingSummary, StudySummary
+
+REFRESH_S = 5
+LONGEST_KEY = 12
+STATES = {
+    State.RECEIVED: ("wait", "received"),
+    State.PROCESSING: ("wait", "in progress"),
+    State.DELIVERED: ("good", "delivered"),
+    State.UNDELIVERED: ("bad", "not delivered"),
+    State.UNWANTED: ("calm", "no bundle wants it"),
+    State.FAILED: ("bad", "failed"),
+}
+STYLE = """
+:root{color-scheme:light dark;--ink:#1c2530;--dim:#67727e;--paper:#f5f6f8;--card:#fff;--line:#e3e6ea;--good:#1a7f4b;
+--bad:#c22f2f;--wait:#a36a00;--calm:#5b6875;--accent:#2b5fb8}
+@media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--dim:#97a2ad;--paper:#14181d;--card:#1c2229;--line:#2c343d;
+--good:#4cc38a;--bad:#f07272;--wait:#e0a63c;--calm:#9aa7b4;--accent:#7ba6f0}}
+*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+.banner{background:#8a5a00;color:#fff;text-align:center;padding:.4rem 1rem;font-size:.85rem;letter-spacing:.02em}
+header,main{max-width:72rem;margin:0 auto;padding:1.2rem 1.2rem 0}
+header{display:flex;align-items:baseline;gap:1rem}h1{font-size:1.4rem;margin:0}
+header p{color:var(--dim);margin:0}header nav{margin-left:auto}a{color:var(--accent)}
+.study{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:0 0 .6rem;overflow:hidden}
+summary{display:grid;grid-template-columns:7rem 9rem 1fr 6rem;gap:1rem;align-items:center;padding:.7rem 1rem;
+cursor:pointer;list-style:none}summary::-webkit-details-marker{display:none}
+summary:hover{background:color-mix(in srgb,var(--accent) 6%,transparent)}
+code,time{font:13px/1.5 ui-monospace,monospace;color:var(--dim)}.right{text-align:right}
+.tag{display:inline-block;padding:.05rem .6rem;border-radius:99px;font-size:.82rem;border:1px solid currentColor;
+white-space:nowrap}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.calm{color:var(--calm)}
+.finding{font-weight:600}.more{padding:.2rem 1rem 1rem;border-top:1px solid var(--line)}
+table{border-collapse:collapse;width:100%;margin:.4rem 0}td,th{text-align:left;padding:.2rem .8rem .2rem 0;
+vertical-align:top;font-weight:400}th{color:var(--dim);width:17rem}
+.bar{display:inline-block;width:7rem;height:.5rem;background:var(--line);border-radius:9px;margin-right:.6rem}
+.bar i{display:block;height:100%;border-radius:9px;background:currentColor}
+.empty{color:var(--dim);text-align:center;padding:4rem 0}h2{font-size:.95rem;margin:.9rem 0 .2rem}
+"""
+
+
+def render(outcomes: Sequence[StudyOutcome], now: datetime | None = None) -> str:
+    """The newest studies as one HTML document; it loads itself again every few seconds."""
+    now = now or datetime.now(UTC)
+    body = "".join(_study(outcome) for outcome in outcomes) or (
+        '<p class="empty">Nothing has arrived yet. Send a study to the listener:<br>'
+        "<code>python -m app send FOLDER --host HOST --port PORT</code></p>"
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="{REFRESH_S}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Vigil · studies</title><style>{STYLE}</style></head><body>"
+        '<div class="banner">Research only. Not for diagnosis.</div>'
+        f"<header><h1>Vigil</h1><p>{_count(len(outcomes))}, as of {now:%H:%M:%S} UTC</p>"
+        '<nav><a href="health">health</a> · <a href="metrics">metrics</a> · <a href="studies">JSON</a></nav></header>'
+        f"<main>{body}</main></body></html>"
+    )
+
+
+def _study(outcome: StudyOutcome) -> str:
+    summary = StudySummary.of(outcome)
+    tone, words = STATES[summary.state]
+    seconds = "" if summary.seconds is None else f"{summary.seconds:.1f} s"
+    key = escape(summary.key)
+    return (
+        '<details class="study"><summary>'
+        f"<time>{summary.received_at:%d %b %H:%M:%S}</time>"
+        f'<span><span class="tag {tone}">{words}</span></span>'
+        f"<span>{_headline(summary)}</span>"
+        f'<span class="right"><code>{seconds}</code></span></summary>'
+        f'<div class="more"><p><a href="studies/{key}"><code>{key[:LONGEST_KEY]}…</code></a> '
+        f"{summary.images} images</p>{_findings(summary)}{_words('Problem', [summary.problem])}"
+        f"{_words('Notes', outcome.notes)}{_routing(outcome)}{_deliveries(outcome)}</div></details>"
+    )
+
+
+def _headline(summary: StudySummary) -> str:
+    mains: dict[str, FindingSummary] = {}
+    for finding in summary.findings:
+        mains.setdefault(finding.bundle, finding)
+    words = [
+        f'<span class="{_tone(finding)}"><span class="finding">{_plain(finding.kind)}: {finding.presence}</span>'
+        f"{_percent(finding)}</span>"
+        for finding in mains.values()
+    ]
+    return " · ".join(words) or escape(summary.problem) or f'<span class="calm">{summary.images} images</span>'
+
+
+def _findings(summary: StudySummary) -> str:
+    rows = "".join(
+        f'<tr><th>{_plain(finding.kind)}</th><td class="{_tone(finding)}">{_bar(finding)}{finding.presence}'
+        f"{_percent(finding)}</td><td>{'' if finding.slice is None else f'slice {finding.slice}'}</td></tr>"
+        for finding in summary.findings
+    )
+    return f"<table>{rows}</table>" if rows else ""
+
+
+def _routing(outcome: StudyOutcome) -> str:
+    if outcome.decision is None:
+        return ""
+    rows = [(each.rule, f"matched: {'; '.join(each.evidence)}") for each in outcome.decision.assignments]
+    rows += [(each.rule, "; ".join(each.reasons)) for each in outcome.decision.declined]
+    return _table("Routing", rows)
+
+
+def _deliveries(outcome: StudyOutcome) -> str:
+    rows = [(f"{each.document} → {each.destination}", each.detail) for each in outcome.receipts]
+    rows += [(f"{each.document} → {each.destination}", "waiting") for each in outcome.pending]
+    rows += [(each.path.name, each.problem) for each in outcome.documents if each.problem]
+    return _table("Deliveries", rows)
+
+
+def _table(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    lines = "".join(f"<tr><th>{escape(left)}</th><td>{escape(right)}</td></tr>" for left, right in rows)
+    return f"<h2>{title}</h2><table>{lines}</table>" if lines else ""
+
+
+def _words(title: str, words: Sequence[str]) -> str:
+    return "".join(f"<p><b>{title}:</b> {escape(word)}</p>" for word in words if word)
+
+
+def _bar(finding: FindingSummary) -> str:
+    if finding.certainty is None:
+        return ""
+    return f'<span class="bar"><i style="width:{100 * finding.certainty:.0f}%"></i></span>'
+
+
+def _percent(finding: FindingSummary) -> str:
+    return "" if finding.certainty is None else f" {100 * finding.certainty:.0f} %"
+
+
+def _tone(finding: FindingSummary) -> str:
+    return {"present": "bad", "absent": "good"}.get(finding.presence, "wait")
+
+
+def _plain(kind: str) -> str:
+    return escape(kind.replace("_", " ").capitalize())
+
+
+def _count(number: int) -> str:
+    return "1 study" if number == 1 else f"{number} studies"

@@ -1,0 +1,129 @@
+"""The HTTP side, in a process of its own that never imports torch."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path as File
+from typing import Annotated
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app import __version__
+from app.errors import AppError
+from app.outcomes import studies, study
+from app.settings import Settings
+from app.supervise import metrics_folder
+from app.web.health import Pulse, examine
+from app.web.models import Health, StudyDetail, StudySummary
+from app.web.page import render
+from app.workflow_database import beats_of, open_engine
+
+KEY_OR_UID = r"^([0-9a-f]{32}(-[0-9a-f]{16})?|[0-2](\.[0-9]+){1,31})$"
+FASTEST_LOOK_S = 0.5
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+log = structlog.get_logger()
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many, the newest first")]
+KeyOrUid = Annotated[str, Path(max_length=64, pattern=KEY_OR_UID, description="key of a study, or StudyInstanceUID")]
+
+
+def serve(settings: Settings) -> None:
+    """Serve HTTP until SIGTERM or SIGINT."""
+    engine = open_engine(settings.database)
+    try:
+        log.info("web_listening", host=settings.http.host, port=settings.http.port)
+        uvicorn.run(
+            create_app(settings, lambda: dict(beats_of(engine))),
+            host=settings.http.host,
+            port=settings.http.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    finally:
+        engine.dispose()
+
+
+def create_app(settings: Settings, beats: Callable[[], dict[str, int]]) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: Of the installation.
+        beats: Reads how often each worker has beaten; see `app.workflow_database.beats_of`.
+    """
+    pulse = Pulse(beats, settings.worker.takeover_s)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        feeling = asyncio.create_task(_feel(pulse, min(settings.worker.heartbeat_s, FASTEST_LOOK_S)))
+        yield
+        feeling.cancel()
+
+    # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
+    app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    _add_studies(app, settings)
+    _add_operations(app, settings, pulse)
+    return app
+
+
+def _add_studies(app: FastAPI, settings: Settings) -> None:
+    @app.get("/studies")
+    def list_studies(limit: Limit = 100) -> list[StudySummary]:
+        """The newest study revisions."""
+        return [StudySummary.of(outcome) for outcome in studies(settings, limit)]
+
+    @app.get("/studies/{key}", responses={404: {"description": "No study of that key or UID is known"}})
+    def show_study(key: KeyOrUid) -> StudyDetail:
+        """One study: findings, documents, deliveries, and the reasons of every rule."""
+        outcome = study(settings, key)
+        if outcome is None:
+            raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
+        return StudyDetail.of(outcome)
+
+    @app.get("/", include_in_schema=False)
+    def page(limit: Limit = 100) -> HTMLResponse:
+        return HTMLResponse(render(studies(settings, limit)), headers=PAGE_HEADERS)
+
+
+def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
+    @app.get("/health", responses={503: {"model": Health}})
+    def health(response: Response) -> Health:
+        """Whether listener, worker, database and disks work; 503 where one does not."""
+        found = examine(settings, pulse)
+        response.status_code = 200 if found.ok else 503
+        return found
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(_registry(metrics_folder(settings.run))), media_type=CONTENT_TYPE_LATEST)
+
+    @app.exception_handler(AppError)
+    def explain(_: Request, error: AppError) -> JSONResponse:
+        log.error("request_failed", reason=str(error))
+        return JSONResponse({"detail": str(error)}, status_code=500)
+
+
+def _registry(folder: File) -> CollectorRegistry:
+    if not folder.is_dir():
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    return registry
+
+
+async def _feel(pulse: Pulse, interval_s: float) -> None:
+    while True:
+        await asyncio.to_thread(pulse.feel)
+        await asyncio.sleep(interval_s)

@@ -1,0 +1,130 @@
+"""The command line as people use it: quick help, errors as sentences, exit codes, no torch where none is needed."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import app
+from app.__main__ import main
+from app.check import State, examine
+from app.settings import Settings, load
+from tests.integration.workflow.tiny import write_bundle
+
+COMMANDS = ["serve", "listen", "work", "web", "check", "studies", "send", "replay", "demo"]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return int(exit_.value.code or 0)
+
+
+def write_settings(folder: Path, **sections: object) -> Path:
+    raw = {
+        "spool": {"folder": str(folder / "spool"), "min_free_mb": 0},
+        "bundles": {"folder": str(folder / "bundles")},
+        "database": {"url": f"sqlite:///{folder}/vigil.sqlite"},
+        "listener": {"host": "127.0.0.1", "port": 0},
+        "http": {"port": 0},
+        "results": str(folder / "results"),
+        "run": str(folder / "run"),
+        **sections,
+    }
+    path = folder / "vigil.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert command in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_package(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version") == 0
+    assert (capsys.readouterr().out, app.__version__) == (f"vigil {declared}\n", declared)
+
+
+def test_an_error_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "bad.yaml"
+    config.write_text("listener: {prot: 1}")
+    assert run("serve", "--config", str(config)) == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'port'?" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("loaded", "forbidden"),
+    [
+        ("app.__main__", ("torch", "monai", "numpy", "pydicom", "fastapi", "dbos", "structlog", "yaml")),
+        ("app.receive.listener", ("torch", "monai", "dbos", "fastapi")),
+        ("app.web.server", ("torch", "monai", "highdicom")),
+        ("app.cli.serve", ("torch", "monai", "dbos", "fastapi", "pydicom")),
+        ("app.check", ("torch", "monai")),
+    ],
+)
+def test_a_process_loads_only_what_it_needs(loaded: str, forbidden: tuple[str, ...]) -> None:
+    code = f"import sys, {loaded}; print(*[name for name in {forbidden!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []
+
+
+def test_the_example_settings_are_the_defaults(root: Path) -> None:
+    assert load(root / "deploy" / "vigil.yaml", {}) == Settings()
+
+
+class TestCheck:
+    def test_a_good_configuration_has_no_errors(self, tmp_path: Path) -> None:
+        write_bundle(tmp_path / "bundles")
+        results = examine(write_settings(tmp_path))
+        assert [result for result in results if result.state is State.ERROR] == []
+        assert "1 rules: brightness/accepts" in [result.detail for result in results]
+
+    def test_every_problem_is_told_at_once(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        bundle = write_bundle(tmp_path / "bundles")
+        (bundle / "models" / "model.pt").write_bytes(b"other weights")
+        rules = tmp_path / "rules.yaml"
+        rules.write_text("rules: [{name: x, bundle: brightness, when: {Modality: CT}}]")
+        (tmp_path / "results").write_text("a file where a folder belongs")
+        config = write_settings(
+            tmp_path,
+            spool={"folder": str(tmp_path / "spool"), "min_free_mb": 10**9},
+            database={"url": "nonsense"},
+            routes=[str(rules)],
+            destinations=[{"name": "pacs", "host": "127.0.0.1", "port": 1, "ae_title": "PACS"}],
+        )
+        errors = {result.what for result in examine(config) if result.state is State.ERROR}
+        assert errors == {
+            "bundle brightness",
+            "bundles",
+            "routes",
+            "results folder",
+            "disk",
+            "database",
+            "destination pacs",
+        }
+        assert run("check", "--config", str(config)) == 1
+        assert "7 to mend" in capsys.readouterr().out
+
+    def test_a_wrong_settings_file_is_a_result_too(self, tmp_path: Path) -> None:
+        (result,) = examine(tmp_path / "missing.yaml")
+        assert (result.what, result.state) == ("settings", State.ERROR)
+
+
+def test_sending_nothing_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    assert run("send", str(tmp_path), "--port", "1") == 1
+    assert "0 of 1 files" in capsys.readouterr().out
+
+
+def test_replay_of_an_unknown_study_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_settings(tmp_path)
+    assert run("replay", "1.2.3", "--config", str(config)) == 2
+    assert "no study of that key" in capsys.readouterr().err

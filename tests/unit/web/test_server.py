@@ -1,0 +1,210 @@
+"""The HTTP side over real outcomes on disk, a real database and a real listener."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import __version__, outcomes
+from app.assignment import Assignment, Decision, Declined
+from app.documents import Document, DocumentKind, Receipt
+from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
+from app.outcomes import Shipment, StudyOutcome
+from app.receive.listener import running
+from app.settings import Settings
+from app.web.health import Pulse
+from app.web.server import create_app
+from app.workflow_database import Heartbeat, beats_of, open_engine
+
+UID = "1.2.3.4"
+UNWANTED = "f" * 32 + "-" + "2" * 16
+ALGORITHM = Algorithm("head", "1.0", "0" * 64, "phantom heads", "research", "Bleeds")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "listener": {"host": "127.0.0.1", "port": 0},
+            "spool": {"folder": tmp_path / "spool", "min_free_mb": 0},
+            "results": tmp_path / "results",
+            "run": tmp_path / "run",
+            "worker": {"heartbeat_s": 0.05},
+            "database": {"url": f"sqlite:///{tmp_path}/vigil.sqlite"},
+        }
+    )
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings, dict)) as client:
+        yield client
+
+
+def keep(settings: Settings, outcome: StudyOutcome) -> StudyOutcome:
+    return outcomes.begin(settings.results, outcome)
+
+
+def delivered(settings: Settings) -> StudyOutcome:
+    key = f"{outcomes.uid_hash(UID)}-{'1' * 16}"
+    slices = tuple(SliceScore(f"1.2.{index}", index, certainty) for index, certainty in enumerate((0.1, 0.9, 0.3)))
+    main = Finding("intracranial_hemorrhage", Presence.PRESENT, 0.93, 0.5, slices=slices)
+    report = Report(UID, "1" * 16, "1.2", 0, ALGORITHM, Outcome.SUCCEEDED, (main,), notes=("tilt corrected",))
+    document = Document(DocumentKind.SR, "head", settings.results / key / "head-0.sr.dcm", "2.25.1")
+    return keep(
+        settings,
+        StudyOutcome(
+            key,
+            received_at=1000.0,
+            finished_at=1002.5,
+            files=("a", "b", "c"),
+            study_uid=UID,
+            decision=Decision((Assignment("head", "head/accepts", "1.2", 0, 1, ("Modality is CT",)),), ()),
+            reports=(report,),
+            documents=(document,),
+            shipments=(Shipment("head-0.sr.dcm", "pacs"),),
+            receipts=(Receipt("pacs", "head-0.sr.dcm", delivered=True, attempts=1, detail="0x0000 Success"),),
+        ),
+    )
+
+
+def unwanted(settings: Settings) -> StudyOutcome:
+    declined = Declined("head/accepts", "head", "1.9", 0, ("Modality is <b>MR</b>, wanted CT",))
+    return keep(settings, StudyOutcome(UNWANTED, received_at=900.0, files=("x",), decision=Decision((), (declined,))))
+
+
+def test_lists_studies_without_uids(client: TestClient, settings: Settings) -> None:
+    unwanted(settings)
+    kept = delivered(settings)
+    found = client.get("/studies").json()
+    assert [study["state"] for study in found] == ["delivered", "unwanted"]
+    assert found[0] == {
+        "key": kept.key,
+        "state": "delivered",
+        "received_at": "1970-01-01T00:16:40Z",
+        "finished_at": "1970-01-01T00:16:42.500000Z",
+        "seconds": 2.5,
+        "images": 3,
+        "findings": [
+            {"bundle": "head", "kind": "intracranial_hemorrhage", "presence": "present", "certainty": 0.93, "slice": 2}
+        ],
+        "research_only": True,
+        "problem": "",
+    }
+
+
+def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings) -> None:
+    kept = delivered(settings)
+    by_key = client.get(f"/studies/{kept.key}").json()
+    assert by_key == client.get(f"/studies/{UID}").json()
+    assert by_key["study_uid"] == UID
+    assert by_key["documents"] == [{"kind": "sr", "bundle": "head", "name": "head-0.sr.dcm", "problem": ""}]
+    assert by_key["receipts"][0]["detail"] == "0x0000 Success"
+
+
+def test_shows_why_no_bundle_wanted_a_study(client: TestClient, settings: Settings) -> None:
+    unwanted(settings)
+    (declined,) = client.get(f"/studies/{UNWANTED}").json()["declined"]
+    assert declined["reasons"] == ["Modality is <b>MR</b>, wanted CT"]
+
+
+def test_an_unknown_study_is_404_and_nonsense_is_422(client: TestClient) -> None:
+    assert client.get(f"/studies/{UNWANTED}").status_code == 404
+    assert "/studies lists" in client.get("/studies/1.2.9").json()["detail"]
+    assert client.get("/studies/..%2Fetc").status_code in {404, 422}
+    assert client.get("/studies/Doe^Jane").status_code == 422
+    assert client.get("/studies?limit=0").status_code == 422
+
+
+def test_a_damaged_outcome_is_told(client: TestClient, settings: Settings) -> None:
+    kept = delivered(settings)
+    (settings.results / kept.key / "outcome.json").write_text("{")
+    answer = client.get(f"/studies/{kept.key}")
+    assert answer.status_code == 500
+    assert "is damaged" in answer.json()["detail"]
+
+
+def test_the_page_shows_findings_and_reasons_and_loads_nothing(client: TestClient, settings: Settings) -> None:
+    delivered(settings)
+    unwanted(settings)
+    answer = client.get("/")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for words in ("Research only", "Intracranial hemorrhage: present", "93 %", "Modality is &lt;b&gt;MR&lt;/b&gt;"):
+        assert words in answer.text
+    for forbidden in ("<script", "http://", "https://", UID, "<b>MR</b>"):
+        assert forbidden not in answer.text
+
+
+def test_the_page_says_what_to_do_where_nothing_came(client: TestClient) -> None:
+    assert "python -m app send" in client.get("/").text
+
+
+def test_describes_itself(client: TestClient) -> None:
+    assert set(client.get("/openapi.json").json()["paths"]) == {"/studies", "/studies/{key}", "/health"}
+
+
+def test_metrics_are_those_of_every_process(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import subprocess
+    import sys
+
+    folder = settings.run / "metrics"
+    folder.mkdir(parents=True)
+    code = "from app.receive.metrics import IMAGES; IMAGES.inc(7)"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env={"PROMETHEUS_MULTIPROC_DIR": str(folder)}, check=True)
+    assert "vigil_receive_images_total 14.0" in client.get("/metrics").text
+
+
+def test_says_what_is_not_well(client: TestClient) -> None:
+    answer = client.get("/health")
+    parts = answer.json()["parts"]
+    assert answer.status_code == 503
+    assert [name for name, part in parts.items() if not part["ok"]] == ["listener", "worker", "spool", "results"]
+    assert "python -m app work" in parts["worker"]["detail"]
+
+
+def test_is_well_with_a_listener_and_a_beating_worker(settings: Settings) -> None:
+    settings.results.mkdir()
+    engine = open_engine(settings.database)
+    heartbeat = Heartbeat(engine, "w1", 30)
+    with running(settings) as port:
+        listening = settings.model_copy(update={"listener": settings.listener.model_copy(update={"port": port})})
+        with TestClient(create_app(listening, lambda: dict(beats_of(engine)))) as client:
+            for _ in range(100):
+                heartbeat.beat()
+                answer = client.get("/health")
+                if answer.status_code == 200:
+                    break
+    engine.dispose()
+    assert (answer.status_code, answer.json()["version"]) == (200, __version__)
+    assert answer.json()["parts"]["worker"]["detail"] == "alive: w1"
+
+
+def test_only_a_count_that_goes_on_proves_life() -> None:
+    now, counts = [0.0], {"w": 5}
+    pulse = Pulse(lambda: counts, patience_s=30, clock=lambda: now[0])
+    pulse.feel()
+    pulse.feel()
+    assert not pulse.worker().ok
+    counts["w"] = 6
+    pulse.feel()
+    assert pulse.worker().ok
+    now[0] = 31
+    pulse.feel()
+    assert not pulse.worker().ok
+    counts["new"] = 1
+    pulse.feel()
+    assert pulse.worker().detail == "alive: new"
+    counts.clear()
+    pulse.feel()
+    assert not pulse.worker().ok
+
+
+def test_the_outcome_on_disk_is_what_is_shown(client: TestClient, settings: Settings) -> None:
+    kept = delivered(settings)
+    on_disk = json.loads((settings.results / kept.key / "outcome.json").read_text())
+    assert client.get(f"/studies/{kept.key}").json()["reports"][0]["findings"] == on_disk["reports"][0]["findings"]
