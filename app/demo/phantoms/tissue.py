@@ -1,6 +1,6 @@
 """Draws a head on a grid: Hounsfield units, and where cerebrospinal fluid and ventricles are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _sheet(brain: Frame, part: tuple[slice, slice, slice], head: Head) -> Array:
     """Signed distance to the Sylvian fissures and the sheet over the insula."""
     x, y, z = np.abs(brain.x[part]), brain.y[part], brain.z[part]
     half = 0.9 + 1.6 * head.atrophy
-    fissure = np.abs(z + 6 - 0.3 * (y + 10)) - half
+    fissure = np.abs(z + 6 - 0.55 * (y + 10)) * 0.88 - half * (1.25 - 0.011 * x)
     fissure = np.maximum(np.maximum(fissure, 27 - x), np.abs(y + 6) - 26)
     insula = np.maximum(np.abs(x - 40 + 0.1 * y) - half * 0.8, np.abs(y + 2) - 20)
     insula = np.maximum(insula, np.abs(z - 4) - 12)
@@ -90,6 +90,8 @@ def fluid(head: Head, brain: Frame, depth: Array) -> Array:
     """Fraction of subarachnoid fluid in each voxel of the cranial cavity."""
     pitch, grid = brain.grid.pitch_mm, brain.grid
     rng = stream(head.seed, "sulci")
+    bent = smooth_field(rng, grid, 10.0)
+    bent = replace(brain, x=brain.x + 1.3 * bent, y=brain.y - 1.3 * bent, z=brain.z + 1.0 * bent)
     fold = np.abs(smooth_field(rng, grid, 7.0)) * np.float32(_SULCUS_MM)
     wide = smooth_field(rng, grid, 30.0)
     half = 0.35 + 1.1 * head.atrophy + 0.35 * wide
@@ -98,12 +100,12 @@ def fluid(head: Head, brain: Frame, depth: Array) -> Array:
     layer = depth - (0.6 + 2.0 * head.atrophy + 0.4 * wide)
     shape = np.minimum(sulci, layer)
     part = grid.window((-45, -50, -75), (40, 50, 75))
-    shape[part] = np.minimum(shape[part], _sheet(brain, part, head))
+    shape[part] = np.minimum(shape[part], _sheet(bent, part, head))
     fissure = np.maximum(np.abs(brain.x) - (0.7 + 0.9 * head.atrophy), 16 - brain.z)
     fissure = np.maximum(fissure, ellipsoid(brain, (0, 8, 0), (30, 42, 30)).__neg__())
     shape = np.minimum(shape, fissure)
     part = grid.window((-78, -50, -50), (15, 60, 50))
-    shape[part] = np.minimum(shape[part], _cisterns(brain, part, head))
+    shape[part] = np.minimum(shape[part], _cisterns(bent, part, head))
     return cover(shape, pitch)
 
 
@@ -115,7 +117,7 @@ def _cisterns(brain: Frame, part: tuple[slice, slice, slice], head: Head) -> Arr
     arms = np.maximum(np.abs(np.abs(x) * 0.55 - (y + 18)) - 1.8 - grow, np.abs(z + 21) - 5)
     arms = np.maximum(arms, np.abs(x) - 28)
     midbrain = ellipsoid_distance(x, y - 8, z + 16, (17, 16, 30))
-    ring = np.maximum(np.abs(midbrain - 1) - 1.2 - grow, np.abs(z + 14) - 8)
+    ring = np.maximum(np.maximum(np.abs(midbrain - 1) - 0.9 - grow, np.abs(z + 14) - 8), 2 - y)
     quadrigeminal = ellipsoid_distance(x, y - 27, z + 9, (9 + grow, 3.5 + grow, 6))
     prepontine = np.maximum(np.abs(y + 1 - 0.15 * (z + 40)) - 2.4 - grow, np.abs(x) - 13)
     prepontine = np.maximum(prepontine, np.maximum(z + 24, -68 - z))

@@ -1,7 +1,12 @@
-"""A training set of phantom head CTs: NIfTI volumes, label masks, and the list of cases that MONAI reads."""
+"""Training sets of phantom head CTs: NIfTI volumes, label masks and a datalist."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,78 +14,170 @@ from typing import Any
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from app.demo.phantoms.baseline import area_under_curve, threshold_baseline
+from app.demo.phantoms.fields import stream
 from app.demo.phantoms.phantom import Phantom, make_phantom
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-SEED_STRIDE = 100_000
+DATALIST = "datalist.json"
+TRAINING_SHARE, VALIDATION_SHARE = 700 / 900, 80 / 900
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def write_training_set(folder: Path, count: int, seed: int, workers: int = 2, size: int = 256) -> Path:
-    """Write phantoms as NIfTI with their truth; cases that are there already are kept.
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the datalist.
 
-    Each case is a patient of its own, so that any split of the list is patient-wise.
+    Attributes:
+        image, mask: Paths relative to the datalist's folder.
+        seed: Draws the phantom again.
+        label: 1 with any bleed.
+        types: Flags in the order of `app.demo.phantoms.bleeds.KINDS`, None where withheld.
+        slices: One flag for each slice along the image's third axis, None where withheld.
+    """
+
+    image: str
+    mask: str
+    seed: int
+    label: int
+    types: list[int] | None
+    slices: list[int] | None
+
+
+def nifti_affine(phantom: Phantom) -> NDArray[np.float64]:
+    """(column, row, slice, 1) to RAS millimetres; sheared where the gantry was tilted."""
+    affine = phantom.acquisition.affine_lps[:, [2, 1, 0, 3]]
+    return np.asarray(_LPS_TO_RAS @ affine)
+
+
+def _save(array: NDArray[Any], affine: NDArray[np.float64], path: Path) -> None:
+    """Write (slices, rows, columns) as NIfTI (columns, rows, slices); the name appears when the file is whole."""
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array.transpose(2, 1, 0)), affine)
+    image.set_qform(affine, code=0)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    partial_path = path.with_name(f".{path.name}")
+    nibabel.save(image, partial_path)
+    partial_path.replace(path)
+
+
+def case_seed(seed: int, index: int) -> int:
+    """Seed of one case of a set; never shared by two cases of one set."""
+    return seed * 1_000_000 + index
+
+
+def write_case(folder: Path, seed: int, size: int) -> Item:
+    """Write one case into `folder/cases`, unless it is there already, and return its item."""
+    cases = folder / "cases"
+    cases.mkdir(parents=True, exist_ok=True)
+    note = cases / f"{seed}.json"
+    if note.exists():
+        return Item(**json.loads(note.read_text()))
+    phantom = make_phantom(seed, size)
+    affine = nifti_affine(phantom)
+    image, mask = cases / f"{seed}.nii.gz", cases / f"{seed}_mask.nii.gz"
+    _save(phantom.volume_hu, affine, image)
+    _save(phantom.mask, affine, mask)
+    truth = phantom.truth
+    item = Item(
+        image=str(image.relative_to(folder)),
+        mask=str(mask.relative_to(folder)),
+        seed=seed,
+        label=int(truth.presence),
+        types=[int(flag) for flag in truth.types],
+        slices=[int(flag) for flag in truth.slices],
+    )
+    partial_note = note.with_name(f".{note.name}")
+    partial_note.write_text(json.dumps(asdict(item)))
+    partial_note.replace(note)
+    return item
+
+
+def withhold(item: Item, share: float) -> dict[str, Any]:
+    """The item as it stands in the datalist, its type and slice labels withheld each with probability `share`."""
+    line = asdict(item)
+    rng = stream(item.seed, "withheld labels")
+    for key in ("types", "slices"):
+        if rng.random() < share:
+            line[key] = None
+    return line
+
+
+def split(lines: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Cut into training, validation and test; each phantom is a patient of its own, so no patient is in two lists."""
+    first = round(TRAINING_SHARE * len(lines))
+    second = first + round(VALIDATION_SHARE * len(lines))
+    return {"training": lines[:first], "validation": lines[first:second], "test": lines[second:]}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let child processes use one thread each: the cases run in parallel, the arithmetic within one need not."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )
+
+
+def write_training_set(
+    folder: Path, count: int, seed: int, workers: int = 2, size: int = 256, *, withheld: float = 0.0
+) -> Path:
+    """Write phantoms as NIfTI with a datalist; cases that are there already are kept.
 
     Args:
-        folder: Gets `images/`, `masks/`, `cases/` and `datalist.json`.
-        count: Cases. Of every nine, seven are for training, one for validation, one for test.
-        seed: Case i is phantom `seed * SEED_STRIDE + i`.
+        folder: Receives `cases/` and `datalist.json`.
+        count: Cases, split about 700 : 80 : 120 into training, validation and test.
+        seed: Of the set; the same seed gives the same set.
         workers: Processes.
         size: Rows and columns.
+        withheld: Share of the training items whose type, and whose slice, labels are null in the datalist.
 
     Returns:
-        The path of `datalist.json`: the lists `training`, `validation` and `test` of items with `image` and `mask`
-        (paths relative to `folder`), `seed`, `label` (0 or 1), `types` (five 0/1 in the order of `bleeds.KINDS`),
-        `slices` (0/1 for every slice along the third array axis) and `volumes_ml`.
+        Path of the datalist: `{"training": […], "validation": […], "test": […]}`, items as `Item` says.
     """
-    for name in ("images", "masks", "cases"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    seeds = [seed * SEED_STRIDE + index for index in range(count)]
-    missing = [number for number in seeds if not _case_file(folder, number).exists()]
-    with ProcessPoolExecutor(workers) as pool:
-        for _ in track(pool.map(partial(write_case, folder, size), missing), "Phantoms", total=len(missing)):
-            pass
-    cases = [json.loads(_case_file(folder, number).read_text(encoding="utf-8")) for number in seeds]
-    lists = {
-        "training": [case for index, case in enumerate(cases) if index % 9 < 7],
-        "validation": [case for index, case in enumerate(cases) if index % 9 == 7],
-        "test": [case for index, case in enumerate(cases) if index % 9 == 8],
-    }
-    path = folder / "datalist.json"
-    path.write_text(json.dumps(lists), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    seeds = [case_seed(seed, index) for index in range(count)]
+    items: dict[int, Item] = {}
+    with _one_thread(), _progress() as progress:
+        task = progress.add_task("phantoms", total=count)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            futures = [pool.submit(partial(write_case, folder, size=size), number) for number in seeds]
+            for future in as_completed(futures):
+                item = future.result()
+                items[item.seed] = item
+                progress.advance(task)
+    lists = split([asdict(items[number]) for number in seeds])
+    lists["training"] = [withhold(Item(**line), withheld) for line in lists["training"]]
+    path = folder / DATALIST
+    partial_path = path.with_name(f".{DATALIST}")
+    partial_path.write_text(json.dumps(lists, indent=1))
+    partial_path.replace(path)
     return path
 
 
-def write_case(folder: Path, size: int, seed: int) -> None:
-    """Draw one phantom and write its image, its mask and, last, what it is: a case that was cut off is drawn again."""
-    phantom = make_phantom(seed, size)
-    image, mask = f"images/{seed}.nii.gz", f"masks/{seed}.nii.gz"
-    _write(folder / image, phantom.volume_hu, phantom)
-    _write(folder / mask, phantom.mask, phantom)
-    case: dict[str, Any] = {
-        "image": image,
-        "mask": mask,
-        "seed": seed,
-        "label": int(phantom.truth.presence),
-        "types": [int(flag) for flag in phantom.truth.types],
-        "slices": [int(flag) for flag in phantom.truth.slices],
-        "volumes_ml": list(phantom.truth.volumes_ml),
-    }
-    _case_file(folder, seed).write_text(json.dumps(case), encoding="utf-8")
-
-
-def affine_ras(phantom: Phantom) -> NDArray[np.float64]:
-    """From NIfTI's (column, row, slice, 1) indices to RAS millimetres; sheared where the gantry is tilted."""
-    slices_first = phantom.acquisition.affine_lps
-    return np.asarray(LPS_TO_RAS @ slices_first[:, [2, 1, 0, 3]])
-
-
-def _write(path: Path, volume: NDArray[Any], phantom: Phantom) -> None:
-    image = nibabel.Nifti1Image(volume.transpose(2, 1, 0), affine_ras(phantom))
-    image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
-
-
-def _case_file(folder: Path, seed: int) -> Path:
-    return folder / "cases" / f"{seed}.json"
+def baseline_auc(datalist: Path, part: str = "test") -> float:
+    """AUC of `threshold_baseline` for presence over one list of a training set."""
+    lines = json.loads(datalist.read_text())[part]
+    scores, labels = [], []
+    for line in lines:
+        image = nibabel.load(datalist.parent / line["image"])
+        affine = image.affine
+        pixel, step = float(np.linalg.norm(affine[:3, 0])), float(np.linalg.norm(affine[:3, 2]))
+        volume = np.asarray(image.dataobj).transpose(2, 1, 0)
+        scores.append(threshold_baseline(volume, pixel, step))
+        labels.append(bool(line["label"]))
+    return area_under_curve(np.array(scores), np.array(labels))
