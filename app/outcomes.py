@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.assignment import Decision
 from app.documents import Document, Receipt
-from app.errors import Rejected
+from app.errors import Rejected, Retryable
 from app.findings import Report
 from app.settings import Settings
 from app.study import uid_hash
@@ -147,9 +147,12 @@ def read(folder: Path) -> StudyOutcome | None:
 
 
 def begin(results: Path, outcome: StudyOutcome) -> StudyOutcome:
-    """Write down that a study revision was received; what is there already stays as it is."""
+    """Write down that a study revision was received; what is there already stays as it is.
+
+    Raises:
+        Retryable: The disk is full or broken.
+    """
     folder = results / outcome.key
-    folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         found = read(folder)
         if found is None:
@@ -166,7 +169,10 @@ def record(folder: Path, change: Callable[[StudyOutcome], StudyOutcome]) -> Stud
 
     Raises:
         Rejected: The study was never begun, or its file is damaged.
+        Retryable: The disk is full or broken.
     """
+    if not folder.is_dir():
+        raise Rejected(f"{folder} is missing; send the study again")
     with _locked(folder):
         before = read(folder)
         if before is None:
@@ -258,9 +264,12 @@ def _write(folder: Path, outcome: StudyOutcome) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise Retryable(
+            f"{folder}: {error.strerror}; make room or give write access to the folder of results"
+        ) from error

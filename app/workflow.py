@@ -26,14 +26,7 @@ REDELIVERY_POLL_S = 0.5
 REDELIVERIES_AT_ONCE = 4
 """For each destination: one that hangs until its time-out keeps so many threads and no more."""
 
-ENCODING: StepOptions = {
-    "name": "report",
-    "retries_allowed": True,
-    "max_attempts": 5,
-    "interval_seconds": 5.0,
-    "should_retry": lambda error: isinstance(error, Retryable),
-}
-"""A full disk of results is waited for, 75 s in all."""
+GIVEN_UP = (AppError, dbos_error.DBOSMaxStepRetriesExceeded)
 
 _steps: list[Steps] = []
 
@@ -80,10 +73,10 @@ def process_study(key: str) -> None:
     steps = _steps[0]
     with steps.active("process_study"):
         try:
-            DBOS.run_step({"name": "assemble"}, steps.assemble, key)
-            plans = DBOS.run_step({"name": "route"}, steps.route, key)
-        except AppError as error:
-            DBOS.run_step({"name": "fail"}, steps.fail, key, str(error))
+            DBOS.run_step(_patiently("assemble"), steps.assemble, key)
+            plans = DBOS.run_step(_patiently("route"), steps.route, key)
+        except GIVEN_UP as error:
+            _give_up(key, error)
             return
         for number, plan in enumerate(plans):
             assignment = plan.assignment
@@ -101,9 +94,9 @@ def analyse(key: str, number: int, assignment: Assignment) -> None:
     steps.enter()
     with steps.active("analyse"):
         try:
-            report = DBOS.run_step({"name": "infer"}, steps.infer, key, assignment)
-        except AppError as error:
-            DBOS.run_step({"name": "fail"}, steps.fail, key, str(error))
+            report = DBOS.run_step(_patiently("infer"), steps.infer, key, assignment)
+        except GIVEN_UP as error:
+            _give_up(key, error)
             return
         _publish(key, number, report)
 
@@ -114,9 +107,9 @@ def publish(key: str, number: int, report: Report) -> None:
     steps = _steps[0]
     with steps.active("publish"):
         try:
-            shipments = DBOS.run_step(ENCODING, steps.publish, key, report)
-        except (AppError, dbos_error.DBOSMaxStepRetriesExceeded) as error:
-            DBOS.run_step({"name": "fail"}, steps.fail, key, str(error), report)
+            shipments = DBOS.run_step(_patiently("report"), steps.publish, key, report)
+        except GIVEN_UP as error:
+            _give_up(key, error, report)
             return
         for shipment in shipments:
             with SetWorkflowID(f"{key}/deliver-{number}/{shipment.document}/{shipment.destination}/1"):
@@ -128,7 +121,7 @@ def deliver_document(key: str, shipment: Shipment, attempt: int) -> None:
     """Deliver one document to one destination; where that must wait, a delayed workflow tries again."""
     steps = _steps[0]
     with steps.active("deliver_document"):
-        pause_s = DBOS.run_step({"name": "deliver"}, steps.deliver, key, shipment, attempt)
+        pause_s = DBOS.run_step(_patiently("deliver"), steps.deliver, key, shipment, attempt)
         if pause_s is None:
             return
         name = f"{key}/redeliver/{shipment.document}/{shipment.destination}/{attempt + 1}"
@@ -137,13 +130,31 @@ def deliver_document(key: str, shipment: Shipment, attempt: int) -> None:
             DBOS.enqueue_workflow(REDELIVERY, deliver_document, key, shipment, attempt + 1)
 
 
+def _patiently(name: str) -> StepOptions:
+    """A step that is run again while its trouble may pass, a full disk of results above all: for about an hour."""
+    return {
+        "name": name,
+        "retries_allowed": True,
+        "max_attempts": 12,
+        "interval_seconds": 1.0,
+        "should_retry": lambda error: isinstance(error, Retryable),
+    }
+
+
 def _publish_undetermined(key: str, number: int, assignment: Assignment, reason: str) -> None:
-    report = DBOS.run_step(
-        {"name": "undetermined"}, _steps[0].undetermined, key, assignment, Outcome.NOT_ATTEMPTED, reason
-    )
+    step = _steps[0].undetermined
+    try:
+        report = DBOS.run_step(_patiently("undetermined"), step, key, assignment, Outcome.NOT_ATTEMPTED, reason)
+    except GIVEN_UP as error:
+        _give_up(key, error)
+        return
     _publish(key, number, report)
 
 
 def _publish(key: str, number: int, report: Report) -> None:
     with SetWorkflowID(f"{key}/publish-{number}"):
         DBOS.start_workflow(publish, key, number, report)
+
+
+def _give_up(key: str, error: Exception, report: Report | None = None) -> None:
+    DBOS.run_step(_patiently("fail"), _steps[0].fail, key, str(error), report)

@@ -175,6 +175,9 @@ class Steps:
         try:
             with self._timed(key, "infer", assignment.bundle), edge("analysing"):
                 report = self._analyse(study, assignment)
+        except Stopped:
+            outcomes.record(self.folder(key), lambda known: replace(known, begun=_without_last(known.begun, name)))
+            raise
         except AppError as error:
             log.warning("analysis_failed", study=key[:12], bundle=assignment.bundle, reason=str(error))
             return self.undetermined(key, assignment, Outcome.FAILED, str(error))
@@ -293,6 +296,12 @@ class Steps:
             workflow_metrics.STAGE_SECONDS.labels(stage).observe(timing.seconds)
             with self._lock:
                 self._timings.setdefault(key, []).append(timing)
+
+
+def _without_last(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Leave out one beginning: a stop is no death."""
+    last = len(names) - 1 - names[::-1].index(name)
+    return (*names[:last], *names[last + 1 :])
 
 
 def _document(known: StudyOutcome, shipment: Shipment) -> Document:

@@ -9,9 +9,10 @@ from threading import Event
 
 import structlog
 from dbos import DBOS
+from sqlalchemy.exc import OperationalError
 
 from app import workflow, workflow_metrics
-from app.errors import Failed
+from app.errors import AppError, Failed
 from app.infer.catalogue import Catalogue
 from app.receive.spool import Spool
 from app.route.router import Router
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 GRACE_S = 20.0
 """How long running studies may go on after a stop; what is unfinished then is left to recovery."""
 GLANCE_S = 0.1
+TROUBLE_PAUSE_S = 2.0
 
 
 def run(settings: Settings, stop: Event) -> None:
@@ -75,10 +77,14 @@ def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
     watcher = Watcher(steps, workflow.begin_study, lambda key: DBOS.get_workflow_status(key) is not None)
     due = 0.0
     while not stop.is_set():
-        watcher.look()
-        if time.monotonic() >= due:
-            due = time.monotonic() + steps.settings.worker.heartbeat_s
-            _tend(heartbeat)
+        try:
+            watcher.look()
+            if time.monotonic() >= due:
+                due = time.monotonic() + steps.settings.worker.heartbeat_s
+                _tend(heartbeat)
+        except (AppError, OperationalError) as error:
+            log.warning("worker_waits", reason=str(error) if isinstance(error, AppError) else "no database")
+            stop.wait(TROUBLE_PAUSE_S)
         stop.wait(steps.settings.assembly.poll_s)
 
 

@@ -1,0 +1,165 @@
+"""When a study is begun, and which revisions of it. A real spool and real rules; the clock is an argument."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+
+from app import outcomes
+from app.infer.catalogue import Catalogue
+from app.receive.spool import Spool
+from app.route.router import Router
+from app.settings import Settings
+from app.study import revision_of, uid_hash
+from app.workflow_steps import Steps
+from app.workflow_watcher import BEGUN_AT_ONCE, Watcher
+from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
+
+IDLE_S = 10.0
+
+
+class Worker:
+    """A watcher whose workflows are a list."""
+
+    def __init__(self, folder: Path, idle_of_bundle: str = "") -> None:
+        root = write_bundle(folder / "bundles") if not (folder / "bundles").exists() else folder / "bundles/brightness"
+        if idle_of_bundle:
+            service = root / "configs" / "service.yaml"
+            service.write_text(f"idle_s: {idle_of_bundle}\n{service.read_text()}")
+        settings = Settings.model_validate(
+            {
+                "spool": {"folder": folder / "spool"},
+                "assembly": {"idle_s": IDLE_S, "cap_s": 100},
+                "bundles": {"folder": folder / "bundles"},
+                "results": folder / "results",
+            }
+        )
+        catalogue = Catalogue.load(settings.bundles)
+        self.spool = Spool(settings.spool.folder, 0)
+        self.begun: list[str] = []
+        runner = None
+        self.steps = Steps(settings, self.spool, catalogue, Router.load(catalogue.services, ()), runner)  # type: ignore[arg-type]
+        self.watcher = Watcher(self.steps, self.begun.append, lambda key: key in self.begun)
+
+    def key(self, study_uid: str) -> str:
+        return f"{uid_hash(study_uid)}-{revision_of(self.spool.files(uid_hash(study_uid)))}"
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    return Worker(tmp_path)
+
+
+@pytest.fixture
+def uid() -> str:
+    return str(generate_uid())
+
+
+def test_a_quiet_study_is_begun_once_and_its_files_are_written_down(worker: Worker, uid: str) -> None:
+    send_to_spool(worker.spool, ct_slices(uid))
+    now = time.time()
+    worker.watcher.look(now + IDLE_S - 1)
+    assert worker.begun == []
+    worker.watcher.look(now + IDLE_S + 1)
+    worker.watcher.look(now + IDLE_S + 2)
+    assert worker.begun == [worker.key(uid)]
+    found = outcomes.read(worker.steps.folder(worker.key(uid)))
+    assert found is not None
+    assert found.files == tuple(path.name for path in worker.spool.files(uid_hash(uid)))
+    assert worker.spool.arrivals() == ()
+
+
+def test_an_open_association_holds_a_study_until_the_cap(worker: Worker, uid: str) -> None:
+    data: list[Dataset] = ct_slices(uid)
+    with worker.spool.attend() as presence:
+        hold(worker.spool, presence, data[0])
+        worker.watcher.look(time.time() + 50)
+        assert worker.begun == []
+        worker.watcher.look(time.time() + 101)
+        assert worker.begun == [worker.key(uid)]
+
+
+def test_images_that_come_between_begin_and_settle_make_a_revision(worker: Worker, uid: str) -> None:
+    first, *late = ct_slices(uid)
+    send_to_spool(worker.spool, [first])
+    begin: Callable[[str], None] = worker.watcher.begin
+
+    def begin_and_receive(key: str) -> None:
+        begin(key)
+        if late:
+            send_to_spool(worker.spool, [late.pop(0)])
+            late.clear()
+
+    worker.watcher.begin = begin_and_receive
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    worker.watcher.look(time.time() + IDLE_S + 2)
+    assert len(set(worker.begun)) == 2
+    assert worker.begun[-1] == worker.key(uid)
+
+
+@pytest.mark.parametrize(("of_bundle", "wait_s"), [("1", 1.0), ("30", 30.0)])
+def test_the_idle_time_is_that_of_the_rules_that_match(tmp_path: Path, uid: str, of_bundle: str, wait_s: float) -> None:
+    worker = Worker(tmp_path, of_bundle)
+    other = str(generate_uid())
+    send_to_spool(worker.spool, ct_slices(uid))
+    send_to_spool(worker.spool, ct_slices(other, modality="MR"))
+    now = time.time()
+    begun_at: dict[str, float] = {}
+    for waited in (0.5, 1.5, 9, 11, 29, 31):
+        worker.watcher.look(now + waited)
+        for key in worker.begun:
+            begun_at.setdefault(key.partition("-")[0], waited)
+    assert begun_at[uid_hash(uid)] == pytest.approx(wait_s, abs=1)
+    assert begun_at[uid_hash(other)] == pytest.approx(IDLE_S, abs=1)
+
+
+def test_a_worker_that_died_between_begin_and_settle_begins_the_same_revision_again(
+    worker: Worker, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_to_spool(worker.spool, ct_slices(uid))
+    monkeypatch.setattr(worker.spool, "settle", lambda _: False)
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    worker.watcher.look(time.time() + IDLE_S + 2)
+    assert set(worker.begun) == {worker.key(uid)}
+
+
+def test_what_lay_in_the_spool_at_start_is_begun_unless_it_was(tmp_path: Path, uid: str) -> None:
+    worker = Worker(tmp_path)
+    send_to_spool(worker.spool, ct_slices(uid))
+    for arrival in worker.spool.arrivals():
+        assert worker.spool.settle(arrival)
+    restarted = Worker(tmp_path)
+    restarted.watcher.look()
+    assert restarted.begun == [worker.key(uid)]
+    again = Worker(tmp_path)
+    again.begun.append(worker.key(uid))
+    again.watcher.look()
+    assert again.begun == [worker.key(uid)]
+
+
+def test_no_more_studies_are_begun_at_once_than_can_be_held(worker: Worker) -> None:
+    send_to_spool(worker.spool, ct_slices())
+    with worker.steps.active("process_study"):
+        for _ in range(BEGUN_AT_ONCE - 1):
+            worker.steps._active.append("process_study")
+        worker.watcher.look(time.time() + IDLE_S + 1)
+        assert worker.begun == []
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    assert len(worker.begun) == 1
+
+
+def hold(spool: Spool, presence: object, data: Dataset) -> None:
+    from tests.integration.workflow.tiny import encoded
+
+    incoming = spool.open(
+        presence,  # type: ignore[arg-type]
+        sop_class_uid=data.SOPClassUID,
+        sop_instance_uid=data.SOPInstanceUID,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae="TEST",
+    )
+    incoming.write(encoded(data))
+    incoming.commit()
