@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from pydicom import config
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
@@ -23,7 +23,8 @@ from bundles.common.geometry import Vector
 config.settings.reading_validation_mode = config.IGNORE
 
 PARSE_ERRORS = (
-    ValueError,  # with UnicodeDecodeError, BytesLengthException
+    BytesLengthException,
+    ValueError,  # with UnicodeDecodeError
     TypeError,
     AttributeError,
     LookupError,
@@ -41,6 +42,7 @@ MAX_INFLATED_BYTES = 2 * 1024**3
 MAX_FRAMES = 100_000
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 UNDEFINED_LENGTH = 0xFFFFFFFF
+ITEM, SEQUENCE_DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 Orientation = tuple[float, float, float, float, float, float]
 
 
@@ -132,12 +134,12 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
     Raises:
         UnreadableImage: Not there, not DICOM, corrupt, or deflated beyond 2 GiB.
     """
-    met: list[int] = []
+    met: list[tuple[int, int]] = []
     tags: list[BaseTag | int] | None = [Tag(keyword) for keyword in keywords] if keywords else None
 
-    def at_pixels(tag: BaseTag, _: str | None, length: int) -> bool:
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
         if int(tag) in PIXEL_TAGS:
-            met.append(length)
+            met.append((8 if vr is None else 12, length))
             return True
         return False
 
@@ -145,24 +147,43 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         with path.open("rb") as file:
             _refuse_inflation(file, path)
             dataset = read_partial(file, stop_when=at_pixels, specific_tags=tags)
-            end = file.tell()
+            problem = _pixel_problem(file, dataset, path, *(met[0] if met else (0, None)))
     except InvalidDicomError as error:
         raise UnreadableImage(f"{path.name}: not a DICOM file") from error
     except OSError as error:
         raise UnreadableImage(f"{path.name}: {error.strerror or 'cannot be read'}") from error
     except PARSE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: the DICOM header is corrupt ({type(error).__name__})") from error
-    return Header(path, dataset, _pixel_problem(dataset, path, met[0] if met else None, end))
+    return Header(path, dataset, problem)
 
 
-def _pixel_problem(dataset: FileDataset, path: Path, length: int | None, start: int) -> str | None:
+def _pixel_problem(
+    file: BinaryIO, dataset: FileDataset, path: Path, element_header: int, length: int | None
+) -> str | None:
+    """Compare what the pixel data element claims with what the file holds, without reading it."""
     where = _name(path, dataset)
     if length is None:
         return f"{where}: no pixel data; the file was cut off or never held an image"
-    deflated = text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    if length != UNDEFINED_LENGTH and not deflated and start + length > path.stat().st_size:
-        return f"{where}: truncated, its pixel data claim {length} bytes and the file ends before"
-    return None
+    if text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        return None  # its positions are those of the inflated data; decoding tells
+    start, size = file.tell() + element_header, path.stat().st_size
+    if length == UNDEFINED_LENGTH:
+        return None if _fragments_end(file, start, size) else f"{where}: truncated in its compressed pixel data"
+    held = size - start
+    return None if held >= length else f"{where}: truncated, {held} of {length} bytes of pixel data"
+
+
+def _fragments_end(file: BinaryIO, start: int, size: int) -> bool:
+    """Step over the fragments of encapsulated pixel data (PS3.5 A.4) to the delimiter that ends them."""
+    while start + 8 <= size:
+        file.seek(start)
+        tag, length = struct.unpack("<4sI", file.read(8))
+        if tag == SEQUENCE_DELIMITER:
+            return True
+        if tag != ITEM or length == UNDEFINED_LENGTH:
+            return False
+        start += 8 + length
+    return False
 
 
 def frames_of(header: Header) -> tuple[Frame, ...]:
@@ -191,9 +212,17 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
     return tuple(_frame(dataset, path, rows, columns, index, count, shared) for index in range(count))
 
 
+def value_of(dataset: Dataset, keyword: str) -> Any:
+    """Return an element's value, None where absent or malformed."""
+    try:
+        return dataset.get(keyword)
+    except PARSE_ERRORS:
+        return None
+
+
 def text(dataset: Dataset, keyword: str) -> str:
     """Return a text element without padding, "" where absent or malformed."""
-    value = _get(dataset, keyword)
+    value = value_of(dataset, keyword)
     return "" if value is None else str(value).strip(" \0")
 
 
@@ -205,7 +234,7 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
 
 def numbers(dataset: Dataset | None, keyword: str) -> tuple[float, ...]:
     """Return a numeric element's finite values, () where absent or any of them is malformed."""
-    value = None if dataset is None else _get(dataset, keyword)
+    value = None if dataset is None else value_of(dataset, keyword)
     if value is None or value == "":
         return ()
     try:
@@ -217,7 +246,7 @@ def numbers(dataset: Dataset | None, keyword: str) -> tuple[float, ...]:
 
 def item(dataset: Dataset | None, keyword: str, index: int) -> Dataset | None:
     """Return one item of a sequence, None where absent."""
-    sequence = None if dataset is None else _get(dataset, keyword)
+    sequence = None if dataset is None else value_of(dataset, keyword)
     try:
         found = None if sequence is None else sequence[index]
     except PARSE_ERRORS:
@@ -232,13 +261,6 @@ def instance_name(path: Path, number: int | None) -> str:
 
 def _name(path: Path, dataset: Dataset) -> str:
     return instance_name(path, integer(dataset, "InstanceNumber"))
-
-
-def _get(dataset: Dataset, keyword: str) -> Any:
-    try:
-        return dataset.get(keyword)
-    except PARSE_ERRORS:
-        return None
 
 
 def _frame(  # noqa: PLR0917

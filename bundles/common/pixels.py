@@ -16,7 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from bundles.common.codestream import claimed_size
-from bundles.common.headers import PARSE_ERRORS, UnreadableImage, instance_name, integer, item, numbers, text
+from bundles.common.headers import PARSE_ERRORS, UnreadableImage, instance_name, integer, item, numbers, text, value_of
 
 Units = Literal["HU", "stored"]
 AIR_HU = -1000.0
@@ -47,6 +47,11 @@ def open_image(path: Path) -> Dataset:
         raise UnreadableImage(f"{path.name}: not a readable DICOM file") from error
     except PARSE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: the DICOM data set is corrupt ({type(error).__name__})") from error
+
+
+def is_compressed(syntax: UID) -> bool:
+    """Tell whether pixel data are encapsulated; an unknown transfer syntax is refused where it is decoded."""
+    return bool(syntax.is_transfer_syntax and syntax.is_encapsulated)
 
 
 def meaning_of(dataset: Dataset, path: Path) -> Meaning:
@@ -107,11 +112,11 @@ def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
     rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
     if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
         raise UnreadableImage(f"{where}: {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
-    data = dataset.get("PixelData")
-    if not data:
+    data = value_of(dataset, "PixelData")
+    if not isinstance(data, bytes) or not data:
         raise UnreadableImage(f"{where}: no integer pixel data")
     _check_bits(dataset, where)
-    if not syntax.is_compressed or syntax.is_deflated:
+    if not is_compressed(syntax):
         _check_length(dataset, len(data), rows, columns, where)
     elif claimed_size(data[:65536]) not in {None, (rows, columns)}:
         raise UnreadableImage(f"{where}: its compressed image is of another size than Rows and Columns say")
@@ -187,7 +192,7 @@ def _look_up(dataset: Dataset, lut: Dataset, stored: NDArray[np.integer], out: N
     entries, first = int(descriptor[0]) or 65536, int(descriptor[1])
     if integer(dataset, "PixelRepresentation") == 1 and first > 32767:
         first -= 65536
-    raw = lut.get("LUTData")
+    raw = value_of(lut, "LUTData")
     if isinstance(raw, bytes):
         order = "<" if dataset.original_encoding[1] is not False else ">"
         table = np.frombuffer(raw[: len(raw) // 2 * 2], dtype=f"{order}u2")

@@ -25,7 +25,7 @@ from bundles.common.headers import (
     read_header,
     text,
 )
-from bundles.common.pixels import Meaning, Units, meaning_of, open_image, read_frame
+from bundles.common.pixels import Meaning, Units, is_compressed, meaning_of, open_image, read_frame
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
 
@@ -205,7 +205,7 @@ def _read(
 
 def _compressed(header: Header) -> bool:
     """Uncompressed slices are copies that hold the interpreter's lock: threads only cost there."""
-    return bool(UID(text(header.dataset.file_meta, "TransferSyntaxUID")).is_compressed)
+    return is_compressed(UID(text(header.dataset.file_meta, "TransferSyntaxUID")))
 
 
 def _common_meaning(frames: Sequence[Frame], headers: dict[Path, Header]) -> Meaning:
