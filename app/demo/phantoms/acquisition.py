@@ -5,6 +5,7 @@ back, head first. Slices lie along the table, so that a tilted gantry gives a sh
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +143,7 @@ def sample_acquisition(seed: int, size: int, top_mm: float, *, two_blocks: bool 
         grain_px=float(rng.uniform(0.9, 1.7)),
         metal=bool(rng.random() < 0.08),
         motion_px=float(rng.uniform(2, 7)) if rng.random() < 0.1 else 0.0,
-        calibration_hu=float(rng.normal(0, 1.5)),
+        calibration_hu=float(rng.normal(0, 2.2)),
         padding_hu=float(rng.choice([-2000, -3024])) if rng.random() < 0.3 else None,
         table_visible=bool(rng.random() < 0.8),
     )
@@ -156,9 +157,13 @@ def _sample(volume: Array, grid: Grid, acquisition: Acquisition, fill: float) ->
     rotation = Rotation.from_euler("xyz", [pitch, roll, yaw], degrees=True).as_matrix()
     to_head = rotation.T[::-1]  # rows: z, y, x of the head
     table = np.array(acquisition.table_mm)
-    cuts = [0, *(np.flatnonzero(np.abs(np.diff(np.diff(table))) > 1e-3) + 2), len(table)] if len(table) > 2 else [0, len(table)]
+    cuts = (
+        [0, *(np.flatnonzero(np.abs(np.diff(np.diff(table))) > 1e-3) + 2), len(table)]
+        if len(table) > 2
+        else [0, len(table)]
+    )
     parts = []
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in pairwise(cuts):
         step = table[first + 1] - table[first] if last - first > 1 else 1.0
         columns = np.stack(
             [

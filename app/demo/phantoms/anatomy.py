@@ -105,7 +105,8 @@ def ellipsoid_distance(x: Array, y: Array, z: Array, axes: tuple[float, float, f
     u /= np.float32(axes[0])
     v /= np.float32(axes[1])
     w /= np.float32(axes[2])
-    return (radius - 1) * radius / (np.sqrt(u * u + v * v + w * w) + np.float32(1e-5))
+    slope = np.sqrt(u * u + v * v + w * w) + np.float32(1e-5)
+    return np.asarray((radius - 1) * radius / slope, dtype=np.float32)
 
 
 def _base_height(x: Array, y: Array) -> Array:
@@ -122,7 +123,7 @@ def cavity_depth(head: Head, x: Array, y: Array, z: Array) -> Array:
     cerebrum = np.maximum(ellipsoid_distance(x, y, z, head.axes_mm), _base_height(x, y) - z)
     posterior_axes = (0.77 * head.axes_mm[0], 0.50 * head.axes_mm[1], 34.0)
     posterior = ellipsoid_distance(x, y - np.float32(0.46 * head.axes_mm[1]), z + 40, posterior_axes)
-    return -np.minimum(cerebrum, posterior)
+    return np.asarray(-np.minimum(cerebrum, posterior), dtype=np.float32)
 
 
 def frame_of(head: Head, grid: Grid) -> Frame:

@@ -58,9 +58,9 @@ def _on_skull(rng: np.random.Generator, head: Head, side: int) -> tuple[float, f
 
 
 def _sample_epidural(rng: np.random.Generator, head: Head, seed: int, side: int) -> Bleed:
-    extent = float(rng.uniform(17, 38))
-    thickness = float(np.clip(extent * rng.uniform(0.32, 0.62), 7, 26))
-    hu = float(rng.uniform(62, 84))
+    extent = float(rng.uniform(14, 35))
+    thickness = float(np.clip(extent * rng.uniform(0.32, 0.6), 6, 22))
+    hu = float(rng.uniform(60, 84))
     push = float(rng.uniform(0, 0.35) * thickness)
     return Bleed("epidural", "convexity", seed, _on_skull(rng, head, side), side, extent, thickness, hu, hu, push)
 
@@ -71,7 +71,7 @@ def _sample_subdural(rng: np.random.Generator, head: Head, seed: int, side: int)
     if pattern != "convexity":
         center = (0.0, float(rng.uniform(-45, 40)), 0.0)
         return Bleed("subdural", pattern, seed, center, side, 34.0, float(rng.uniform(3.5, 7)), hu, hu, 0.0)
-    thickness = float(rng.uniform(3.5, 13))
+    thickness = float(rng.uniform(3.2, 10))
     age = rng.choice(["acute", "mixed", "subacute"], p=[0.75, 0.15, 0.10])
     layered = hu
     if age == "mixed":
@@ -80,7 +80,7 @@ def _sample_subdural(rng: np.random.Generator, head: Head, seed: int, side: int)
         hu = layered = float(rng.uniform(46, 54))
         thickness = max(thickness, 7.0)
     push = float(rng.uniform(0.1, 0.7) * thickness)
-    extent = float(rng.uniform(40, 80))
+    extent = float(rng.uniform(32, 68))
     return Bleed("subdural", pattern, seed, _on_skull(rng, head, side), side, extent, thickness, hu, layered, push)
 
 
@@ -92,20 +92,20 @@ def _sample_subarachnoid(rng: np.random.Generator, head: Head, seed: int, side: 
         "sylvian": (side * 42.0, -6.0, -2.0),
         "convexity": _on_skull(rng, head, side),
     }[pattern]
-    extent = float(rng.uniform(30, 46))
+    extent = float(rng.uniform(22, 42))
     return Bleed("subarachnoid", pattern, seed, center, side, extent, 0.0, hu, hu, 0.0)
 
 
 def _sample_intraventricular(rng: np.random.Generator, _: Head, seed: int, side: int) -> Bleed:
     pattern = str(rng.choice(["level", "cast", "fourth"], p=[0.5, 0.35, 0.15]))
     hu = float(rng.uniform(58, 80))
-    level = float(rng.uniform(22, 34))
+    level = float(rng.uniform(24, 40))
     return Bleed("intraventricular", pattern, seed, (0.0, 0.0, 0.0), side, level, 0.0, hu, hu, 0.0)
 
 
 def _sample_intraparenchymal(rng: np.random.Generator, head: Head, seed: int, side: int) -> Bleed:
     pattern = str(rng.choice(["deep", "lobar", "cerebellum", "pons"], p=[0.42, 0.43, 0.1, 0.05]))
-    radius = float(np.exp(rng.uniform(np.log(7.5), np.log(23))))
+    radius = float(np.exp(rng.uniform(np.log(6), np.log(20))))
     if pattern == "deep":
         center = (side * rng.uniform(14, 28), rng.uniform(-12, 14), rng.uniform(-2, 12))
     elif pattern == "lobar":
@@ -114,7 +114,8 @@ def _sample_intraparenchymal(rng: np.random.Generator, head: Head, seed: int, si
         center = (x * inward, y * inward, z * inward + 6)
     else:
         radius = min(radius, 15.0 if pattern == "cerebellum" else 9.0)
-        center = (side * rng.uniform(10, 24), 50.0, -38.0) if pattern == "cerebellum" else (rng.normal(0, 2), 11.0, -36.0)
+        cerebellum = pattern == "cerebellum"
+        center = (side * rng.uniform(10, 24), 50.0, -38.0) if cerebellum else (rng.normal(0, 2), 11.0, -36.0)
     where = (float(center[0]), float(center[1]), float(center[2]))
     push = float(rng.uniform(0, 0.3) * radius) if pattern in {"deep", "lobar"} else 0.0
     hu = float(rng.uniform(58, 82))
@@ -209,7 +210,7 @@ def _subarachnoid(bleed: Bleed, tissue: drawn.Tissue) -> Array:
     flat = 0.62 if bleed.pattern == "basal" else 1.0
     axes = (bleed.extent_mm * 1.1, bleed.extent_mm, bleed.extent_mm * flat)
     region = ellipsoid(frame, bleed.center_mm, axes) + 7 * smooth_field(stream(bleed.seed, "edge"), frame.grid, 14.0)
-    return space * cover(region, 8.0)
+    return np.asarray(space * cover(region, 8.0), dtype=np.float32)
 
 
 def _intraventricular(bleed: Bleed, tissue: drawn.Tissue) -> Array:
@@ -238,7 +239,8 @@ def _clot(bleed: Bleed, tissue: drawn.Tissue) -> Array:
 
 
 def _intraparenchymal(bleed: Bleed, tissue: drawn.Tissue) -> Array:
-    return cover(_clot(bleed, tissue), tissue.frame.grid.pitch_mm) * (1 - tissue.ventricles)
+    clot = cover(_clot(bleed, tissue), tissue.frame.grid.pitch_mm)
+    return np.asarray(clot * (1 - tissue.ventricles), dtype=np.float32)
 
 
 _SHAPES: MappingProxyType[str, Callable[[Bleed, drawn.Tissue], Array]] = MappingProxyType(

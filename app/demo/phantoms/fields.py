@@ -1,6 +1,7 @@
 """Seeded random streams, and smooth random fields on a regular grid that do not depend on how fine the grid is."""
 
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -80,6 +81,6 @@ def smooth_field(rng: np.random.Generator, grid: Grid, spacing_mm: float) -> Arr
     return np.ascontiguousarray(value / np.float32(_SPLINE_DEVIATION), dtype=np.float32)
 
 
-def cover(distance: Array, width: float) -> Array:
+def cover(distance: NDArray[np.floating[Any]], width: float) -> Array:
     """How much of a voxel lies inside a surface, 0 to 1, from the signed distance (negative inside)."""
-    return np.clip(0.5 - distance / np.float32(width), 0, 1)
+    return np.asarray(np.clip(0.5 - distance / np.float32(width), 0, 1), dtype=np.float32)

@@ -90,8 +90,8 @@ def fluid(head: Head, brain: Frame, depth: Array) -> Array:
     """Fraction of subarachnoid fluid in each voxel of the cranial cavity."""
     pitch, grid = brain.grid.pitch_mm, brain.grid
     rng = stream(head.seed, "sulci")
-    bent = smooth_field(rng, grid, 10.0)
-    bent = replace(brain, x=brain.x + 1.3 * bent, y=brain.y - 1.3 * bent, z=brain.z + 1.0 * bent)
+    bend = smooth_field(rng, grid, 10.0)
+    bent = replace(brain, x=brain.x + 1.3 * bend, y=brain.y - 1.3 * bend, z=brain.z + 1.0 * bend)
     fold = np.abs(smooth_field(rng, grid, 7.0)) * np.float32(_SULCUS_MM)
     wide = smooth_field(rng, grid, 30.0)
     half = 0.35 + 1.1 * head.atrophy + 0.35 * wide
@@ -191,21 +191,21 @@ def _bones(head: Head, frame: Frame, hu: Array) -> None:
         hu += cover(petrous, 2 * pitch) * (head.cortical_hu + 150 + 120 * texture - hu)
 
 
-def dura(head: Head, frame: Frame, brain: Frame) -> tuple[Array, Array]:
-    """Fractions of falx and tentorium, and of venous sinuses."""
+def dura(frame: Frame, brain: Frame, extra_mm: float = 0.0) -> tuple[Array, Array]:
+    """Fractions of falx and tentorium, and of venous sinuses, all thicker by `extra_mm` on each side."""
     pitch, depth = frame.grid.pitch_mm, frame.depth
     callosum = ellipsoid(brain, (0, 6, -6), (40, 54, 40))
-    falx = np.maximum(np.abs(brain.x) - 0.75, np.maximum(-callosum, -8 - frame.z))
+    falx = np.maximum(np.abs(brain.x) - 0.75 - 0.6 * extra_mm, np.maximum(-callosum, -8 - frame.z))
     slope = -13 - 0.28 * np.abs(frame.x) - 0.12 * (frame.y - 30)
     incisura = ellipsoid(brain, (0, 8, -14), (21, 26, 40))
-    tentorium = np.maximum(np.abs(frame.z - slope) - 0.7, np.maximum(-incisura, 8 - frame.y))
+    tentorium = np.maximum(np.abs(frame.z - slope) - 0.7 - 0.6 * extra_mm, np.maximum(-incisura, 8 - frame.y))
     sheets = cover(np.minimum(falx, tentorium), pitch) * (depth > 0)
     sagittal = np.maximum(np.abs(frame.x) + depth * 0.7 - 5, -2 - frame.z)
     sagittal = np.maximum(sagittal, cover(frame.y + 60, 2.0) * 9 - 4.5)
     transverse = np.maximum(np.hypot(frame.z - slope + 1, depth - 2) - 3.4, 30 - frame.y)
     straight = np.maximum(np.hypot(frame.x, frame.z - slope - 1) - 2.2, np.abs(frame.y - 50) - 22)
     sinuses = np.minimum(np.minimum(sagittal, transverse), straight)
-    return sheets, cover(sinuses, pitch) * (depth > 0)
+    return sheets, cover(sinuses - extra_mm, pitch) * (depth > 0)
 
 
 def draw_head(head: Head, frame: Frame, brain: Frame) -> Tissue:
@@ -228,7 +228,7 @@ def draw_head(head: Head, frame: Frame, brain: Frame) -> Tissue:
     matter = head.white_hu + grey * (head.grey_hu - head.white_hu) + uneven
     water = np.clip(liquor + chambers, 0, 1)
     content = matter + water * (head.csf_hu - matter)
-    sheets, sinuses = dura(head, frame, brain)
+    sheets, sinuses = dura(frame, brain)
     content += sheets * (head.dura_hu - content)
     content += sinuses * (head.blood_hu - content)
     bony = hu > 200
