@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 
 from app.receive.dataset import Buffer, Identity, UnintelligibleError, identify, is_uid
 
+DIGEST_LENGTH = 16
 _BUFFER = 1 << 17
 
 
@@ -55,7 +56,8 @@ class Incoming:
         self._sop_instance_uid = sop_instance_uid
         self._transfer_syntax_uid = transfer_syntax_uid
         self._place = place
-        self._digest = blake2b(digest_size=8)
+        # Half the time of BLAKE2b where the processor has SHA instructions, and the sender waits for it.
+        self._digest = sha256()
         self.size = 0
         self._file = path.open("xb+", buffering=_BUFFER)
         try:
@@ -88,7 +90,7 @@ class Incoming:
             os.utime(self._file.fileno(), ns=(received_ns, received_ns))
             os.fsync(self._file.fileno())
             self._file.close()
-            return self._place(self._path, identity, self._digest.hexdigest(), self.size)
+            return self._place(self._path, identity, self._digest.hexdigest()[:DIGEST_LENGTH], self.size)
         finally:
             self.discard()
 
