@@ -48,6 +48,7 @@ LIBRARY_LEVELS: Mapping[str, int] = MappingProxyType(
         "alembic": logging.WARNING,
         "dbos": logging.WARNING,
         "httpx": logging.WARNING,
+        "monai": logging.ERROR,
         "py.warnings": logging.ERROR,  # pydicom warns with the offending value
         "pydicom": logging.ERROR,
         "pynetdicom": logging.WARNING,  # AE titles and identifiers of every C-STORE below
@@ -75,10 +76,15 @@ def configure(settings: Log, role: str = "") -> None:
 
     Args:
         settings: Level and format.
-        role: Of the process ("listener", "worker", "web"), bound to every record.
+        role: Of the process ("listener", "worker", "web"), added to every record.
     """
+
+    def add_role(_logger: object, _method: str, event: EventDict) -> EventDict:
+        return {"role": role, **event} if role else event
+
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_role,  # not by contextvars: threads that libraries start would lack it
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -103,9 +109,6 @@ def configure(settings: Log, role: str = "") -> None:
     logging.captureWarnings(capture=True)
     for name, level in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(level)
-    structlog.contextvars.clear_contextvars()
-    if role:
-        structlog.contextvars.bind_contextvars(role=role)
 
 
 def _renderers(settings: Log) -> list[Processor]:

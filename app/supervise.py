@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
@@ -169,8 +170,14 @@ class Tree:
                 child.process.wait()
 
 
-def start(command: Command, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own (Ctrl-C reaches the parent alone) that dies with this process."""
+def start(command: Command, environment: Mapping[str, str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own (Ctrl-C reaches the parent alone) that dies with this process.
+
+    Args:
+        command: What to start.
+        environment: Beside what this process has.
+        output: Takes its standard output and error; None shares those of this process.
+    """
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -184,6 +191,8 @@ def start(command: Command, environment: Mapping[str, str]) -> subprocess.Popen[
         command.arguments,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         start_new_session=True,
         preexec_fn=before_exec,  # noqa: PLW1509  the supervisor has one thread
     )

@@ -1,5 +1,6 @@
 """Tables and progress for people."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from app.outcomes import StudyOutcome
 from app.outcomes import studies as newest
 from app.settings import Settings
 
+WIDE = 160  # in a file or a pipe, a key stays in one piece
 TONES = {
     "ok": "green",
     "warning": "yellow",
@@ -62,7 +64,7 @@ def show_studies(settings: Settings, limit: int) -> None:
             Text(headline(outcome)),
             seconds,
         )
-    Console().print(table if table.row_count else "No study yet.")
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table if table.row_count else "No study yet.")
 
 
 def headline(outcome: StudyOutcome) -> str:

@@ -15,6 +15,7 @@ from app.web.models import Health, Part
 
 MEGABYTE = 1 << 20
 ECHO_TIMEOUT_S = 3.0
+GOOD_FOR_S, BAD_FOR_S = 5.0, 0.5
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to knock, not where to listen
 HEALTH_AE = "VIGIL-HEALTH"
 
@@ -62,10 +63,27 @@ class Pulse:
         return Part(ok=not self._problem, detail=self._problem or "answers")
 
 
-def examine(settings: Settings, pulse: Pulse) -> Health:
+@dataclass
+class Knock:
+    """Asks our own listener by C-ECHO, not more often than needed: each one is an association in its log."""
+
+    settings: Settings
+    clock: Callable[[], float] = time.monotonic
+    _answer: Part | None = field(default=None, init=False)
+    _asked_at: float = field(default=0.0, init=False)
+
+    def listener(self) -> Part:
+        """Whether the listener answers, or answered a moment ago."""
+        if self._answer is None or self.clock() - self._asked_at > (GOOD_FOR_S if self._answer.ok else BAD_FOR_S):
+            self._answer = listener(self.settings)
+            self._asked_at = self.clock()
+        return self._answer
+
+
+def examine(settings: Settings, knock: Knock, pulse: Pulse) -> Health:
     """Look at every part now; takes as long as a C-ECHO to our own listener."""
     parts = {
-        "listener": listener(settings),
+        "listener": knock.listener(),
         "worker": pulse.worker(),
         "database": pulse.database(),
         "spool": disk(settings.spool.folder, settings.spool.min_free_mb),

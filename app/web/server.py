@@ -1,6 +1,8 @@
 """The HTTP side, in a process of its own that never imports torch."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path as File
@@ -18,7 +20,7 @@ from app.errors import AppError
 from app.outcomes import studies, study
 from app.settings import Settings
 from app.supervise import metrics_folder
-from app.web.health import Pulse, examine
+from app.web.health import Knock, Pulse, examine
 from app.web.models import Health, StudyDetail, StudySummary
 from app.web.page import render
 from app.workflow_database import beats_of, open_engine
@@ -40,6 +42,8 @@ KeyOrUid = Annotated[str, Path(max_length=64, pattern=KEY_OR_UID, description="k
 
 def serve(settings: Settings) -> None:
     """Serve HTTP until SIGTERM or SIGINT."""
+    # uvicorn raises the signal that stopped it once more when it is done; with this, the process then ends with 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     engine = open_engine(settings.database)
     try:
         log.info("web_listening", host=settings.http.host, port=settings.http.port)
@@ -98,10 +102,12 @@ def _add_studies(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
+    knock = Knock(settings)
+
     @app.get("/health", responses={503: {"model": Health}})
     def health(response: Response) -> Health:
         """Whether listener, worker, database and disks work; 503 where one does not."""
-        found = examine(settings, pulse)
+        found = examine(settings, knock, pulse)
         response.status_code = 200 if found.ok else 503
         return found
 
