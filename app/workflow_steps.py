@@ -24,7 +24,7 @@ from app.infer.catalogue import Catalogue
 from app.infer.results import find_series, undetermined
 from app.outcomes import FINAL, Shipment, StudyOutcome, Timing
 from app.receive.spool import Spool
-from app.report.documents import encode
+from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
 from app.study import Study

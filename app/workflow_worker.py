@@ -15,6 +15,7 @@ from app import workflow, workflow_metrics
 from app.errors import AppError, Failed
 from app.infer.catalogue import Catalogue
 from app.receive.spool import Spool
+from app.report import warm_up
 from app.route.router import Router
 from app.settings import Settings
 from app.workflow_database import Heartbeat, configuration, open_engine, resume_work_of
@@ -45,6 +46,7 @@ def run(settings: Settings, stop: Event) -> None:
         router = Router.load(catalogue.services, settings.routes)
         runner = Runner(catalogue, settings.inference)
         runner.warm()
+        warm_up()
         spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
         _work(Steps(settings, spool, catalogue, router, runner), stop)
 
