@@ -222,7 +222,8 @@ def _intraventricular(bleed: Bleed, tissue: drawn.Tissue) -> Array:
     if bleed.pattern == "fourth":
         return tissue.ventricles * cover(np.minimum(brain.z + 24, np.abs(brain.x) - 5), 4.0)
     chosen = cover(-bleed.side * brain.x - 4 + edge, 4.0)
-    return tissue.ventricles * np.maximum(chosen * upper, cover(bleed.extent_mm + 6 - frame.y, 2.0) * upper)
+    sunk = cover(bleed.extent_mm + 6 - frame.y, 2.0)
+    return np.asarray(tissue.ventricles * np.maximum(chosen * upper, sunk * upper), dtype=np.float32)
 
 
 def _clot(bleed: Bleed, tissue: drawn.Tissue) -> Array:

@@ -20,6 +20,7 @@ from app.demo.phantoms.phantom import Phantom
 
 IMPLEMENTATION_UID = UID("2.25.173029811043720381655213349020744681221")
 _STUDY_DATE = "20260105"
+_AXIAL = ("ORIGINAL", "PRIMARY", "AXIAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ SCANNERS: MappingProxyType[str, Scanner] = MappingProxyType(
             None,
             True,
         ),
-        "canon": Scanner("CANON", "Phantom C", ("FC21", "FC26"), ("ORIGINAL", "PRIMARY", "AXIAL"), 0, 16, -1500, False),
+        "canon": Scanner("CANON", "Phantom C", ("FC21", "FC26"), _AXIAL, 0, 16, -1500, descending=False),
         "philips": Scanner(
             "Philips", "Phantom P", ("UB", "UA"), ("ORIGINAL", "PRIMARY", "AXIAL"), -1024, 12, None, True
         ),
@@ -78,7 +79,12 @@ SCANNERS: MappingProxyType[str, Scanner] = MappingProxyType(
 
 def uid(seed: int, role: str, token: str = "") -> UID:
     """A UID under 2.25 from a seed, a role and a run's token: the same three give the same UID."""
-    digest = blake2b(f"phantom {seed} {role} {token}".encode(), digest_size=16).digest()
+    return derived_uid(f"phantom {seed}", f"{role} {token}")
+
+
+def derived_uid(parent: str, role: str) -> UID:
+    """A UID under 2.25 from the name of what it derives from and its role there."""
+    digest = blake2b(f"{parent} {role}".encode(), digest_size=16).digest()
     return UID(f"2.25.{int.from_bytes(digest) or 1}")
 
 

@@ -24,7 +24,7 @@ class Distractors:
     Attributes:
         spots: Calcifications of choroid plexus, pineal gland, falx and basal ganglia.
         vessels: Dense arteries: balls along the first part of the middle cerebral and the basilar artery.
-        dural_hu: Density of thickened falx, tentorium and sinuses with contrast agent or thick blood in them; 0: as usual.
+        dural_hu: Density of thickened falx, tentorium and sinuses, by contrast agent or thick blood; 0 for as usual.
         cortical_hu: What contrast agent adds to grey matter.
         cupping_hu, cupping_mm: Brightening under the skull, and the depth over which it fades.
         petrous_hu: Amplitude of the dark and bright bands between the petrous bones.
@@ -80,8 +80,8 @@ def _vessels(rng: np.random.Generator) -> tuple[Spot, ...]:
     hu = float(rng.uniform(48, 68))
     spots = [Spot((rng.normal(0, 1), -1.0, float(z)), 2.2, hu) for z in np.arange(-42, -24, 1.5)]
     for side in (-1, 1):
-        for step in np.linspace(0, 1, 16):
-            spots.append(Spot((side * (6 + 26 * step), -12 - 4 * np.sin(3 * step), -22 + 10 * step), 1.6, hu))  # noqa: PERF401 - two loops read better
+        course = [(side * (6 + 26 * t), -12 - 4 * np.sin(3 * t), -22 + 10 * t) for t in np.linspace(0, 1, 16)]
+        spots += [Spot(center, 1.6, hu) for center in course]
     return tuple(spots)
 
 

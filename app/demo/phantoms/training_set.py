@@ -175,15 +175,30 @@ def write_training_set(
     return path
 
 
-def baseline_auc(datalist: Path, part: str = "test") -> float:
+@dataclass(frozen=True, slots=True)
+class BaselineScores:
+    """AUC for presence of counting bright voxels: as they are, and after in-plane smoothing against the noise."""
+
+    raw: float
+    smoothed: float
+    cases: int
+
+
+def baseline_auc(datalist: Path, part: str = "test") -> BaselineScores:
     """AUC of `threshold_baseline` for presence over one list of a training set."""
     lines = json.loads(datalist.read_text())[part]
-    scores, labels = [], []
+    raw, smoothed, labels = [], [], []
     for line in lines:
         image = nibabel.load(datalist.parent / line["image"])
         affine = image.affine
         pixel, step = float(np.linalg.norm(affine[:3, 0])), float(np.linalg.norm(affine[:3, 2]))
         volume = np.asarray(image.dataobj).transpose(2, 1, 0)
-        scores.append(threshold_baseline(volume, pixel, step))
+        raw.append(threshold_baseline(volume, pixel, step, smooth_mm=0.0))
+        smoothed.append(threshold_baseline(volume, pixel, step))
         labels.append(bool(line["label"]))
-    return area_under_curve(np.array(scores), np.array(labels))
+    truth = np.array(labels)
+    return BaselineScores(
+        raw=area_under_curve(np.array(raw), truth),
+        smoothed=area_under_curve(np.array(smoothed), truth),
+        cases=len(labels),
+    )
