@@ -156,10 +156,10 @@ class StorageService:
         return self._presence.studies if self._presence else 0
 
     def _begin(self, command: Command, context: Context) -> None:
-        self._refusal = self._objection(command, context)
-        if self._refusal is not None:
-            return
         try:
+            self._refusal = self._objection(command, context)
+            if self._refusal is not None:
+                return
             if self._presence is None:
                 self._presence = self._spool.attend()
             self._incoming = self._spool.open(
