@@ -1,0 +1,201 @@
+"""The demonstration: phantom head CTs through the real service to a stand-in PACS, over real DICOM.
+
+Everything runs on free ports of the loopback interface and ends with the demonstration, whatever happens in between.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from uuid import uuid4
+
+import yaml
+from pydicom import dcmread
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.cli.serve import ask_health, free_port
+from app.deliver import send_folder
+from app.demo.pacs import Arrived, Pacs
+from app.demo.results import Study, collect, show
+from app.errors import Failed, Rejected
+from app.settings import Settings, load
+from app.supervise import Command, start
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = ".vigil-demo"
+COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+SCANNER, SERVICE, PACS = "SCANNER", "VIGIL", "PACS"
+START_TIMEOUT_S = 180.0
+STUDY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 60.0
+GLANCE_S = 0.2
+IDLE_S = 1.0
+
+
+def demonstrate(out: Path, studies: int, seed: int, bundles: Path = ROOT / "bundles") -> int:
+    """Run the demonstration.
+
+    Args:
+        out: Everything it makes lies below; what an earlier demonstration left there is replaced.
+        studies: How many head CTs; every second one bleeds.
+        seed: Other seeds give other heads.
+        bundles: Folder of the bundles to serve.
+
+    Returns:
+        0 if every study came back as a document, else 1.
+
+    Raises:
+        Rejected: `out` holds something else than a demonstration.
+        Failed: The service did not start.
+    """
+    console = Console()
+    out = _prepared(out.resolve())
+    console.print("[bold]Vigil[/]: head CTs in by DICOM, structured reports out.")
+    console.print("[yellow]Phantom images, phantom weights: research only, no patient was ever seen.[/]\n")
+    with Pacs(out / "pacs", ae_title=PACS) as pacs, _service(out, bundles, pacs.port, console) as settings:
+        with _progress(console) as progress:
+            sent = _send_phantoms(out, settings, studies, seed, progress)
+            came = _wait_for_reports(pacs, sent, progress)
+        results = [collect(study, settings, came.get(study.uid), out) for study in sent]
+    show(results, out, console)
+    return 0 if all(result.came_back for result in results) else 1
+
+
+def _prepared(out: Path) -> Path:
+    """An empty folder with our mark; refuses to clear what is not ours."""
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARKER).exists():
+            raise Rejected(f"{out} holds something else than a demonstration; give an empty or new folder with --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
+    return out
+
+
+@contextmanager
+def _service(out: Path, bundles: Path, pacs_port: int, console: Console) -> Iterator[Settings]:
+    """The real process tree of `serve` on free ports; its log goes to `service.log`."""
+    config = _write_settings(out, bundles, pacs_port)
+    settings = load(config, {})
+    command = Command("service", (sys.executable, "-m", "app", "serve", "--config", str(config)))
+    with (out / "service.log").open("wb") as log:
+        process = start(command, {}, log)
+        try:
+            with console.status("starting listener, worker and web side …"):
+                _await_health(settings, process, out / "service.log")
+            console.print(
+                f"service: DICOM {SERVICE} on port {settings.listener.port}, "
+                f"http://127.0.0.1:{settings.http.port}; PACS on port {pacs_port}"
+            )
+            yield settings
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _write_settings(out: Path, bundles: Path, pacs_port: int) -> Path:
+    raw = {
+        "listener": {"host": "127.0.0.1", "port": free_port("127.0.0.1"), "ae_title": SERVICE},
+        "spool": {"folder": str(out / "spool"), "min_free_mb": 200},
+        "assembly": {"idle_s": IDLE_S},
+        "bundles": {"folder": str(bundles)},
+        "database": {"url": f"sqlite:///{out}/vigil.sqlite"},
+        "http": {"port": free_port("127.0.0.1")},
+        "destinations": [{"name": "pacs", "host": "127.0.0.1", "port": pacs_port, "ae_title": PACS}],
+        "results": str(out / "results"),
+        "run": str(out / "run"),
+    }
+    path = out / "vigil.yaml"
+    path.write_text("# Made by the demonstration; deploy/vigil.yaml explains every key.\n" + yaml.safe_dump(raw))
+    return path
+
+
+def _await_health(settings: Settings, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    address = f"http://127.0.0.1:{settings.http.port}"
+    while True:
+        health = ask_health(address)
+        if health is not None and health.get("ok"):
+            return
+        if process.poll() is not None:
+            raise Failed(f"the service ended with code {process.returncode} before it was ready; see {log}")
+        if time.monotonic() > deadline:
+            raise Failed(f"the service was not ready after {START_TIMEOUT_S:.0f} s; see {log}")
+        time.sleep(GLANCE_S)
+
+
+def _send_phantoms(out: Path, settings: Settings, studies: int, seed: int, progress: Progress) -> list[Study]:
+    """Draw the phantoms on every core and send each as soon as it is there."""
+    drawing = progress.add_task("drawing phantom heads", total=studies)
+    sending = progress.add_task("sending them by C-STORE", total=studies)
+    token = uuid4().hex
+    sent: list[Study] = []
+    # Spawned: a fork of a process with the threads of the PACS may hang.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        futures = {
+            pool.submit(_write_phantom, seed * 1000 + number, out / "studies" / f"{number}", number % 2 == 1, token): (
+                number
+            )
+            for number in range(1, studies + 1)
+        }
+        for future in as_completed(futures):
+            uid, truth, bleeds = future.result()
+            progress.advance(drawing)
+            number = futures[future]
+            _send(out / "studies" / f"{number}", settings)
+            sent.append(Study(number, uid, truth, bleeds, time.time()))
+            progress.advance(sending)
+    return sorted(sent, key=lambda each: each.number)
+
+
+def _write_phantom(seed: int, folder: Path, bleeding: bool, token: str) -> tuple[str, str, bool]:
+    """Draw one head and write it as DICOM; its StudyInstanceUID, the truth in words, whether it bleeds."""
+    from app.demo.phantoms.bleeds import KINDS, sample_kinds
+    from app.demo.phantoms.dicom_writer import to_datasets, write_series
+    from app.demo.phantoms.phantom import make_phantom
+
+    phantom = make_phantom(seed, 512, kinds=sample_kinds(seed) if bleeding else ())
+    images = to_datasets(phantom, token=token)
+    write_series(images, folder)
+    found = [kind for kind, there in zip(KINDS, phantom.truth.types, strict=True) if there]
+    return str(images[0].StudyInstanceUID), ", ".join(found) or "no bleed", phantom.truth.presence
+
+
+def _send(folder: Path, settings: Settings) -> None:
+    results = send_folder([folder], "127.0.0.1", settings.listener.port, SERVICE, SCANNER)
+    failed = [result for result in results if not result.delivered]
+    if failed:
+        raise Failed(f"{failed[0].path} was not taken: {failed[0].detail}")
+
+
+def _wait_for_reports(pacs: Pacs, sent: Sequence[Study], progress: Progress) -> dict[str, Arrived]:
+    """Wait until the PACS has an SR of every study, or for so long; the first SR of each by StudyInstanceUID."""
+    waiting = progress.add_task("reports back at the PACS", total=len(sent))
+    wanted = {each.uid for each in sent}
+    came: dict[str, Arrived] = {}
+    seen = 0
+    deadline = time.monotonic() + STUDY_TIMEOUT_S * len(sent)
+    while wanted - came.keys() and time.monotonic() < deadline:
+        pacs.wait(lambda arrived: len(arrived) > seen, GLANCE_S)  # noqa: B023  called before `seen` changes
+        arrived = pacs.arrived
+        for each in arrived[seen:]:
+            if each.sop_class_uid == COMPREHENSIVE_3D_SR:
+                came.setdefault(str(dcmread(each.path, force=True).StudyInstanceUID), each)
+        seen = len(arrived)
+        progress.update(waiting, completed=len(wanted & came.keys()))
+    return came
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description:25}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
