@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from app.demo.pacs import Pacs
+from app.demo.pacs import Faults, Pacs
 from app.outcomes import State
 from tests.integration.receive.dcmtk import listener, parse, send, sending
 from tests.integration.workflow.conftest import Installation
-from tests.integration.workflow.tiny import ct_slices, write_files
+from tests.integration.workflow.test_recovery import running
+from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_files
 
 pytestmark = [pytest.mark.debian, pytest.mark.timeout(240)]
 SLICES = 150
@@ -43,3 +44,22 @@ def test_a_listener_killed_during_a_transfer_loses_nothing_and_the_study_yields_
             (outcome,) = installation.wait_final()
     assert (outcome.state, len(outcome.files)) == (State.DELIVERED, SLICES)
     assert len(pacs.arrived) == 1
+
+
+@pytest.mark.parametrize("moment", ["outcome.json", "*.sr.dcm", "brightness*.json"])
+def test_a_worker_killed_at_any_moment_yields_one_sr(installation: Installation, tmp_path: Path, moment: str) -> None:
+    """Killed as soon as a file appears: after the begin, and around encoding and delivery, which hangs at the PACS."""
+    with Pacs(tmp_path / "pacs", faults=Faults(hang_s=0.5)) as pacs:
+        installation.destination(pacs)
+        send_to_spool(installation.spool(), ct_slices())
+        with running(installation.start_process()) as worker:
+            while not list(installation.settings.results.glob(f"*/{moment}")):
+                assert worker.poll() is None
+                time.sleep(0.002)
+            worker.kill()
+        with running(installation.start_process()):
+            (outcome,) = installation.wait_final()
+            (sr,) = (document for document in outcome.documents if document.kind == "sr")
+            assert outcome.state is State.DELIVERED
+        assert {each.sop_instance_uid for each in pacs.arrived} == {sr.sop_instance_uid}
+        assert len(list((tmp_path / "pacs").iterdir())) == 1
