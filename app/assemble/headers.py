@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from app.study import Header
-from bundles.common.headers import PARSE_ERRORS
+from bundles.common.elements import PARSE_ERRORS
 
 TEXTS: Final = frozenset({"AE", "AS", "CS", "LO", "SH", "UC", "UI"})
 """Free text (ST, LT, UT), names (PN), dates and times are left out: people write patients into them."""

@@ -12,15 +12,14 @@ import structlog
 from app.assemble.headers import plain_headers
 from app.errors import Rejected
 from app.study import Instance, Series, Study, Unreadable, revision_of, uid_hash
+from bundles.common.elements import integer, text
 from bundles.common.headers import (
     FRAME_KEYWORDS,
     Frame,
     Header,
     UnreadableImage,
     frames_of,
-    integer,
     read_header,
-    text,
 )
 from bundles.common.stacks import FrameStack, stack_frames
 
@@ -65,7 +64,7 @@ def assemble(files: Sequence[Path]) -> Study:
         others=tuple(each.instance for each in ours if not each.frames),
         unreadable=tuple(sorted(unreadable, key=lambda each: each.path.name)),
     )
-    log.info(
+    log.debug(
         "study_assembled",
         study=uid_hash(uid)[:12],
         revision=study.revision,

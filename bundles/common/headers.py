@@ -8,35 +8,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from pydicom import config
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text
 from bundles.common.geometry import Vector
-
-# pydicom's warnings about odd values quote them; values may name the patient, and warnings end in logs.
-config.settings.reading_validation_mode = config.IGNORE
-
-PARSE_ERRORS = (
-    BytesLengthException,
-    ValueError,  # with UnicodeDecodeError
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    NotImplementedError,
-    EOFError,
-    RecursionError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on malformed data sets, as fuzzing and its own test files show."""
 
 MAX_INFLATED_BYTES = 2 * 1024**3
 MAX_FRAMES = 100_000
@@ -210,48 +191,6 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
         raise UnreadableImage(f"{where}: NumberOfFrames {count} is beyond reason")
     shared = item(dataset, "SharedFunctionalGroupsSequence", 0)
     return tuple(_frame(dataset, path, rows, columns, index, count, shared) for index in range(count))
-
-
-def value_of(dataset: Dataset, keyword: str) -> Any:
-    """Return an element's value, None where absent or malformed."""
-    try:
-        return dataset.get(keyword)
-    except PARSE_ERRORS:
-        return None
-
-
-def text(dataset: Dataset, keyword: str) -> str:
-    """Return a text element without padding, "" where absent or malformed."""
-    value = value_of(dataset, keyword)
-    return "" if value is None else str(value).strip(" \0")
-
-
-def integer(dataset: Dataset, keyword: str) -> int | None:
-    """Return an integer element, None where absent or malformed."""
-    values = numbers(dataset, keyword)
-    return int(values[0]) if len(values) == 1 else None
-
-
-def numbers(dataset: Dataset | None, keyword: str) -> tuple[float, ...]:
-    """Return a numeric element's finite values, () where absent or any of them is malformed."""
-    value = None if dataset is None else value_of(dataset, keyword)
-    if value is None or value == "":
-        return ()
-    try:
-        values = tuple(float(part) for part in ([value] if isinstance(value, str | int | float) else value))
-    except PARSE_ERRORS:
-        return ()
-    return values if all(abs(part) < float("inf") for part in values) else ()
-
-
-def item(dataset: Dataset | None, keyword: str, index: int) -> Dataset | None:
-    """Return one item of a sequence, None where absent."""
-    sequence = None if dataset is None else value_of(dataset, keyword)
-    try:
-        found = None if sequence is None else sequence[index]
-    except PARSE_ERRORS:
-        return None
-    return found if isinstance(found, Dataset) else None
 
 
 def instance_name(path: Path, number: int | None) -> str:

@@ -16,7 +16,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from bundles.common.codestream import claimed_size
-from bundles.common.headers import PARSE_ERRORS, UnreadableImage, instance_name, integer, item, numbers, text, value_of
+from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text, value_of
+from bundles.common.headers import UnreadableImage, instance_name
 
 Units = Literal["HU", "stored"]
 AIR_HU = -1000.0

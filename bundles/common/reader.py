@@ -6,14 +6,13 @@ order, to LPS millimetres. See `bundles.common.geometry`.
 
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import UID
 
 from bundles.common.geometry import Matrix, StackGeometry, affine, positions_mm, to_ras
 from bundles.common.headers import (
@@ -23,9 +22,8 @@ from bundles.common.headers import (
     UnreadableImage,
     frames_of,
     read_header,
-    text,
 )
-from bundles.common.pixels import Meaning, Units, is_compressed, meaning_of, open_image, read_frame
+from bundles.common.pixels import Meaning, Units, meaning_of, open_image, read_frame
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
 
@@ -83,13 +81,12 @@ def group_files(paths: Iterable[str | os.PathLike[str]]) -> tuple[FrameStack, ..
     return stack_frames(frame for header in headers for frame in frames_of(header))
 
 
-def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, threads: int = 2) -> Stack:
+def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
     """Read one stack of images.
 
     Args:
         source: A folder or list of DICOM files in any order, or one DICOM, NIfTI, PNG or TIFF file.
         max_voxels: Refuse larger stacks before anything is allocated.
-        threads: Files decoded at a time, where they are compressed.
 
     Raises:
         UnreadableImage: With the reason: several series, truncated pixels, CT without rescale tags, …
@@ -114,7 +111,7 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, threads: int = 2)
     for frame in stack.frames:
         if (problem := headers[frame.path].problem) is not None:
             raise UnreadableImage(problem)
-    return _read(stack, headers, (*skipped, *notes), max_voxels, threads)
+    return _read(stack, headers, (*skipped, *notes), max_voxels)
 
 
 _MEANING = ("PhotometricInterpretation", "SamplesPerPixel", "RescaleType")
@@ -161,34 +158,19 @@ def _choose(stacks: Sequence[FrameStack]) -> tuple[FrameStack, tuple[str, ...]]:
     return first, first.notes + notes
 
 
-def _read(
-    stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...], max_voxels: int, threads: int
-) -> Stack:
+def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...], max_voxels: int) -> Stack:
     first, shape = stack.frames[0], (len(stack.frames), stack.frames[0].rows, stack.frames[0].columns)
-    if shape[0] * shape[1] * shape[2] > max_voxels:
+    if prod(shape) > max_voxels:
         raise UnreadableImage(
             f"{shape[0]} images of {shape[1]}×{shape[2]} pixels are more than the {max_voxels} voxels allowed"
         )
     meaning = _common_meaning(stack.frames, headers)
     array = np.empty(shape, dtype=np.float32)
-    numbered = list(enumerate(stack.frames))
-    files = [
-        (path, [(place, frame.index) for place, frame in group])
-        for path, group in groupby(numbered, key=lambda pair: pair[1].path)
-    ]
-
-    def fill(file: tuple[Path, list[tuple[int, int]]]) -> None:
-        dataset = open_image(file[0])
-        for place, index in file[1]:
-            read_frame(dataset, index, file[0], array[place])
-
-    if threads > 1 and len(files) > 1 and _compressed(headers[first.path]):
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(fill, files):
-                pass
-    else:
-        for file in files:
-            fill(file)
+    # One file at a time: the decoders hold the interpreter's lock, so that threads gain nothing and cost memory.
+    for path, group in groupby(enumerate(stack.frames), key=lambda numbered: numbered[1].path):
+        dataset = open_image(path)
+        for place, frame in group:
+            read_frame(dataset, frame.index, path, array[place])
     geometry = stack.geometry
     return Stack(
         array=array,
@@ -201,11 +183,6 @@ def _read(
         positions_mm=() if geometry is None else tuple(float(place) for place in positions_mm(geometry)),
         notes=(*notes, *meaning.notes),
     )
-
-
-def _compressed(header: Header) -> bool:
-    """Uncompressed slices are copies that hold the interpreter's lock: threads only cost there."""
-    return is_compressed(UID(text(header.dataset.file_meta, "TransferSyntaxUID")))
 
 
 def _common_meaning(frames: Sequence[Frame], headers: dict[Path, Header]) -> Meaning:
