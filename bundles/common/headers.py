@@ -19,7 +19,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text
 from bundles.common.geometry import Vector
 
-MAX_INFLATED_BYTES = 2 * 1024**3
+MAX_INFLATED_BYTES = 1024**3
 MAX_FRAMES = 100_000
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -113,7 +113,7 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         keywords: Only these elements; None for all.
 
     Raises:
-        UnreadableImage: Not there, not DICOM, corrupt, or deflated beyond 2 GiB.
+        UnreadableImage: Not there, not DICOM, corrupt, or deflated beyond 1 GiB.
     """
     met: list[tuple[int, int]] = []
     tags: list[BaseTag | int] | None = [Tag(keyword) for keyword in keywords] if keywords else None
@@ -129,6 +129,8 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
             _refuse_inflation(file, path)
             dataset = read_partial(file, stop_when=at_pixels, specific_tags=tags)
             problem = _pixel_problem(file, dataset, path, *(met[0] if met else (0, None)))
+    except UnreadableImage:
+        raise
     except InvalidDicomError as error:
         raise UnreadableImage(f"{path.name}: not a DICOM file") from error
     except OSError as error:
@@ -257,7 +259,7 @@ def _refuse_inflation(file: BinaryIO, path: Path) -> None:
         raise InvalidDicomError
     file.seek(0)
     # Only deflated files are inflated here; the test on raw bytes spares all others a second parse of their meta group.
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" not in file.read(2048):
+    if DeflatedExplicitVRLittleEndian.encode() not in file.read(2048):
         file.seek(0)
         return
     file.seek(0)
