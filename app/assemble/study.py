@@ -13,6 +13,7 @@ from app.assemble.headers import plain_headers
 from app.errors import Rejected
 from app.study import Instance, Series, Study, Unreadable, revision_of, uid_hash
 from bundles.common.elements import integer, text
+from bundles.common.geometry import tilt_deg
 from bundles.common.headers import (
     FRAME_KEYWORDS,
     Frame,
@@ -23,6 +24,7 @@ from bundles.common.headers import (
 )
 from bundles.common.stacks import FrameStack, stack_frames
 
+NOTABLE_TILT_DEG = 0.5
 SPOOL_NAME = re.compile(r"[0-9a-f]{32}\.([0-9a-f]{16})\.dcm")
 log = structlog.get_logger()
 
@@ -136,6 +138,9 @@ def _one_series(stack: FrameStack, number: int, siblings: int, by_path: Mapping[
     expected = headers.get("ImagesInAcquisition")
     if isinstance(expected, int) and expected > len(paths):
         notes.append(f"ImagesInAcquisition promises {expected} images, {len(paths)} arrived")
+    tilt = tilt_deg(stack.geometry) if stack.geometry else 0.0
+    if tilt > NOTABLE_TILT_DEG:
+        notes.append(f"the gantry was tilted by {tilt:.1f}°")
     return Series(
         uid=first.series_uid,
         stack=number,
