@@ -11,11 +11,12 @@ import yaml
 from pydicom import Dataset, dcmread
 from pydicom.uid import BasicTextSRStorage, generate_uid
 
+from app.__main__ import main
 from app.findings import Outcome, Presence
 from app.outcomes import State, StudyOutcome
 from bundles.common.reader import read_stack
 from tests.allowlists.dciodvfy import errors
-from tests.e2e.conftest import Orthanc, Service, destination, documents, installed
+from tests.e2e.conftest import SCANNER, Orthanc, Service, destination, documents, installed
 from tests.integration.workflow.tiny import ct_slices, write_bundle, write_files
 
 pytestmark = [pytest.mark.debian, pytest.mark.timeout(200)]
@@ -94,7 +95,7 @@ class TestRealStudies:
             data = dcmread(file)
             value = int(np.frombuffer(data.PixelData, "<i2").reshape(data.Rows, data.Columns)[256, 250])
             values[data.SOPInstanceUID] = value * float(data.RescaleSlope) + float(data.RescaleIntercept)
-        assert [values[uid] for uid in stack.sop_instance_uids] == stack.array[:, 256, 250].tolist()
+        assert [values[uid] for uid in stack.source_uids] == stack.array[:, 256, 250].tolist()
 
     def test_the_same_head_again_makes_nothing_new(
         self, head: tuple[StudyOutcome, list[Path]], service: Service, orthanc: Orthanc
@@ -109,8 +110,13 @@ class TestRealStudies:
     def test_what_no_bundle_wants_is_kept_with_the_reasons(
         self, name: str, modality: str, service: Service, imaging_data: Path, orthanc: Orthanc
     ) -> None:
-        files = sorted((imaging_data / "dicom" / name).glob("*.dcm"))
-        assert set(service.send(files).statuses) == {0}
+        """Sent by our own `send`: storescu alone does not mix JPEG 2000 with JPEG-LS in one association."""
+        folder = imaging_data / "dicom" / name
+        port = str(service.settings.listener.port)
+        with pytest.raises(SystemExit) as sent:
+            main(["send", str(folder), "--port", port, "--calling", SCANNER])
+        assert sent.value.code == 0
+        files = sorted(folder.glob("*.dcm"))
         for uid in {dcmread(file, stop_before_pixels=True).StudyInstanceUID for file in files}:
             outcome = service.outcome(uid)
             assert outcome.state is State.UNWANTED
