@@ -12,7 +12,10 @@ from app.demo.phantoms.studies import TRUTH, write_studies
 from app.demo.phantoms.training_set import baseline_auc, write_training_set
 
 cli = typer.Typer(
-    name="phantoms", no_args_is_help=True, help="Head CT studies that no patient ever was, with their truth."
+    name="phantoms",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Head CT studies that no patient ever was, with their truth.",
 )
 
 Folder = Annotated[Path, typer.Argument(help="Where to write; made if it is missing.", file_okay=False)]

@@ -118,6 +118,7 @@ def with_localizer(images: list[Dataset]) -> list[Dataset]:
     scout.PixelSpacing = [f"{pixel:.6f}"] * 2
     scout.Rows, scout.Columns = view.shape
     scout.InstanceNumber = 0
+    del scout.RescaleType  # a localizer has no Hounsfield units
     scout.PixelData = view.astype("<i2" if scout.PixelRepresentation else "<u2").tobytes()
     return [scout, *_copies(images)]
 
