@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.assignment import Assignment, Decision, Declined
-from app.route.conditions import Verdict, judge
+from app.route.conditions import judge
 from app.route.rules import Rule, load_rules
 from app.study import Series, Study, uid_hash
 from bundles.common.contract import Service
@@ -78,11 +78,6 @@ class Router:
             if any(judge(rule.condition, series).holds for series in study.series)
         ]
         return max(times, default=default)
-
-
-def explain(rule: Rule, series: Series) -> Verdict:
-    """Whether a rule wants a series, and why or why not."""
-    return judge(rule.condition, series)
 
 
 def _choose(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
