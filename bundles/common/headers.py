@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -262,11 +262,10 @@ def _refuse_inflation(file: BinaryIO, path: Path) -> None:
     if DeflatedExplicitVRLittleEndian.encode() not in file.read(2048):
         file.seek(0)
         return
-    file.seek(0)
-    meta = read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        start = 132 + 12 + int(meta.get("FileMetaInformationGroupLength", 0))
-        file.seek(start)
+    file.seek(132)
+    # Not by FileMetaInformationGroupLength, which may be missing or wrong: pydicom, which reads next, ignores it too.
+    meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, *_: tag.group != 2)
+    if text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         while chunk := inflater.unconsumed_tail or file.read(1 << 16):
             total += len(inflater.decompress(chunk, 1 << 24))
