@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from app.assemble import assemble
 from pydicom import dcmread
 
+from app.assemble import assemble
 from app.assignment import Assignment
 from app.errors import Failed, Rejected, Retryable
 from app.findings import Presence

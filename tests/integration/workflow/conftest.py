@@ -27,7 +27,7 @@ from app.workflow import run_worker
 from tests.integration.workflow.tiny import write_bundle
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="session")
