@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config
 
+from app import log
 from app.errors import Failed
 from app.receive.association import ListeningServer, address_of
 from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -178,6 +179,7 @@ def _serve_in_processes(settings: Settings, listening: socket.socket, stop: thre
 
 
 def _serve_as_child(settings: Settings, listening: socket.socket) -> None:
+    log.configure(settings.log, "listener")
     stop = _stop_on_signals()
     parent = multiprocessing.parent_process()
     with _serving(settings, listening):
