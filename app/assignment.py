@@ -1,29 +1,8 @@
 """What routing decided: which bundle gets which series of a study, and why every other rule declined."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class GeometryLimits:
-    """What a bundle can cope with; a stack outside of it ends *undetermined* with the reason, never silently.
-
-    Attributes:
-        min_slices, max_slices: Inclusive.
-        max_tilt_deg: Largest angle between the slice normal and the direction from slice to slice.
-        max_slice_spacing_mm: Largest allowed distance between neighbouring slices.
-        spacing_tolerance: Largest relative deviation of a single gap from the median gap; beyond it a slice counts as
-            missing, unless the gaps change in `variable_spacing` manner.
-        allow_variable_spacing: Whether a stack whose gaps differ (two blocks of a sequential head CT) is accepted.
-        max_in_plane_spacing_mm: Coarsest pixel.
-    """
-
-    min_slices: int = 1
-    max_slices: int = 4096
-    max_tilt_deg: float = 1.0
-    max_slice_spacing_mm: float = 12.0
-    spacing_tolerance: float = 0.1
-    allow_variable_spacing: bool = False
-    max_in_plane_spacing_mm: float = 2.0
+from bundles.common.contract import GeometryLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +24,7 @@ class Assignment:
     stack: int
     priority: int
     evidence: tuple[str, ...] = ()
-    limits: GeometryLimits = GeometryLimits()
+    limits: GeometryLimits = field(default_factory=GeometryLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from app.assignment import GeometryLimits
 from app.study import Series
+from bundles.common.contract import GeometryLimits
 from bundles.common.geometry import StackGeometry, affine, gaps_mm, tilt_deg
 from bundles.common.spacing import name_slice, spacing_problem
 

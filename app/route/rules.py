@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from app.assignment import GeometryLimits
 from app.errors import Rejected
 from app.route.conditions import Condition
 from app.route.parse import parse
-from bundles.common.contract import Service
+from bundles.common.contract import GeometryLimits, Service
 from bundles.common.strict import ConfigurationError, Strict, nearest, read_mapping, validate
 
 OWN = "accepts"
@@ -118,7 +117,7 @@ def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
         priority=service.priority if entry.priority is None else entry.priority,
         idle_s=service.idle_s if entry.idle_s is None else entry.idle_s,
         condition=parse(entry.when, f"{where}: when"),
-        limits=_limits(service),
+        limits=service.geometry,
         series=entry.series,
         prefer=tuple(parse(raw, f"{where}: prefer[{number}]") for number, raw in enumerate(entry.prefer)),
     )
@@ -127,11 +126,7 @@ def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
 def _own_rule(bundle: str, service: Service) -> Rule:
     condition = parse(service.accepts, f"bundle '{bundle}': configs/service.yaml: accepts")
     name = f"{bundle}/{OWN}"
-    return Rule(name, bundle, service.priority, service.idle_s, condition, _limits(service))
-
-
-def _limits(service: Service) -> GeometryLimits:
-    return GeometryLimits(**service.geometry.model_dump())
+    return Rule(name, bundle, service.priority, service.idle_s, condition, service.geometry)
 
 
 def _refuse_repeated_names(rules: Sequence[Rule]) -> None:

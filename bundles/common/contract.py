@@ -12,8 +12,17 @@ from pydantic import Field
 from bundles.common.strict import Strict, read_mapping, validate
 
 
-class Geometry(Strict):
-    """Limits of the stacks that the bundle can cope with; see `app.assignment.GeometryLimits`."""
+class GeometryLimits(Strict):
+    """What a bundle can cope with; a stack outside of it ends *undetermined* with the reason, never silently.
+
+    Attributes:
+        min_slices, max_slices: Inclusive.
+        max_tilt_deg: Largest angle between the slice normal and the direction from slice to slice.
+        max_slice_spacing_mm: Largest allowed distance between neighbouring slices.
+        spacing_tolerance: Largest relative deviation of one gap from the others; beyond it a slice counts as missing.
+        allow_variable_spacing: Whether blocks of different spacing (a sequential head CT) are accepted.
+        max_in_plane_spacing_mm: Coarsest pixel.
+    """
 
     min_slices: int = 1
     max_slices: int = 4096
@@ -70,7 +79,7 @@ class Service(Strict):
     priority: int = Field(10, ge=1, le=1000)
     idle_s: float | None = Field(None, ge=0)
     accepts: dict[str, Any]
-    geometry: Geometry = Geometry()
+    geometry: GeometryLimits = GeometryLimits()
     findings: tuple[FindingOutput, ...] = Field(min_length=1)
     window: Window
 

@@ -12,8 +12,8 @@ from pydicom.pixels import apply_modality_lut
 from scipy.spatial.transform import Rotation
 
 from app.assemble import assemble, check_geometry
-from app.assignment import GeometryLimits
 from app.errors import Rejected
+from bundles.common.contract import GeometryLimits
 from bundles.common.geometry import gaps_mm, point, shear, spacing_mm, tilt_deg
 from bundles.common.reader import UnreadableImage, read_stack
 from bundles.common.spacing import Block, blocks

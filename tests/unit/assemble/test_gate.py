@@ -1,14 +1,13 @@
 """The geometry gate: which slice, and what was expected."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.assemble import assemble, check_geometry
-from app.assignment import GeometryLimits
 from app.study import Series
+from bundles.common.contract import GeometryLimits
 from tests.unit.bundles.common.dicom import AXIAL, ct_slice, ct_stack, save
 
 EVEN = tuple(range(0, 180, 5))
@@ -30,7 +29,7 @@ def series(folder: Path, positions: tuple[float, ...] = EVEN, tilt: float = 0.0,
             "slice 17 of 36 (instance number 17) lies 10.0 mm from its neighbour, expected 5.0 mm: a slice is missing",
         ),
         (EVEN, 18.5, HEAD, "the slices are tilted by 18.5° (gantry tilt), expected at most 1.0°"),
-        (EVEN, 18.5, replace(HEAD, max_tilt_deg=30), None),
+        (EVEN, 18.5, HEAD.model_copy(update={"max_tilt_deg": 30}), None),
         (
             tuple(place for place in range(0, 185, 5) if place != 80),
             18.5,
@@ -38,21 +37,31 @@ def series(folder: Path, positions: tuple[float, ...] = EVEN, tilt: float = 0.0,
             "slice 17 of 36 (instance number 17) lies 10.0 mm from its neighbour, expected 5.0 mm: a slice is missing",
         ),
         ((0.0,), 0.0, HEAD, "1 slice, expected 8 to 400"),
-        (EVEN, 0.0, replace(HEAD, max_slices=20), "36 slices, expected 8 to 20"),
+        (EVEN, 0.0, HEAD.model_copy(update={"max_slices": 20}), "36 slices, expected 8 to 20"),
         (
             EVEN,
             0.0,
-            replace(HEAD, max_slice_spacing_mm=3),
+            HEAD.model_copy(update={"max_slice_spacing_mm": 3}),
             "slice 2 of 36 (instance number 2) lies 5.0 mm from its neighbour, expected at most 3.0 mm",
         ),
-        (EVEN, 0.0, replace(HEAD, max_in_plane_spacing_mm=0.6), "pixels are 0.80 mm apart, expected at most 0.60 mm"),
+        (
+            EVEN,
+            0.0,
+            HEAD.model_copy(update={"max_in_plane_spacing_mm": 0.6}),
+            "pixels are 0.80 mm apart, expected at most 0.60 mm",
+        ),
         (
             (*range(0, 40, 4), 40.0, *range(47, 110, 7)),
             0.0,
             HEAD,
             "slice 12 of 20 (instance number 12) lies 7.0 mm from its neighbour, expected 4.0 mm: the spacing varies",
         ),
-        ((*range(0, 40, 4), 40.0, *range(47, 110, 7)), 0.0, replace(HEAD, allow_variable_spacing=True), None),
+        (
+            (*range(0, 40, 4), 40.0, *range(47, 110, 7)),
+            0.0,
+            HEAD.model_copy(update={"allow_variable_spacing": True}),
+            None,
+        ),
     ],
 )
 def test_reason(

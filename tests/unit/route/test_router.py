@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.assignment import Assignment, Decision, Declined, GeometryLimits
+from app.assignment import Assignment, Decision, Declined
 from app.errors import Rejected
 from app.route import Router
 from app.study import Study, uid_hash
-from bundles.common.contract import Geometry
+from bundles.common.contract import GeometryLimits
 from tests.unit.route.conftest import make_series, make_service
 
 HEAD = {"Modality": "CT", "slices": {"min": 8, "max": 400}}
@@ -23,7 +23,7 @@ def make_study(*series) -> Study:
 
 
 def test_assigns_with_evidence_and_limits() -> None:
-    router = Router.load({"head": make_service(HEAD, priority=3, geometry=Geometry(max_tilt_deg=30))}, ())
+    router = Router.load({"head": make_service(HEAD, priority=3, geometry=GeometryLimits(max_tilt_deg=30))}, ())
     decision = router.decide(make_study(make_series()))
     evidence = ("Modality is CT", "36 slices (wanted 8 to 400)")
     limits = GeometryLimits(max_tilt_deg=30)
@@ -137,7 +137,7 @@ def test_chooses_the_series_with_most_slices_and_declines_the_others() -> None:
 
 
 def test_prefers_what_fits_then_original_images_then_more_slices() -> None:
-    router = Router.load({"head": make_service({"Modality": "CT"}, geometry=Geometry(max_slices=100))}, ())
+    router = Router.load({"head": make_service({"Modality": "CT"}, geometry=GeometryLimits(max_slices=100))}, ())
     too_many = make_series(uid="1", slices=120)
     derived = make_series(uid="2", slices=90, ImageType=("DERIVED", "SECONDARY"))
     original = make_series(uid="3", slices=30, ImageType=("ORIGINAL", "PRIMARY"))
