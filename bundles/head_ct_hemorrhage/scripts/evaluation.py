@@ -1,0 +1,222 @@
+"""Measure the network on labelled cases, beside a bright-pixel threshold, and fit its calibration."""
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+import torch
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import nn
+
+from bundles.common.metrics import Auc, balanced_threshold, bootstrap_auc, sensitivity_specificity
+from bundles.common.strict import read_mapping
+from bundles.head_ct_hemorrhage.scripts.calibration import fit_platt, write_calibration, write_thresholds
+from bundles.head_ct_hemorrhage.scripts.network import TYPES
+from bundles.head_ct_hemorrhage.scripts.postprocess import Probabilitiesd, slice_logits
+from bundles.head_ct_hemorrhage.scripts.running import calibration
+
+log = structlog.get_logger()
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What came out for some cases, and the truth; NaN where a label is unknown.
+
+    Attributes:
+        hemorrhage: (cases,) logits.
+        types: (cases, 5) logits.
+        slices: (all source slices inside the boxes,) logits.
+        bright: (cases,) the baseline's score.
+        case_of_slice: (all source slices,) index of the case.
+        true_hemorrhage, true_types, true_slices: The labels of the same shapes.
+    """
+
+    hemorrhage: Array
+    types: Array
+    slices: Array
+    bright: Array
+    case_of_slice: NDArray[np.intp]
+    true_hemorrhage: Array
+    true_types: Array
+    true_slices: Array
+
+
+def outputs_of(
+    network: nn.Module, inferer: Inferer, dataset: Iterable[Mapping[str, Any]], device: torch.device
+) -> Outputs:
+    """Run the network over cases; those in which no brain is found raise, as in the service."""
+    network.eval()
+    rows: list[tuple[Array, ...]] = []
+    for item in track(dataset, description="cases"):
+        with torch.inference_mode():
+            logits = inferer(inputs=item["image"][None].to(device), network=network)
+        places = torch.as_tensor(item["slice_positions"])
+        slices, inside = slice_logits(logits["slices"][0].float().cpu(), places)
+        rows.append(
+            (
+                _array(logits["hemorrhage"]),
+                _array(logits["types"]),
+                _array(slices[inside]),
+                np.array([item["bright_share"]]),
+                _labels(item.get("label"), 1),
+                _labels(item.get("types"), len(TYPES)),
+                _labels(item.get("slices"), len(places))[inside.numpy()],
+            )
+        )
+    columns = list(zip(*rows, strict=True))
+    counts = [len(row[2]) for row in rows]
+    return Outputs(
+        hemorrhage=np.concatenate(columns[0]),
+        types=np.stack(columns[1]),
+        slices=np.concatenate(columns[2]),
+        bright=np.concatenate(columns[3]),
+        case_of_slice=np.repeat(np.arange(len(rows)), counts),
+        true_hemorrhage=np.concatenate(columns[4]),
+        true_types=np.stack(columns[5]),
+        true_slices=np.concatenate(columns[6]),
+    )
+
+
+def areas(outputs: Outputs, replicates: int) -> dict[str, Auc]:
+    """Area under the ROC curve of every output, of the mean over the types, and of the baseline."""
+    measured = {"hemorrhage": _known_auc(outputs.hemorrhage, outputs.true_hemorrhage, None, replicates)}
+    for index, name in enumerate(TYPES):
+        measured[name] = _known_auc(outputs.types[:, index], outputs.true_types[:, index], None, replicates)
+    measured["types_mean"] = _mean_over_types(outputs, replicates)
+    measured["slices"] = _known_auc(outputs.slices, outputs.true_slices, outputs.case_of_slice, replicates)
+    measured["bright_pixel_baseline"] = _known_auc(outputs.bright, outputs.true_hemorrhage, None, replicates)
+    return measured
+
+
+def evaluate(
+    network: nn.Module,
+    inferer: Inferer,
+    dataset: Iterable[Mapping[str, Any]],
+    device: torch.device,
+    *,
+    bundle_root: str,
+    output_dir: str,
+    replicates: int = 1000,
+) -> dict[str, Any]:
+    """Print a table and write `evaluation.json`: areas with counts and 95 % intervals, and the operating point."""
+    outputs = outputs_of(network, inferer, dataset, device)
+    measured = areas(outputs, replicates)
+    report: dict[str, Any] = {name: _rounded(asdict(area)) for name, area in measured.items()}
+    operating = _operating_point(outputs, Path(bundle_root))
+    if operating:
+        report["operating_point"] = operating
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    Console().print(_table(measured))
+    log.info("evaluation_written", folder=str(folder), **operating)
+    return report
+
+
+def fit(
+    network: nn.Module,
+    inferer: Inferer,
+    dataset: Iterable[Mapping[str, Any]],
+    device: torch.device,
+    bundle_root: str,
+) -> None:
+    """Fit Platt scaling and operating points (sensitivity = specificity) on validation cases; write them down.
+
+    Types share one scaling, because single types are rare. Writes `configs/calibration.yaml` and the thresholds of
+    `configs/service.yaml`.
+    """
+    outputs = outputs_of(network, inferer, dataset, device)
+    tasks = {
+        "hemorrhage": (outputs.hemorrhage, outputs.true_hemorrhage),
+        "types": (outputs.types.ravel(), outputs.true_types.ravel()),
+        "slices": (outputs.slices, outputs.true_slices),
+    }
+    scale = {name: _known(fit_platt, logits, truth) for name, (logits, truth) in tasks.items()}
+    thresholds = {"hemorrhage": _threshold(outputs.hemorrhage, outputs.true_hemorrhage, scale["hemorrhage"])}
+    for index, name in enumerate(TYPES):
+        thresholds[name] = _threshold(outputs.types[:, index], outputs.true_types[:, index], scale["types"])
+    write_calibration(Path(bundle_root), scale, cases=len(outputs.hemorrhage))
+    write_thresholds(Path(bundle_root), thresholds)
+    log.info("calibration_written", cases=len(outputs.hemorrhage), **thresholds)
+
+
+def _operating_point(outputs: Outputs, bundle_root: Path) -> dict[str, float]:
+    threshold = float(read_mapping(bundle_root / "configs" / "service.yaml")["findings"][0]["threshold"])
+    item: dict[Hashable, Any] = {"pred": _as_prediction(outputs.hemorrhage), "slice_positions": torch.zeros(1)}
+    probabilities = Probabilitiesd(calibration(str(bundle_root)))(item)["hemorrhage"].numpy()
+    known = ~np.isnan(outputs.true_hemorrhage)
+    truth = outputs.true_hemorrhage[known] >= 0.5
+    sensitivity, specificity = sensitivity_specificity(probabilities[known], truth, threshold)
+    return _rounded({"threshold": threshold, "sensitivity": sensitivity, "specificity": specificity})
+
+
+def _as_prediction(hemorrhage: Array) -> dict[str, torch.Tensor]:
+    return {"hemorrhage": torch.from_numpy(hemorrhage), "types": torch.zeros(len(TYPES)), "slices": torch.zeros(1)}
+
+
+def _threshold(logits: Array, truth: Array, scale: tuple[float, float]) -> float:
+    known = ~np.isnan(truth)
+    probabilities = 1 / (1 + np.exp(-(logits[known] * scale[0] + scale[1])))
+    return float(np.clip(balanced_threshold(probabilities, truth[known] >= 0.5), 0.02, 0.98))
+
+
+def _known(function: Callable[..., Any], scores: Array, truth: Array) -> Any:
+    known = ~np.isnan(truth)
+    return function(scores[known], truth[known] >= 0.5)
+
+
+def _known_auc(scores: Array, truth: Array, groups: NDArray[np.intp] | None, replicates: int) -> Auc:
+    known = ~np.isnan(truth)
+    return bootstrap_auc(scores[known], truth[known] >= 0.5, None if groups is None else groups[known], replicates)
+
+
+def _mean_over_types(outputs: Outputs, replicates: int, seed: int = 0) -> Auc:
+    """Mean of the five areas; every bootstrap replicate draws cases and averages anew."""
+
+    def mean_area(cases: NDArray[np.intp]) -> float:
+        each = [
+            _known_auc(outputs.types[cases, index], outputs.true_types[cases, index], None, 0).value
+            for index in range(len(TYPES))
+        ]
+        return float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
+
+    generator = np.random.default_rng(seed)
+    count = len(outputs.types)
+    drawn = [mean_area(generator.integers(0, count, count)) for _ in range(replicates)]
+    known = np.array(drawn)[~np.isnan(drawn)] if drawn else np.array([])
+    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (float("nan"), float("nan"))
+    labels = outputs.true_types[~np.isnan(outputs.true_types)]
+    return Auc(mean_area(np.arange(count)), float(low), float(high), int(labels.sum()), int((labels == 0).sum()))
+
+
+def _table(measured: Mapping[str, Auc]) -> Table:
+    table = Table("output", "AUC", "95 % interval", "with", "without", title="Area under the ROC curve")
+    for name, area in measured.items():
+        interval = f"{area.low:.3f} to {area.high:.3f}"
+        table.add_row(name, f"{area.value:.3f}", interval, str(area.positives), str(area.negatives))
+    return table
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: (None if np.isnan(value) else round(value, 4)) if isinstance(value, float) else value
+        for name, value in values.items()
+    }
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    return tensor.float().cpu().numpy().astype(np.float64).reshape(-1)
+
+
+def _labels(value: Any, length: int) -> Array:
+    return np.full(length, np.nan) if value is None else np.asarray(value, dtype=np.float64).reshape(-1)

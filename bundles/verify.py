@@ -1,0 +1,341 @@
+"""The contract that every bundle passes: `python -m bundles.verify [NAME ...]`.
+
+One function a check. A check raises `Problem` in words, or returns what it saw.
+"""
+
+import io
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+import bundles
+from bundles.common.contract import load_service
+from bundles.common.manifest import WEIGHTS, load_manifest, metrics_table, sha256_of, shown_metrics
+from bundles.common.strict import ConfigurationError
+
+HERE = Path(__file__).resolve().parent
+LARGEST_COMMITTED_BYTES = 10_000_000
+CARD = Path("docs/README.md")
+EXCLUSIONS = Path("configs/verify.yaml")
+
+REQUIRED_FILES = (
+    "LICENSE",
+    "configs/metadata.json",
+    "configs/service.yaml",
+    "configs/train.yaml",
+    "configs/evaluate.yaml",
+    "configs/inference.yaml",
+    "docs/README.md",
+    "models/manifest.json",
+)
+REQUIRED_METADATA = (
+    "schema",
+    "version",
+    "changelog",
+    "monai_version",
+    "pytorch_version",
+    "numpy_version",
+    "required_packages_version",
+    "task",
+    "description",
+    "authors",
+    "copyright",
+    "network_data_format",
+)
+TENSOR_KEYS = ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range")
+TRAIN_KEYS = (
+    "bundle_root",
+    "device",
+    "dataset_dir",
+    "train::trainer",
+    "train::trainer::max_epochs",
+    "train::dataset",
+    "train::inferer",
+)
+INFERENCE_KEYS = ("bundle_root", "device", "dataset_dir", "dataset", "evaluator", "network_def", "inferer")
+SERVICE_KEYS = ("network_def", "preprocessing", "inferer", "postprocessing")
+
+
+class Problem(Exception):
+    """What a bundle lacks, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Outcome of one check: what was seen, or the problem."""
+
+    check: str
+    passed: bool
+    words: str
+
+
+def check_files(bundle: Path) -> str:
+    """Every required file is there and is not empty."""
+    missing = [name for name in REQUIRED_FILES if not (bundle / name).is_file() or not (bundle / name).stat().st_size]
+    if missing:
+        raise Problem(f"missing or empty: {', '.join(missing)}")
+    return f"{len(REQUIRED_FILES)} files"
+
+
+def check_metadata(bundle: Path) -> str:
+    """`metadata.json` has the schema's required keys, for every tensor too."""
+    metadata = _metadata(bundle)
+    missing = [key for key in REQUIRED_METADATA if not metadata.get(key) and key != "required_packages_version"]
+    if "required_packages_version" not in metadata:
+        missing.append("required_packages_version")
+    formats = metadata.get("network_data_format") or {}
+    for side in ("inputs", "outputs"):
+        tensors = formats.get(side) or {}
+        if not tensors:
+            missing.append(f"network_data_format.{side}")
+        for name, tensor in tensors.items():
+            missing += [f"network_data_format.{side}.{name}.{key}" for key in TENSOR_KEYS if key not in tensor]
+    if missing:
+        raise Problem(f"configs/metadata.json lacks {', '.join(missing)}")
+    return f"{len(REQUIRED_METADATA)} keys"
+
+
+def check_version(bundle: Path) -> str:
+    """The version stands in the changelog."""
+    metadata = _metadata(bundle)
+    version, changelog = metadata.get("version"), metadata.get("changelog") or {}
+    if version not in changelog:
+        raise Problem(f"configs/metadata.json: version {version} is not in its changelog; write what it changes")
+    return f"version {version}"
+
+
+def check_train_properties(bundle: Path) -> str:
+    """MONAI's properties of a training bundle, by its own check."""
+    return _check_properties(bundle, "train", TRAIN_KEYS)
+
+
+def check_inference_properties(bundle: Path) -> str:
+    """MONAI's properties of an inference bundle, and what the service builds."""
+    return _check_properties(bundle, "inference", (*INFERENCE_KEYS, *SERVICE_KEYS))
+
+
+def check_network(bundle: Path) -> str:
+    """MONAI's `verify_net_in_out`, or an exclusion with its reason in `configs/verify.yaml`.
+
+    That file may name another network id with one output tensor: `network_id`; or `exclude: reason`.
+    """
+    from monai.bundle.scripts import verify_net_in_out
+
+    settings = _optional_yaml(bundle / EXCLUSIONS)
+    if reason := settings.get("exclude"):
+        return f"excluded: {reason}"
+    net_id = str(settings.get("network_id", "network_def"))
+    with _quiet(), _importable(bundle):
+        verify_net_in_out(
+            net_id=net_id,
+            meta_file=str(bundle / "configs/metadata.json"),
+            config_file=str(bundle / "configs/inference.yaml"),
+            device="cpu",
+            bundle_root=str(bundle),
+        )
+    return f"'{net_id}' gives what metadata.json says"
+
+
+def check_weights(bundle: Path) -> str:
+    """The weights are those of the manifest, are small enough to be committed, and load with `weights_only=True`."""
+    path, manifest = bundle / WEIGHTS, load_manifest(bundle)
+    if not path.is_file():
+        raise Problem(f"{WEIGHTS} is missing")
+    if (found := sha256_of(path)) != manifest.sha256:
+        raise Problem(f"{WEIGHTS} has sha256 {found[:12]}…, the manifest says {manifest.sha256[:12]}…")
+    size = path.stat().st_size
+    if size > LARGEST_COMMITTED_BYTES and not (bundle / "large_files.yml").is_file():
+        raise Problem(f"{WEIGHTS} has {size / 1e6:.0f} MB; above 10 MB list it in large_files.yml")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise Problem(f"{WEIGHTS} is no plain state dict")
+    return f"sha256 {manifest.sha256[:12]}…, {size / 1e6:.1f} MB, {len(state)} tensors"
+
+
+def check_weights_fit(bundle: Path) -> str:
+    """The weights fit `network_def` of the inference configuration, strictly."""
+    from monai.bundle import ConfigParser
+
+    with _quiet(), _importable(bundle):
+        parser = ConfigParser()
+        parser.read_config(str(bundle / "configs/inference.yaml"))
+        parser["bundle_root"] = str(bundle)
+        network = parser.get_parsed_content("network_def")
+        network.load_state_dict(torch.load(bundle / WEIGHTS, map_location="cpu", weights_only=True))
+    return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
+
+
+def check_figures(bundle: Path) -> str:
+    """The model card shows the manifest's figures, all of them, to the last digit."""
+    manifest = load_manifest(bundle)
+    shown = shown_metrics((bundle / CARD).read_text(encoding="utf-8"))
+    if shown != metrics_table(manifest):
+        raise Problem(
+            f"the table in {CARD} differs from models/manifest.json; write it with the bundle's scripts/release.py"
+        )
+    return f"{len(manifest.metrics)} figures"
+
+
+def check_phantom_marks(bundle: Path) -> str:
+    """Weights trained on phantoms say so on the card and in the metadata, and are not called cleared."""
+    manifest = load_manifest(bundle)
+    if not manifest.training_data.lower().startswith("phantom"):
+        return "not trained on phantoms"
+    texts = {
+        str(CARD): (bundle / CARD).read_text(encoding="utf-8"),
+        "configs/metadata.json": json.dumps(_metadata(bundle)),
+    }
+    silent = [name for name, text in texts.items() if "phantom" not in text.lower()]
+    if silent:
+        raise Problem(f"trained on phantoms, but {', '.join(silent)} does not say so")
+    if load_service(bundle).status != "research":
+        raise Problem("trained on phantoms, so the status in configs/service.yaml must be 'research'")
+    return "phantom, research only"
+
+
+def check_service(bundle: Path) -> str:
+    """`configs/service.yaml` is valid."""
+    service = load_service(bundle)
+    return f"{len(service.findings)} findings, status {service.status}"
+
+
+CHECKS: tuple[Callable[[Path], str], ...] = (
+    check_files,
+    check_metadata,
+    check_version,
+    check_train_properties,
+    check_inference_properties,
+    check_network,
+    check_weights,
+    check_weights_fit,
+    check_figures,
+    check_phantom_marks,
+    check_service,
+)
+
+
+def verify(bundle: Path) -> tuple[Result, ...]:
+    """Run every check on one bundle folder; a check that cannot even run has failed."""
+    return tuple(_run(check, bundle) for check in CHECKS)
+
+
+def _run(check: Callable[[Path], str], bundle: Path) -> Result:
+    name = check.__name__.removeprefix("check_").replace("_", " ")
+    try:
+        return Result(name, passed=True, words=check(bundle))
+    except (Problem, ConfigurationError) as error:
+        return Result(name, passed=False, words=str(error))
+    except Exception as error:  # noqa: BLE001 - a bundle is foreign code; whatever breaks is its problem, in words
+        return Result(name, passed=False, words=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+
+
+def _check_properties(bundle: Path, kind: str, keys: tuple[str, ...]) -> str:
+    with _quiet(), _importable(bundle):
+        workflow = _unbuilt(bundle, kind)
+        wrong = list(workflow.check_properties() or [])
+        wrong += [key for key in keys if key not in workflow.parser and key not in wrong]
+    if wrong:
+        raise Problem(f"configs/{kind}.yaml lacks {', '.join(wrong)}")
+    return f"configs/{kind}.yaml has MONAI's properties and {len(keys)} keys"
+
+
+def _unbuilt(bundle: Path, kind: str) -> Any:
+    """A bundle's workflow whose properties are looked up, not built: no data are needed to check a configuration."""
+    from monai.bundle import ConfigWorkflow
+
+    class Unbuilt(ConfigWorkflow):  # type: ignore[misc]
+        def _get_property(self, name: str, property: dict[str, Any]) -> Any:  # noqa: A002
+            try:
+                found = self._get_prop_id(name, property)
+            except KeyError as error:
+                raise AttributeError(name) from error
+            return None if found is None else self.parser[found]
+
+    return Unbuilt(
+        config_file=str(bundle / f"configs/{kind}.yaml"),
+        meta_file=str(bundle / "configs/metadata.json"),
+        logging_file=False,
+        workflow_type=kind,
+        bundle_root=str(bundle),
+    )
+
+
+def _metadata(bundle: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Problem(f"configs/metadata.json: {error.strerror}") from error
+    except ValueError as error:
+        raise Problem(f"configs/metadata.json is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise Problem("configs/metadata.json holds no object")
+    return raw
+
+
+def _optional_yaml(path: Path) -> dict[str, Any]:
+    raw = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(raw, dict):
+        raise Problem(f"{path.name} holds no mapping")
+    return raw
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MONAI's logs, prints and warnings away from the table."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _importable(bundle: Path) -> Iterator[None]:
+    """Let `bundles.<name>.scripts` be found wherever the folder lies."""
+    folder = str(bundle.resolve().parent)
+    added = folder not in bundles.__path__
+    if added:
+        bundles.__path__.append(folder)
+    try:
+        yield
+    finally:
+        if added:
+            bundles.__path__.remove(folder)
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Bundle names; all when left out")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the bundle folders lie")] = HERE,
+) -> None:
+    """Check bundles against the contract; exits 1 when any check fails."""
+    chosen = names or sorted(path.parent.parent.name for path in folder.glob("*/configs/metadata.json"))
+    console, failed = Console(), False
+    for name in chosen:
+        if not (folder / name).is_dir():
+            known = ", ".join(sorted(path.parent.parent.name for path in folder.glob("*/configs/metadata.json")))
+            console.print(f"no bundle '{name}' in {folder}; there are: {known}")
+            raise typer.Exit(1)
+        table = Table("check", "", "what was seen", title=name)
+        for result in verify(folder / name):
+            table.add_row(result.check, "[green]ok[/]" if result.passed else "[red]FAILED[/]", result.words)
+            failed = failed or not result.passed
+        console.print(table)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)
