@@ -81,8 +81,8 @@ def in_plane(image: Tensor, angle: float, scales: tuple[float, float], shifts: t
         ],
         dtype=image.dtype,
     )
-    grid = functional.affine_grid(theta[None], [1, 1, rows, columns], align_corners=False)
+    grid: Tensor = functional.affine_grid(theta[None], [1, 1, rows, columns], align_corners=False)
     stacked = image.reshape(1, channels * depth, rows, columns)
-    moved = functional.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    shaped: Tensor = moved.reshape(image.shape)
+    moved: Tensor = functional.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    shaped: Tensor = torch.reshape(moved, image.shape)
     return shaped

@@ -37,11 +37,23 @@ def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
     found = found or [folder for folder in (root, *sorted(root.rglob("*"))) if _is_series(folder)]
     if not found:
         raise ValueError(f"{root} holds neither NIfTI files nor folders of DICOM files")
-    return [{"image": str(path), "name": str(path.relative_to(root))} for path in found[: limit or None]]
+    return [{"image": str(path), "name": str(path.relative_to(root.parent))} for path in found[: limit or None]]
 
 
 def _is_series(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_file() for path in folder.iterdir())
+
+
+def flag(value: bool | str | int) -> bool:
+    """A switch as the command line gives it: `--compile true` arrives as text.
+
+    Raises:
+        ValueError: Neither true nor false.
+    """
+    words = {"true": True, "1": True, "false": False, "0": False}
+    if str(value).lower() not in words:
+        raise ValueError(f"expected true or false, got {value!r}")
+    return words[str(value).lower()]
 
 
 def calibration(bundle_root: str) -> dict[str, tuple[float, float]]:

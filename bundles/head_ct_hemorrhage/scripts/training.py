@@ -1,6 +1,7 @@
 """Pieces of the training configuration that MONAI does not have: cases, precision, metric, resume, export."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,6 +71,21 @@ class Autocast(nn.Module):
         with torch.autocast(self.device_type, dtype=torch.bfloat16, enabled=self.enabled):
             outputs = self.network(x)
         return {key: value.float() for key, value in outputs.items()}
+
+
+def warm_cosine(steps: int, warm: float = 0.15) -> Callable[[int], float]:
+    """Factor of the learning rate at every step: linear rise over the first share `warm`, cosine fall to 0.1 %.
+
+    A plain function, which schedulers do not save: a resumed run with other epochs follows its own length.
+    """
+
+    def factor(step: int) -> float:
+        share = min(step / max(1, steps), 1.0)
+        if share < warm:
+            return 0.04 + 0.96 * share / warm
+        return 0.001 + 0.999 * (1 + math.cos(math.pi * (share - warm) / (1 - warm))) / 2
+
+    return factor
 
 
 def prepare_batch(
@@ -175,6 +191,11 @@ class Resume:
     def _store(self, engine: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         write_durably(self.path, {**state, "epoch": engine.state.epoch})
+
+
+def shuffle_every_epoch(trainer: Engine, sampler: Any) -> None:
+    """Let a distributed sampler draw another order in each epoch, the same in all processes."""
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(trainer.state.epoch))
 
 
 class KeepBest:

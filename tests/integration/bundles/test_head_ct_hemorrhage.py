@@ -1,0 +1,83 @@
+"""The configurations run with plain `python -m monai.bundle run`, on phantoms and on a real head."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from bundles.common.manifest import sha256_of
+from bundles.head_ct_hemorrhage.scripts.network import HemorrhageNet
+
+CONFIGS = "bundles/head_ct_hemorrhage/configs"
+SMALL = ("--box", "[40,64,64]", "--batch_size", "2", "--bfloat16", "false")
+Run = Callable[..., str]
+
+
+def test_training_runs_and_goes_on_where_it_was_killed(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:
+    where = ("--dataset_dir", phantoms, "--output_dir", tmp_path)
+    run_bundle(f"{CONFIGS}/train.yaml", *where, *SMALL, "--epochs", 1)
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert checkpoint["epoch"] == 1
+    printed = run_bundle(f"{CONFIGS}/train.yaml", *where, *SMALL, "--epochs", 2)
+    assert re.search(r"Epoch \[2/2\]", printed)
+    assert not re.search(r"Epoch \[1/2\]", printed)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 2
+    network = HemorrhageNet()
+    network.load_state_dict(torch.load(tmp_path / "best.pt", weights_only=True))
+    assert {"epoch", "score", "hemorrhage", "types", "slices"} <= set(json.loads((tmp_path / "best.json").read_text()))
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_two_processes_train_on_gloo(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:
+    config = f"['{CONFIGS}/train.yaml','{CONFIGS}/multi_gpu_train.yaml']"
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    where = ("--dataset_dir", phantoms, "--output_dir", tmp_path, "--backend", "gloo")
+    run_bundle(config, *where, *SMALL, "--epochs", 1, launcher=torchrun)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
+    assert (tmp_path / "best.pt").is_file()
+
+
+def test_evaluation_measures_every_output_and_the_baseline(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:
+    printed = run_bundle(
+        f"{CONFIGS}/evaluate.yaml", "--dataset_dir", phantoms, "--output_dir", tmp_path, "--replicates", 20
+    )
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    names = {"hemorrhage", "types_mean", "slices", "bright_pixel_baseline", "subdural", "operating_point"}
+    assert names <= set(report)
+    assert (report["hemorrhage"]["positives"], report["hemorrhage"]["negatives"]) == (2, 2)
+    assert "bright_pixel_baseline" in printed
+
+
+def test_inference_writes_a_probability_for_each_slice(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:
+    image = phantoms / "501_image.nii.gz"
+    run_bundle(f"{CONFIGS}/inference.yaml", "--input", image, "--output_dir", tmp_path)
+    result = json.loads((tmp_path / "501_image.nii.gz.json").read_text())
+    cases = json.loads((phantoms / "datalist.json").read_text())["training"]
+    assert len(result["slices"]) == len(cases[1]["slices"])
+    numbers = [result["hemorrhage"], *result["types"].values(), *result["slices"]]
+    assert all(0 <= number <= 1 for number in numbers)
+
+
+def test_inference_reads_a_real_series(imaging_data: Path, tmp_path: Path, run_bundle: Run) -> None:
+    run_bundle(f"{CONFIGS}/inference.yaml", "--input", imaging_data / "dicom" / "ct_head_ge", "--output_dir", tmp_path)
+    (result,) = [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")]
+    assert len(result["slices"]) == 28
+
+
+def test_weights_are_those_of_the_manifest(root: Path) -> None:
+    bundle = root / "bundles" / "head_ct_hemorrhage"
+    manifest = json.loads((bundle / "models" / "manifest.json").read_text())
+    assert sha256_of(bundle / "models" / "model.pt") == manifest["sha256"]
+    assert manifest["training_data"].startswith("phantom")
+
+
+@pytest.mark.parametrize("section", ["nowhere", "training"])
+def test_a_missing_datalist_says_what_to_do(tmp_path: Path, section: str) -> None:
+    from bundles.head_ct_hemorrhage.scripts.training import load_cases
+
+    with pytest.raises(ValueError, match="missing; make phantoms"):
+        load_cases(str(tmp_path / "datalist.json"), section)
