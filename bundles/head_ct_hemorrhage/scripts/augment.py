@@ -62,8 +62,8 @@ class RandBoxd(Randomizable, MapTransform):  # type: ignore[misc]
         item.update({key: in_plane(item[key], angle, (rows, columns), (down, across)) for key in keys})
 
     def _recolour(self, image: Tensor) -> Tensor:
-        gain = 1 + self.R.uniform(-self.contrast, self.contrast)
-        offset = self.R.uniform(-self.brightness, self.brightness)
+        gain = 1 + float(self.R.uniform(-self.contrast, self.contrast))
+        offset = float(self.R.uniform(-self.brightness, self.brightness))
         generator = torch.Generator().manual_seed(int(self.R.randint(2**31 - 1)))
         grain = torch.randn(image.shape, generator=generator) * float(self.R.uniform(0, self.noise))
         return ((image - 0.5) * gain + 0.5 + offset + grain).clamp_(0, 1)
@@ -81,8 +81,7 @@ def in_plane(image: Tensor, angle: float, scales: tuple[float, float], shifts: t
         ],
         dtype=image.dtype,
     )
-    grid: Tensor = functional.affine_grid(theta[None], [1, 1, rows, columns], align_corners=False)
+    grid = functional.affine_grid(theta[None], [1, 1, rows, columns], align_corners=False)
     stacked = image.reshape(1, channels * depth, rows, columns)
-    moved: Tensor = functional.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    shaped: Tensor = torch.reshape(moved, image.shape)
-    return shaped
+    moved = functional.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return moved.reshape(image.shape)

@@ -100,7 +100,8 @@ class WriteResults:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
 
     def _write(self, engine: Engine) -> None:
-        for item, source in zip(engine.state.output, engine.state.batch["name"], strict=True):
+        for item, given in zip(engine.state.output, engine.state.batch, strict=True):
+            source = given["name"]
             result = {
                 "image": source,
                 "hemorrhage": round(float(item["hemorrhage"]), 4),
