@@ -82,24 +82,35 @@ def headline(outcome: StudyOutcome) -> str:
 
 
 def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str, calling: str) -> int:
-    """Send files and show each that was not taken; 1 where there is one, or nothing was sent."""
+    """Send files and show each that was not taken; 1 where there is one, or nothing was sent.
+
+    What lies in a folder beside its DICOM files (a list, a picture) is named and left out; a file that is named in
+    `paths` must be DICOM.
+    """
     from app.deliver import Sent, send_folder
 
     console = Console()
     total = sum(sum(file.is_file() for file in path.rglob("*")) if path.is_dir() else 1 for path in paths)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+    def left_out(sent: Sent) -> bool:
+        return not sent.dicom and sent.path not in paths
+
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=total)
 
         def note(sent: Sent) -> None:
             progress.advance(task)
-            if not sent.delivered:
+            if left_out(sent):
+                progress.console.print(Text(f"left out: {sent.path}: {sent.detail}", style="yellow"))
+            elif not sent.delivered:
                 progress.console.print(Text(f"{sent.path}: {sent.detail}", style="red"))
 
         results = send_folder(paths, host, port, called, calling, on_progress=note)
-    taken = sum(sent.delivered for sent in results)
-    console.print(f"{taken} of {len(results)} files are at {called} ({host}:{port})")
-    return 0 if results and taken == len(results) else 1
+    sought = [sent for sent in results if not left_out(sent)]
+    taken = sum(sent.delivered for sent in sought)
+    console.print(f"{taken} of {len(sought)} files are at {called} ({host}:{port})")
+    return 0 if sought and taken == len(sought) else 1
 
 
 def replay_with_table(settings: Settings, study: str, destination: str | None) -> int:

@@ -24,11 +24,13 @@ class Sent:
         path: The file.
         delivered: Whether the peer said that it has it.
         detail: Its status in words, or why the file was not sent.
+        dicom: Whether the file is a DICOM file at all.
     """
 
     path: Path
     delivered: bool
     detail: str
+    dicom: bool = True
 
 
 def send_folder(  # noqa: PLR0917  an address and two names are always given in this order
@@ -68,7 +70,7 @@ def send_folder(  # noqa: PLR0917  an address and two names are always given in 
         try:
             combinations.setdefault(syntaxes(path), []).append(path)
         except AppError as error:
-            note(Sent(path, delivered=False, detail=str(error)))
+            note(Sent(path, delivered=False, detail=str(error), dicom=False))
     keys = list(combinations)
     for start in range(0, len(keys), MAX_CONTEXTS):
         batch = {key: combinations[key] for key in keys[start : start + MAX_CONTEXTS]}

@@ -44,9 +44,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "VIGIL_LISTENER__PORT": str(free_port()),
+        "VIGIL_LISTENER__PORT": str(free_port("127.0.0.1")),
         "VIGIL_LISTENER__HOST": "127.0.0.1",
-        "VIGIL_HTTP__PORT": str(free_port()),
+        "VIGIL_HTTP__PORT": str(free_port("127.0.0.1")),
         "VIGIL_SPOOL__FOLDER": str(folder / "spool"),
         "VIGIL_SPOOL__MIN_FREE_MB": "1",
         "VIGIL_RESULTS": str(folder / "results"),

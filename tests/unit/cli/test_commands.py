@@ -121,6 +121,13 @@ class TestCheck:
 def test_sending_nothing_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("no DICOM")
     assert run("send", str(tmp_path), "--port", "1") == 1
+    assert "0 of 0 files" in capsys.readouterr().out
+
+
+def test_a_file_named_by_hand_must_be_dicom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no DICOM")
+    assert run("send", str(notes), "--port", "1") == 1
     assert "0 of 1 files" in capsys.readouterr().out
 
 
