@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bundles.common.headers import UnreadableImage
 from bundles.head_ct_hemorrhage.scripts.volume import Floats, Grid, Volume, resample
 
 COARSE_MM = 3.0
@@ -31,6 +32,10 @@ MARGIN_MM = 5.0
 MIN_SLICE_SHARE = 0.08
 
 Mask = NDArray[np.bool_]
+
+
+class NoBrain(UnreadableImage):
+    """No brain was found (a `ValueError`). The message says what was seen instead; nothing is guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def find_brain(volume: Volume) -> BrainBox:
     """Locate the brain.
 
     Raises:
-        ValueError: No brain: nothing of its density inside a skull is large enough.
+        NoBrain: Nothing of its density inside a skull is large enough.
     """
     grids = _coarse_grids(volume)
     mask = brain_mask(resample(volume, *grids))
@@ -67,24 +72,24 @@ def brain_mask(hu: Floats) -> Mask:
     """The brain in a volume of `COARSE_MM` voxels, (depth, rows, columns) of HU.
 
     Raises:
-        ValueError: No brain.
+        NoBrain: None was found.
     """
     bone = hu > BONE_HU
     candidates = _enclosed(bone) & (hu > BRAIN_HU[0]) & (hu < BRAIN_HU[1])
     labels, count = ndimage.label(ndimage.binary_erosion(candidates))
     if count == 0:
-        raise ValueError("no brain found: nothing of brain density lies inside a skull")
+        raise NoBrain("no brain found: nothing of brain density lies inside a skull")
     core = labels == np.bincount(labels.ravel())[1:].argmax() + 1
     brain = _without_canal(ndimage.binary_dilation(core, iterations=2, mask=candidates))
     millilitres = float(brain.sum()) * COARSE_MM**3 / 1000
     if millilitres < MIN_VOLUME_ML:
-        raise ValueError(
+        raise NoBrain(
             f"no brain found: the largest part of brain density inside a skull holds {millilitres:.0f} mL, "
             f"at least {MIN_VOLUME_ML:.0f} mL are needed"
         )
     share = _bone_share(brain, bone)
     if share < MIN_BONE_SHELL:
-        raise ValueError(
+        raise NoBrain(
             f"no brain found: bone makes up {share:.0%} of what surrounds the largest soft part, "
             f"at least {MIN_BONE_SHELL:.0%} are needed for a skull"
         )

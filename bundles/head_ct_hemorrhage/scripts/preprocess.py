@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from torch.nn import functional
 
@@ -22,6 +23,8 @@ BOX = (40, 224, 192)
 CENTER_HU = 55.0
 WIDTH_HU = 200.0
 CELL = 8
+KEPT_META = ("source_uids", "notes")
+"""Of the reader's metadata: by these the service checks the order of the slices, and tells what was odd."""
 
 
 class BrainBoxd(MapTransform):  # type: ignore[misc]
@@ -40,7 +43,7 @@ class BrainBoxd(MapTransform):  # type: ignore[misc]
         box: (depth, rows, columns).
 
     Raises:
-        ValueError: No brain was found; the message says what was seen instead.
+        NoBrain: None was found; the message says what was seen instead.
     """
 
     def __init__(self, keys: Hashable, box: tuple[int, int, int] = BOX) -> None:
@@ -53,7 +56,8 @@ class BrainBoxd(MapTransform):  # type: ignore[misc]
         for key in self.key_iterator(item):
             volume = volume_of(item[key])
             grids = find_brain(volume).grids(self.box)
-            item[key] = torch.from_numpy(resample(volume, *grids))[None]
+            meta = {name: item[key].meta[name] for name in KEPT_META if name in item[key].meta}
+            item[key] = MetaTensor(torch.from_numpy(resample(volume, *grids))[None], meta=meta)
             item["slice_positions"] = torch.from_numpy(slice_positions(volume, grids[0]))
             item["slice_weights"] = torch.from_numpy(slice_weights(volume, grids[0]))
         return item
