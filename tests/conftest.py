@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).resolve().parents[1]
 
 for _name in [name for name in os.environ if name.startswith(("VIGIL_", "PROMETHEUS_"))]:
     del os.environ[_name]
+
+
+@pytest.fixture(autouse=True)
+def _default_logs() -> None:
+    """Undo what a command of an earlier test set: a level of `warning` would hide events from `capture_logs`."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
