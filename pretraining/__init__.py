@@ -1,0 +1,1 @@
+"""Self-supervised pretraining: an archive of unlabelled images in, an encoder out."""
