@@ -55,9 +55,11 @@ def training_set(
     withheld: Annotated[
         float, typer.Option(min=0, max=1, help="Share of training items without type labels, and without slice labels.")
     ] = 0.0,
+    held_out: Annotated[bool, typer.Option(help="Every case is a test case, to measure finished weights on.")] = False,
 ) -> None:
     """Write NIfTI volumes, masks and datalist.json; cases that are there already are kept."""
-    typer.echo(f"datalist: {write_training_set(folder, count, seed, workers, size, withheld=withheld)}")
+    datalist = write_training_set(folder, count, seed, workers, size, withheld=withheld, held_out=held_out)
+    typer.echo(f"datalist: {datalist}")
 
 
 @cli.command()

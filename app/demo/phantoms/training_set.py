@@ -105,12 +105,14 @@ def withhold(item: Item, share: float) -> dict[str, Any]:
     return line
 
 
-def split(lines: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Cut into training, validation and test, 35 : 4 : 6.
+def split(lines: list[dict[str, Any]], *, held_out: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """Cut into training, validation and test, 35 : 4 : 6, or put everything into the test list.
 
     Each phantom is a patient of its own, so no patient is in two lists. A case stays in its list when the set grows.
     """
     lists: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "test": []}
+    if held_out:
+        return {**lists, "test": lines}
     for index, line in enumerate(lines):
         place = index % _CYCLE
         lists["test" if place in _TEST else "validation" if place in _VALIDATION else "training"].append(line)
@@ -139,7 +141,14 @@ def _progress() -> Progress:
 
 
 def write_training_set(
-    folder: Path, count: int, seed: int, workers: int = 2, size: int = 256, *, withheld: float = 0.0
+    folder: Path,
+    count: int,
+    seed: int,
+    workers: int = 2,
+    size: int = 256,
+    *,
+    withheld: float = 0.0,
+    held_out: bool = False,
 ) -> Path:
     """Write phantoms as NIfTI with a datalist; cases that are there already are kept.
 
@@ -150,6 +159,7 @@ def write_training_set(
         workers: Processes.
         size: Rows and columns.
         withheld: Share of the training items whose type, and whose slice, labels are null in the datalist.
+        held_out: Every case is a test case: a set to measure finished weights on.
 
     Returns:
         Path of the datalist: `{"training": […], "validation": […], "test": […]}`, items as `Item` says.
@@ -166,7 +176,7 @@ def write_training_set(
                 item = future.result()
                 items[item.seed] = item
                 progress.advance(task)
-    lists = split([asdict(items[number]) for number in seeds])
+    lists = split([asdict(items[number]) for number in seeds], held_out=held_out)
     lists["training"] = [withhold(Item(**line), withheld) for line in lists["training"]]
     path = folder / DATALIST
     partial_path = path.with_name(f".{DATALIST}")

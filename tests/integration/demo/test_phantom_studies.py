@@ -83,6 +83,11 @@ def test_a_training_set_is_written_in_parallel_and_grows(tmp_path: Path) -> None
         assert nibabel.load(tmp_path / line["image"]).shape == nibabel.load(tmp_path / line["mask"]).shape
 
 
+def test_a_held_out_set_has_test_cases_alone(tmp_path: Path) -> None:
+    lists = json.loads(write_training_set(tmp_path, 3, seed=6, workers=1, size=48, held_out=True).read_text())
+    assert {name: len(lines) for name, lines in lists.items()} == {"training": 0, "validation": 0, "test": 3}
+
+
 def test_the_baseline_reads_a_training_set(tmp_path: Path) -> None:
     lines = []
     for index, bright in enumerate((0, 30, 0, 30)):
