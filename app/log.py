@@ -51,7 +51,7 @@ LIBRARY_LEVELS: Mapping[str, int] = MappingProxyType(
         "monai": logging.ERROR,
         "py.warnings": logging.ERROR,  # pydicom warns with the offending value
         "pydicom": logging.ERROR,
-        "pynetdicom": logging.WARNING,  # AE titles and identifiers of every C-STORE below
+        "pynetdicom": logging.CRITICAL,  # AE titles and identifiers; the listener passes on errors without the words
         "sqlalchemy": logging.WARNING,
         "uvicorn": logging.WARNING,
         "uvicorn.access": logging.WARNING,  # paths hold study keys

@@ -5,18 +5,23 @@ with its parent (PR_SET_PDEATHSIG), even if that is killed with -9: no orphan ke
 """
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
+
+from app.errors import Failed
+from app.ready import READY_FD
 
 PR_SET_PDEATHSIG = 1
 WAKING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
@@ -63,10 +68,12 @@ class Patience:
 
 @dataclass(slots=True)
 class Child:
-    """A running, or crashed and waiting, process."""
+    """A running, or crashed and waiting, process. What it says when it works comes through the pipe `told`."""
 
     command: Command
     process: subprocess.Popen[bytes] | None = None
+    told: int = -1
+    works: bool = False
     started: float = 0.0
     starts: int = 0
     crashes: int = 0
@@ -81,7 +88,8 @@ class Tree:
         commands: The listener first: when the tree stops, it lets nothing new in while the others finish.
         environment: Of the children, beside what this process has.
         patience: Times.
-        ready: Asked until it says yes for the first time; then `on_ready` is called once.
+        ready: Asked, once every child has told that it works (`app.ready.tell_ready`), until it says yes for the first
+            time; then `on_ready` is called once.
         on_ready: Tells the world.
     """
 
@@ -113,7 +121,7 @@ class Tree:
             for child in self._children:
                 if self._tend(child):
                     return REFUSED
-            if not self._is_ready and self.ready():
+            if not self._is_ready and all(listen_to(child) for child in self._children) and self.ready():
                 self._is_ready = True
                 self.on_ready()
             arrived = signal.sigtimedwait(WAKING, self._pause())
@@ -133,6 +141,7 @@ class Tree:
             code = child.process.returncode
             mark_dead(child.process.pid, self.environment)
             child.process = None
+            forget(child)
             if code == REFUSED and child.starts == 1:
                 log.error("child_refused_to_start", child=child.command.name)
                 return True
@@ -140,10 +149,10 @@ class Tree:
             child.start_at = now + self.patience.pause_s(child.crashes)
             log.error("child_died", child=child.command.name, code=code, restart_in_s=round(child.start_at - now, 1))
         if child.process is None and now >= child.start_at:
-            child.process = start(child.command, self.environment)
+            process = launch(child, self.environment)
             child.started = now
             child.starts += 1
-            log.info("child_started", child=child.command.name, pid=child.process.pid)
+            log.info("child_started", child=child.command.name, pid=process.pid)
         return False
 
     def _stop(self) -> int:
@@ -168,15 +177,47 @@ class Tree:
             if child.process is not None and child.process.poll() is None:
                 child.process.kill()
                 child.process.wait()
+            forget(child)
 
 
-def start(command: Command, environment: Mapping[str, str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def launch(child: Child, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a child with a pipe through which it can tell that it works."""
+    child.told, end = os.pipe()
+    os.set_blocking(child.told, False)
+    try:
+        child.process = start(child.command, {**environment, READY_FD: str(end)}, keep=(end,))
+        return child.process
+    finally:
+        os.close(end)
+
+
+def listen_to(child: Child) -> bool:
+    """Whether a child has told that it works. A pipe that was closed without a word tells nothing."""
+    if not child.works and child.told >= 0:
+        try:
+            child.works = bool(os.read(child.told, 1))
+        except BlockingIOError:
+            return False
+    return child.works
+
+
+def forget(child: Child) -> None:
+    """What a child told ends with it."""
+    if child.told >= 0:
+        os.close(child.told)
+    child.told, child.works = -1, False
+
+
+def start(
+    command: Command, environment: Mapping[str, str], output: IO[bytes] | None = None, keep: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own (Ctrl-C reaches the parent alone) that dies with this process.
 
     Args:
         command: What to start.
         environment: Beside what this process has.
         output: Takes its standard output and error; None shares those of this process.
+        keep: Descriptors that the child gets.
     """
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -194,8 +235,29 @@ def start(command: Command, environment: Mapping[str, str], output: IO[bytes] | 
         stdout=output,
         stderr=output,
         start_new_session=True,
+        pass_fds=keep,
         preexec_fn=before_exec,  # noqa: PLW1509  the supervisor has one thread
     )
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Hold an installation's run folder for one process tree; a second would clear the metrics of the first.
+
+    Raises:
+        Failed: Another tree holds it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / "serve.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Failed(
+                f"a service runs already on these settings ({path.resolve()} is locked); stop it, or give this one its "
+                "own run folder, spool, results, database and ports"
+            ) from error
+        yield
 
 
 def metrics_folder(run: Path) -> Path:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from app import workflow, workflow_metrics
 from app.errors import AppError, Failed
 from app.infer.catalogue import Catalogue
+from app.ready import tell_ready
 from app.receive.spool import Spool
 from app.report import warm_up
 from app.route.router import Router
@@ -63,6 +64,7 @@ def _work(steps: Steps, stop: Event) -> None:
         heartbeat = Heartbeat(engine, settings.worker.id, settings.worker.takeover_s)
         heartbeat.beat()
         log.info("worker_ready", worker=settings.worker.id, bundles=list(steps.catalogue.bundles))
+        tell_ready()
         _watch(steps, heartbeat, stop)
         _finish(steps)
         if not DBOS.list_workflows(executor_id=settings.worker.id, status="PENDING", limit=1, load_input=False):

@@ -16,7 +16,7 @@ import structlog
 import typer
 
 from app.settings import PREFIX, Settings
-from app.supervise import METRICS_FOLDER, Command, Tree, fresh_metrics_folder
+from app.supervise import METRICS_FOLDER, Command, Tree, alone, fresh_metrics_folder
 
 ASK_TIMEOUT_S = 5.0
 COMPLAIN_AFTER_S = 60.0
@@ -28,11 +28,20 @@ log = structlog.get_logger()
 def serve(settings: Settings, config: Path | None) -> int:
     """Run listener, worker and web side until SIGTERM or SIGINT.
 
-    Prints one line to standard output when the whole service works.
+    Prints one line to standard output when the whole service works: each of its own children has told so, and `/health`
+    agrees.
 
     Returns:
         The exit code: 0 after a clean stop, 1 if a child had to be killed, 2 if one could not start at all.
+
+    Raises:
+        Failed: A service runs already on these settings.
     """
+    with alone(settings.run):
+        return _run(settings, config)
+
+
+def _run(settings: Settings, config: Path | None) -> int:
     ports = {
         "listener": settings.listener.port or free_port(settings.listener.host),
         "http": settings.http.port or free_port(settings.http.host),

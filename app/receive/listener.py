@@ -16,6 +16,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config
 
 from app import log
 from app.errors import Failed
+from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
 from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from app.receive.spool import Spool
@@ -43,6 +44,7 @@ def serve(settings: Settings, stop: threading.Event | None = None) -> None:
     """
     stop = stop or _stop_on_signals()
     with _bound(settings) as listening:
+        tell_ready()
         if settings.listener.processes > 1:
             _serve_in_processes(settings, listening, stop)
         else:
@@ -134,6 +136,7 @@ def _configure_pynetdicom() -> None:
     _config.UNRESTRICTED_STORAGE_SERVICE = True  # every storage SOP class, retired, private and future ones included
     _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU
     logger = logging.getLogger("pynetdicom")
+    logger.setLevel(logging.ERROR)
     if not any(isinstance(handler, _WithoutPatients) for handler in logger.handlers):
         logger.addHandler(_WithoutPatients(logging.ERROR))
         logger.propagate = False

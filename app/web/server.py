@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path as File
 from typing import Annotated
 
@@ -16,8 +17,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import __version__
-from app.errors import AppError
+from app.errors import AppError, Failed
 from app.outcomes import studies, study
+from app.ready import tell_ready
 from app.settings import Settings
 from app.supervise import metrics_folder
 from app.web.health import Knock, Pulse, examine
@@ -41,23 +43,45 @@ KeyOrUid = Annotated[str, Path(max_length=64, pattern=KEY_OR_UID, description="k
 
 
 def serve(settings: Settings) -> None:
-    """Serve HTTP until SIGTERM or SIGINT."""
+    """Serve HTTP until SIGTERM or SIGINT.
+
+    Raises:
+        Failed: The port is taken.
+    """
     # uvicorn raises the signal that stopped it once more when it is done; with this, the process then ends with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    listening = bound(settings)
     engine = open_engine(settings.database)
+    options = uvicorn.Config(
+        create_app(settings, lambda: dict(beats_of(engine))),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
     try:
-        log.info("web_listening", host=settings.http.host, port=settings.http.port)
-        uvicorn.run(
-            create_app(settings, lambda: dict(beats_of(engine))),
-            host=settings.http.host,
-            port=settings.http.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
+        log.info("web_listening", host=settings.http.host, port=listening.getsockname()[1])
+        tell_ready()
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(options).run([listening])
     finally:
+        listening.close()
         engine.dispose()
+
+
+def bound(settings: Settings) -> socket.socket:
+    """A socket that listens on the port of the settings; uvicorn's own would end with code 1 where it is held.
+
+    Raises:
+        Failed: The port is taken.
+    """
+    host, port = settings.http.host, settings.http.port
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise Failed(
+            f"web: cannot listen on {host}:{port} ({error.strerror}); end what holds the port, or set http.port"
+        ) from error
 
 
 def create_app(settings: Settings, beats: Callable[[], dict[str, int]]) -> FastAPI:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.supervise import Patience, fresh_metrics_folder
+from app.errors import Failed
+from app.supervise import Patience, alone, fresh_metrics_folder
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -35,16 +36,18 @@ def stop(*_):
         file.write("{name} ")
     sys.exit(0)
 signal.signal(signal.SIGTERM, {handler})
+from app.ready import tell_ready
 with open(folder / "{name}.started", "a") as file:
     file.write(f"{{os.getpid()}} {{os.environ['COLOUR']}}\\n")
 {then}
+{tell}
 while True:
     time.sleep(0.05)
 """
 
 
-def child(name: str, then: str = "", handler: str = "stop") -> str:
-    return CHILD.format(name=name, then=then, handler=handler)
+def child(name: str, then: str = "", handler: str = "stop", tell: str = "tell_ready()") -> str:
+    return CHILD.format(name=name, then=then, handler=handler, tell=tell)
 
 
 class Running:
@@ -116,6 +119,37 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     until((tmp_path / "ready").exists)
     tree.end(signal.SIGKILL)
     until(lambda: not is_alive(tree.pids("a")[0]) and not is_alive(tree.pids("b")[0]))
+
+
+@pytest.mark.parametrize("tell", ["", "os.close(int(os.environ['SUPERVISOR_READY_FD']))"])
+def test_is_not_ready_before_every_child_has_told_so(tmp_path: Path, tell: str) -> None:
+    """Whatever somebody else answers: here the question of the tree is always answered with yes."""
+    (tmp_path / "silent.started").touch()
+    tree = Running(tmp_path, {"a": child("a"), "silent": child("silent", tell=tell)})
+    until(lambda: tree.lines("a") and tree.lines("silent"))
+    time.sleep(0.5)
+    assert not (tmp_path / "ready").exists()
+    assert tree.end() == 0
+
+
+def test_a_child_that_died_after_it_told_does_not_count(tmp_path: Path) -> None:
+    """The first dies once the other is there; only its second life, with `again` on disk, makes the tree ready."""
+    dies = "if not (folder / 'again').exists(): tell_ready(); (folder / 'again').touch(); sys.exit(1)"
+    waits = "while not (folder / 'go').exists(): time.sleep(0.02)"
+    tree = Running(tmp_path, {"a": child("a", dies), "b": child("b", waits)})
+    until(lambda: len(tree.lines("a")) == 2)
+    assert not (tmp_path / "ready").exists()
+    (tmp_path / "go").touch()
+    until((tmp_path / "ready").exists)
+    assert tree.end() == 0
+
+
+def test_a_second_tree_of_one_installation_is_refused(tmp_path: Path) -> None:
+    refusal = pytest.raises(Failed, match=r"runs already on these settings .*serve.lock")
+    with alone(tmp_path), refusal, alone(tmp_path):
+        pytest.fail("two at once")
+    with alone(tmp_path):
+        pass
 
 
 def test_waits_longer_after_each_crash() -> None:
