@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_tensor
 from torch.nn import functional
 
 from bundles.head_ct_hemorrhage.scripts.brain import find_brain
@@ -166,11 +167,17 @@ class FromBytesd:
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Apply to one item."""
         item = dict(data)
-        image = torch.as_tensor(item[self.key]).float() / 255
+        image = _plain(item[self.key]).float() / 255
         if "mask" in item:
-            item["mask"] = torch.as_tensor(item["mask"]).float() / 255
+            item["mask"] = _plain(item["mask"]).float() / 255
         item[self.key] = functional.avg_pool3d(image, (1, self.shrink, self.shrink)) if self.shrink > 1 else image
         return item
+
+
+def _plain(values: Any) -> torch.Tensor:
+    """Take off MONAI's metadata: a case that is just being cached still carries it, one from the cache does not."""
+    tensor: torch.Tensor = convert_to_tensor(values, track_meta=False)
+    return tensor
 
 
 def _coarse(share: Volume, grids: tuple[Grid, Grid, Grid]) -> torch.Tensor:

@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImaged
 
 from bundles.head_ct_hemorrhage.scripts import preprocess
@@ -131,6 +132,12 @@ def test_bytes_keep_a_window_step() -> None:
     image = torch.rand(1, 4, 8, 8)
     back = FromBytesd("image")(ToBytesd("image")({"image": image}))["image"]
     assert float((back - image).abs().max()) <= 0.5 / 255 + 1e-6
+
+
+def test_the_network_gets_plain_tensors_before_and_after_the_cache() -> None:
+    """MONAI's trainer cannot compile a network of several outputs when the images still carry metadata."""
+    out = FromBytesd("image")({"image": MetaTensor(torch.zeros(1, 1, 4, 4)), "mask": MetaTensor(torch.zeros(1, 1, 1))})
+    assert (type(out["image"]), type(out["mask"])) == (torch.Tensor, torch.Tensor)
 
 
 def test_shrinking_averages_in_plane() -> None:
