@@ -24,6 +24,7 @@ class Document:
         sop_instance_uid: For DICOM documents; derived from (study UID, revision, series, bundle, version, kind), so
             that making it again gives the same UID. "" for JSON.
         problem: Empty, or in words why this document could not be made (then `path` does not exist).
+        series_uid, stack: The analysed series of the report.
     """
 
     kind: DocumentKind
@@ -31,6 +32,8 @@ class Document:
     path: Path
     sop_instance_uid: str = ""
     problem: str = ""
+    series_uid: str = ""
+    stack: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Receipt:
         delivered: Whether the destination said that it has it.
         attempts: How many times it was tried.
         detail: The status in words: "0x0000 Success", "association rejected: calling AE title not recognized".
+        superseded_by: Key of the newer revision for whose sake the document was not sent; "" where it was tried.
     """
 
     destination: str
@@ -50,3 +54,4 @@ class Receipt:
     delivered: bool
     attempts: int
     detail: str
+    superseded_by: str = ""

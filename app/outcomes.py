@@ -34,11 +34,12 @@ class State(StrEnum):
     PROCESSING = "processing"
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
+    SUPERSEDED = "superseded"
     UNWANTED = "unwanted"
     FAILED = "failed"
 
 
-FINAL = frozenset({State.DELIVERED, State.UNDELIVERED, State.UNWANTED, State.FAILED})
+FINAL = frozenset(State) - {State.RECEIVED, State.PROCESSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,7 @@ class StudyOutcome:
         waiting = len(self.reports) < len(self.decision.assignments) and not self.problem
         if waiting or self.pending:
             return State.PROCESSING
-        whole = all(receipt.delivered for receipt in self.receipts)
-        return State.DELIVERED if whole and not self.problem and not self._unmade else State.UNDELIVERED
+        return self._end
 
     @property
     def pending(self) -> tuple[Shipment, ...]:
@@ -122,8 +122,13 @@ class StudyOutcome:
         return None if self.finished_at is None else self.finished_at - self.received_at
 
     @property
-    def _unmade(self) -> tuple[Document, ...]:
-        return tuple(document for document in self.documents if document.problem)
+    def _end(self) -> State:
+        if any(not receipt.delivered and not receipt.superseded_by for receipt in self.receipts):
+            return State.UNDELIVERED
+        if any(receipt.superseded_by for receipt in self.receipts):
+            return State.SUPERSEDED
+        unmade = any(document.problem for document in self.documents)
+        return State.UNDELIVERED if self.problem or unmade else State.DELIVERED
 
 
 _ADAPTER = TypeAdapter(StudyOutcome)
@@ -222,12 +227,15 @@ def receipt_of(outcome: StudyOutcome, shipment: Shipment) -> Receipt | None:
 
 
 def studies(settings: Settings, limit: int = 100) -> list[StudyOutcome]:
-    """The newest study revisions, the one with the newest change first."""
-    found = []
-    for file in _newest_first(settings.results.glob(f"*/{OUTCOME}"))[:limit]:
-        outcome = read(file.parent)
+    """The newest study revisions by the time of their last image, the newest first."""
+    found: list[StudyOutcome] = []
+    for changed_at, folder in _newest_change_first(settings.results.glob(f"*/{OUTCOME}")):
+        # Nothing changes before it was received: what is left is older than all that was found.
+        if len(found) == limit and changed_at < found[-1].received_at:
+            break
+        outcome = read(folder)
         if outcome is not None:
-            found.append(outcome)
+            found = sorted([*found, outcome], key=lambda each: (-each.received_at, each.key))[:limit]
     return found
 
 
@@ -248,8 +256,8 @@ def _identity(report: Report) -> tuple[str, str, int]:
     return report.algorithm.name, report.series_uid, report.stack
 
 
-def _newest_first(files: Iterable[Path]) -> list[Path]:
-    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+def _newest_change_first(files: Iterable[Path]) -> list[tuple[float, Path]]:
+    return sorted(((file.stat().st_mtime, file.parent) for file in files), reverse=True)
 
 
 def _write(folder: Path, outcome: StudyOutcome) -> None:

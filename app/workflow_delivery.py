@@ -2,21 +2,42 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
-from app import outcomes, workflow_metrics
+from app import outcomes, revisions, workflow_metrics
 from app.deliver import deliver, deliver_all
 from app.documents import Document, Receipt
 from app.errors import AppError, Rejected, Retryable
 from app.outcomes import Shipment, StudyOutcome
 from app.settings import Destination, Settings
 from app.workflow_edges import edge
+from app.workflow_order import sending
 from bundles.common.strict import nearest
 
 log = structlog.get_logger()
 
 LONGEST_BACKOFF_S = 300.0
+
+
+def attempt_in_order(
+    results: Path, known: StudyOutcome, document: Document, destination: Destination, attempt: int
+) -> Receipt | float:
+    """Send a document once, unless a newer revision of its study has overtaken it; see `attempt_delivery`.
+
+    Raises:
+        Retryable: The folder of results cannot be written.
+    """
+    shipment = Shipment(document.path.name, destination.name)
+    with sending(results, known, destination.name) as family:
+        newer = revisions.overtaken_by(shipment, known, family)
+        if not newer:
+            return attempt_delivery(document, destination, attempt)
+    workflow_metrics.DELIVERIES.labels(destination.name, "superseded").inc()
+    log.info("document_superseded", study=known.key[:12], destination=destination.name, newer=newer)
+    detail = f"not sent: revision {newer}, with later images, is sent in its place"
+    return Receipt(destination.name, shipment.document, False, attempt - 1, detail, superseded_by=newer)
 
 
 def attempt_delivery(document: Document, destination: Destination, attempt: int) -> Receipt | float:
@@ -44,7 +65,9 @@ def attempt_delivery(document: Document, destination: Destination, attempt: int)
     return receipt
 
 
-def replay(settings: Settings, key_or_uid: str, destination: str | None = None) -> tuple[Receipt, ...]:
+def replay(
+    settings: Settings, key_or_uid: str, destination: str | None = None, *, even_superseded: bool = False
+) -> tuple[Receipt, ...]:
     """Deliver every document of a study once more, each tried once, and write the receipts down.
 
     Needs no running worker: what is sent lies on disk. A document that a destination took before has the same UID and
@@ -54,16 +77,21 @@ def replay(settings: Settings, key_or_uid: str, destination: str | None = None) 
         settings: Of the installation.
         key_or_uid: As `app.outcomes.study` takes it.
         destination: Name of one in the settings; None takes all.
+        even_superseded: Send a revision also where a newer one stands for it, and so after the newer one.
 
     Raises:
-        Rejected: There is no such study, no document of it, or no such destination.
+        Rejected: There is no such study, no document of it, or no such destination; or a newer revision stands for it.
     """
     known = outcomes.study(settings, key_or_uid)
     if known is None:
         raise Rejected("no study of that key or StudyInstanceUID; `studies` in the web side lists them")
     receipts: list[Receipt] = []
     for peer in _destinations(settings, destination):
-        receipts += _replay_to(settings, known, peer)
+        with sending(settings.results, known, peer.name):
+            newer = revisions.relation(settings.results, known).superseded_by
+            if newer and not even_superseded:
+                raise Rejected(f"study {known.key} is superseded by {newer}: replay that one, or this one with --force")
+            receipts += _replay_to(settings, known, peer)
     if not receipts:
         raise Rejected(f"study {known.key} ({known.state}) has no document that these destinations want")
     return tuple(receipts)

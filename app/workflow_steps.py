@@ -28,7 +28,7 @@ from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
 from app.study import Study
-from app.workflow_delivery import attempt_delivery
+from app.workflow_delivery import attempt_in_order
 from app.workflow_edges import Stopped, bounded, edge
 from bundles.common.contract import Window
 
@@ -230,11 +230,12 @@ class Steps:
             receipt = Receipt(shipment.destination, shipment.document, delivered=False, attempts=attempt, detail=detail)
         else:
             with self._timed(key, "deliver", f"{shipment.document} to {shipment.destination}"):
-                outcome = attempt_delivery(_document(known, shipment), destination, attempt)
+                document = _document(known, shipment)
+                outcome = attempt_in_order(self.settings.results, known, document, destination, attempt)
             if isinstance(outcome, float):
                 return outcome
             receipt = outcome
-        if not receipt.delivered:
+        if not receipt.delivered and not receipt.superseded_by:
             log.error("dead_letter", study=key[:12], destination=receipt.destination, reason=receipt.detail)
         self._record(key, lambda known: outcomes.with_receipt(known, receipt))
         return None

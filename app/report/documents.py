@@ -105,7 +105,14 @@ def _never_after_failure(report: Report) -> Report:
 
 def _make(report: Report, kind: DocumentKind, path: Path, content: Callable[[], bytes]) -> Document:
     uid = "" if kind is DocumentKind.JSON else report_uid(report, kind.value)
-    document = Document(kind=kind, bundle=report.algorithm.name, path=path, sop_instance_uid=uid)
+    document = Document(
+        kind=kind,
+        bundle=report.algorithm.name,
+        path=path,
+        sop_instance_uid=uid,
+        series_uid=report.series_uid,
+        stack=report.stack,
+    )
     problem = ""
     try:
         encoded = content()

@@ -1,5 +1,7 @@
 """What became of a study: derived, durable, and the same however often a stage says it."""
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +37,7 @@ SR = Document(DocumentKind.SR, "bleeds", Path("bleeds-0.sr.dcm"), "2.25.1")
 TO_PACS = Shipment("bleeds-0.sr.dcm", "pacs")
 DELIVERED = Receipt("pacs", "bleeds-0.sr.dcm", delivered=True, attempts=1, detail="0x0000 Success")
 REFUSED = Receipt("pacs", "bleeds-0.sr.dcm", delivered=False, attempts=5, detail="given up")
+WITHHELD = replace(REFUSED, attempts=0, detail="not sent", superseded_by=f"{uid_hash(UID)}-{'1' * 16}")
 
 RECEIVED = StudyOutcome(KEY, received_at=10.0, files=("a.dcm",))
 ROUTED = replace(RECEIVED, study_uid=UID, decision=DECISION, notes=("läuft", "頭部"))
@@ -51,6 +54,10 @@ PUBLISHED = outcomes.with_report(ROUTED, REPORT, [SR], [TO_PACS])
         (PUBLISHED, State.PROCESSING),
         (outcomes.with_receipt(PUBLISHED, DELIVERED), State.DELIVERED),
         (outcomes.with_receipt(PUBLISHED, REFUSED), State.UNDELIVERED),
+        (outcomes.with_receipt(PUBLISHED, WITHHELD), State.SUPERSEDED),
+        (outcomes.with_receipt(outcomes.with_receipt(PUBLISHED, WITHHELD), DELIVERED), State.DELIVERED),
+        (replace(PUBLISHED, receipts=(WITHHELD, replace(REFUSED, destination="other"))), State.UNDELIVERED),
+        (replace(PUBLISHED, receipts=(WITHHELD, replace(DELIVERED, destination="other"))), State.SUPERSEDED),
         (outcomes.with_report(ROUTED, REPORT, [SR], []), State.DELIVERED),
         (outcomes.with_report(ROUTED, REPORT, [replace(SR, problem="strange tag")], []), State.UNDELIVERED),
     ],
@@ -114,6 +121,19 @@ def test_a_study_is_found_by_key_uid_and_hash(tmp_path: Path) -> None:
     assert outcomes.study(settings, UID) == later
     assert outcomes.study(settings, uid_hash(UID)) == later
     assert [each.key for each in outcomes.studies(settings, limit=1)] == [later.key]
+
+
+def test_studies_are_listed_by_their_last_image_whatever_was_written_last(tmp_path: Path) -> None:
+    settings = Settings(results=tmp_path)
+    now = time.time()
+    kept = [replace(RECEIVED, key=f"{number:032x}-{'0' * 16}", received_at=now - 60 * number) for number in range(6)]
+    for outcome in (kept[2], kept[0], kept[5], kept[1], kept[4], kept[3]):
+        outcomes.begin(tmp_path, outcome)
+    outcomes.record(tmp_path / kept[4].key, lambda known: replace(known, notes=("late",)))
+    changed_long_ago = tmp_path / kept[2].key / outcomes.OUTCOME
+    os.utime(changed_long_ago, (kept[2].received_at + 1,) * 2)
+    assert [each.key for each in outcomes.studies(settings)] == [each.key for each in kept]
+    assert [each.key for each in outcomes.studies(settings, limit=3)] == [each.key for each in kept[:3]]
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "*", "1.2.9", "0" * 32, f"{'0' * 32}-{'0' * 16}"])

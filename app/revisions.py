@@ -1,0 +1,174 @@
+"""Revisions of one study, in order: which is newer, whose answer stands for whose, who supersedes whom.
+
+Late images make a new revision. It holds every image of the older one, so that its answer stands for the older answer
+too. Nothing here is stored: it follows from the outcomes on disk each time it is asked.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from app import outcomes
+from app.documents import Document, DocumentKind
+from app.errors import Rejected
+from app.findings import Presence, Report
+from app.outcomes import OUTCOME, Shipment, StudyOutcome
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Where a revision stands among those of its study.
+
+    Attributes:
+        superseded_by: Key of the newest revision whose answer stands for this one's; "" where there is none.
+        supersedes: Keys of the revisions that name this one there, the newest first.
+    """
+
+    superseded_by: str = ""
+    supersedes: tuple[str, ...] = ()
+
+
+def is_newer(one: StudyOutcome, other: StudyOutcome) -> bool:
+    """Whether `one` is a later revision of the same study and holds every instance of the other.
+
+    The sets of instances tell it, not the clock: a spool only grows. Where an instance was replaced by another version
+    under its UID, the sets are equal and the time of arrival decides.
+    """
+    if one.key == other.key or _study(one.key) != _study(other.key):
+        return False
+    mine, theirs = _instances(one), _instances(other)
+    if mine == theirs:
+        return (one.received_at, one.key) > (other.received_at, other.key)
+    return mine > theirs
+
+
+def others(results: Path, key: str) -> tuple[StudyOutcome, ...]:
+    """The other revisions of a study, the newest first; one whose file is damaged is left out, and the log names it."""
+    folders = (file.parent for file in results.glob(f"{_study(key)}-*/{OUTCOME}") if file.parent.name != key)
+    return _newest_first(found for folder in folders if (found := _read(folder)) is not None)
+
+
+def overtaken_by(shipment: Shipment, known: StudyOutcome, family: Iterable[StudyOutcome]) -> str:
+    """Key of the newest revision that has sent, or is about to send, what stands for this document; "" for none.
+
+    A newer revision stands for a document where it looked at the same series with the same bundle (or does not assign
+    that series any more, and looked at another one), came to an answer, and has an SR or the same kind of document on
+    the way to the same destination. One that ended undetermined does not stand for an answer, nor does a document
+    that the destination refused: then the older one still has to go.
+
+    Args:
+        shipment: What is to be sent; a document of this revision.
+        known: Its revision.
+        family: Other revisions of the study, the newest first.
+    """
+    document = next(each for each in known.documents if each.path.name == shipment.document)
+    report = next((each for each in known.reports if _made_from(document, each)), None)
+    if report is None:
+        return ""  # written by a version that did not note the series: nobody can tell what stands for it
+    for newer in family:
+        if is_newer(newer, known) and _sends(newer, _answers(newer, report), document.kind, shipment.destination):
+            return newer.key
+    return ""
+
+
+def relations(results: Path, shown: Sequence[StudyOutcome]) -> Mapping[str, Relation]:
+    """Where each of `shown` stands among all revisions of its study, by key."""
+    have = {outcome.key: outcome for outcome in shown}
+    wanted = {_study(key) for key in have}
+    families: dict[str, list[StudyOutcome]] = defaultdict(list)
+    for folder in results.iterdir() if have else ():
+        if _study(folder.name) in wanted:
+            outcome = have.get(folder.name) or _read(folder)
+            if outcome is not None:
+                families[_study(folder.name)].append(outcome)
+    found: dict[str, Relation] = {}
+    for family in families.values():
+        found |= _related(_newest_first(family))
+    return {key: found.get(key, Relation()) for key in have}
+
+
+def relation(results: Path, outcome: StudyOutcome) -> Relation:
+    """Where one revision stands; see `relations`."""
+    return relations(results, [outcome])[outcome.key]
+
+
+def _related(family: Sequence[StudyOutcome]) -> dict[str, Relation]:
+    above = {each.key: _superseded_by(each, family) for each in family}
+    return {
+        each.key: Relation(above[each.key], tuple(key for key, by in above.items() if by == each.key))
+        for each in family
+    }
+
+
+def _superseded_by(older: StudyOutcome, family: Sequence[StudyOutcome]) -> str:
+    for newer in family:
+        if is_newer(newer, older) and newer.reports and all(_answers(newer, report) for report in older.reports):
+            return newer.key
+    return next((receipt.superseded_by for receipt in older.receipts if receipt.superseded_by), "")
+
+
+def _answers(newer: StudyOutcome, report: Report) -> tuple[Report, ...]:
+    """What the newer revision has to say in the place of an older report, with documents; () where nothing yet."""
+    of_bundle = [each for each in newer.reports if each.algorithm.name == report.algorithm.name]
+    same = [each for each in of_bundle if (each.series_uid, each.stack) == (report.series_uid, report.stack)]
+    if not same and _assigns(newer, report):
+        return ()
+    return tuple(
+        each
+        for each in same or of_bundle
+        if (_determined(each) or not _determined(report))
+        and any(_made_from(document, each) and not document.problem for document in newer.documents)
+    )
+
+
+def _assigns(outcome: StudyOutcome, report: Report) -> bool:
+    wanted = (report.algorithm.name, report.series_uid, report.stack)
+    assignments = outcome.decision.assignments if outcome.decision else ()
+    return any((each.bundle, each.series_uid, each.stack) == wanted for each in assignments)
+
+
+def _sends(outcome: StudyOutcome, reports: Sequence[Report], kind: DocumentKind, destination: str) -> bool:
+    for document in outcome.documents:
+        if document.kind not in {kind, DocumentKind.SR} or not any(_made_from(document, each) for each in reports):
+            continue
+        shipment = Shipment(document.path.name, destination)
+        receipt = outcomes.receipt_of(outcome, shipment)
+        if shipment in outcome.shipments and (receipt is None or receipt.delivered or receipt.superseded_by):
+            return True
+    return False
+
+
+def _made_from(document: Document, report: Report) -> bool:
+    of_report = (report.algorithm.name, report.series_uid, report.stack)
+    return (document.bundle, document.series_uid, document.stack) == of_report
+
+
+def _determined(report: Report) -> bool:
+    return any(finding.presence is not Presence.UNDETERMINED for finding in report.findings)
+
+
+def _newest_first(family: Iterable[StudyOutcome]) -> tuple[StudyOutcome, ...]:
+    return tuple(sorted(family, key=lambda each: (len(_instances(each)), each.received_at, each.key), reverse=True))
+
+
+def _instances(outcome: StudyOutcome) -> frozenset[str]:
+    """Hashes of the SOP Instance UIDs; spooled files are named `<hash of UID>.<digest>.dcm`."""
+    return frozenset(name.partition(".")[0] for name in outcome.files)
+
+
+def _read(folder: Path) -> StudyOutcome | None:
+    """One that cannot be read must not hold back the others of its study."""
+    try:
+        return outcomes.read(folder)
+    except Rejected as error:
+        log.error("outcome_damaged", study=folder.name[:12], reason=str(error))  # noqa: TRY400  the reason says it all
+        return None
+
+
+def _study(key: str) -> str:
+    return key.partition("-")[0]
