@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from bundles.common.strict import ConfigurationError
 from bundles.head_ct_hemorrhage.scripts.network import Encoder, HemorrhageNet, JoinedLogits, largest
 
 
@@ -89,8 +90,15 @@ def test_encoder_weights_of_pretraining_are_taken(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
-    with pytest.raises(RuntimeError, match="Encoder"):
+    with pytest.raises(ConfigurationError, match=r"No tensor fits: the network has stem\.0\.weight"):
         HemorrhageNet(encoder_weights=str(tmp_path / "other.pt"))
+
+
+def test_weights_of_half_the_encoder_are_refused(tmp_path: Path) -> None:
+    state = {name: tensor for name, tensor in Encoder().state_dict().items() if not name.startswith("widen")}
+    torch.save(state, tmp_path / "half.pt")
+    with pytest.raises(ConfigurationError, match="missing in the file: widen"):
+        HemorrhageNet(encoder_weights=str(tmp_path / "half.pt"))
 
 
 def test_gradient_of_the_maximum_goes_to_one_place() -> None:
