@@ -68,6 +68,8 @@ class StudyOutcome:
         received_at: Unix time of the last image of this revision.
         finished_at: Unix time at which the last receipt was there; None before.
         files: Names of the spooled files that make the revision.
+        interrupted: Whether the sender broke off before it had finished.
+        arrival_notes: What else was odd about how the files came, in words.
         study_uid: StudyInstanceUID, "" until the study was assembled.
         notes: What was odd about the study, in words.
         problem: In words, why nothing could be made of a study or of one of its assignments; empty where all went well.
@@ -85,6 +87,8 @@ class StudyOutcome:
     received_at: float
     finished_at: float | None = None
     files: tuple[str, ...] = ()
+    interrupted: bool = False
+    arrival_notes: tuple[str, ...] = ()
     study_uid: str = ""
     notes: tuple[str, ...] = ()
     problem: str = ""

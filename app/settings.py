@@ -45,9 +45,12 @@ class Spool(Strict):
 
 
 class Assembly(Strict):
-    """When a study counts as complete: quiet for `idle_s` (a route may say otherwise), at the latest after `cap_s`."""
+    """When a study counts as complete: quiet for `idle_s` (a route may say otherwise), and for `interrupted_s` where
+    its sender broke off and may come back; at the latest after `cap_s`.
+    """
 
     idle_s: float = Field(10, ge=0)
+    interrupted_s: float = Field(300, ge=0)
     cap_s: float = Field(3600, gt=0)
     poll_s: float = Field(0.1, gt=0)
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from bundles.common.geometry import StackGeometry
 
+BROKEN_OFF = "the sender broke off before it had finished: images may be missing"
+"""Said of a study whose sender ended an association in another way than by a release, and did not come back."""
+
 Header = str | int | float | tuple[str | int | float, ...]
 
 
@@ -91,10 +94,13 @@ class Study:
     Attributes:
         uid: StudyInstanceUID (0020,000D).
         revision: 16 hexadecimal digits over the sorted set of instance UIDs and digests: the same set is the same
-            revision, in whatever order it came and however often.
+            revision, in whatever order it came and however often. A set that is known to be unfinished is another.
         series: Image stacks, in the order of their UIDs, then `stack`.
         others: Instances that are no images (reports, presentation states, …), kept but not analysed.
         unreadable: Files that arrived and could not be parsed.
+        interrupted: Whether the sender broke off before it had finished. What is not seen in such a study is not
+            absent.
+        notes: What was odd about its arrival, in words, for people.
     """
 
     uid: str
@@ -102,6 +108,8 @@ class Study:
     series: tuple[Series, ...]
     others: tuple[Instance, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -117,20 +125,27 @@ class Arrival:
         key: `uid_hash` of the StudyInstanceUID; the name of the study's folder in the spool.
         first_received, last_received: Unix time of the first and the newest durable instance since it was last settled.
         open_associations: How many living associations have sent images of this study and are not released yet.
+        interrupted: Whether an association broke off while it sent this study, and none has finished it since.
     """
 
     key: str
     first_received: float
     last_received: float
     open_associations: int
+    interrupted: bool = False
 
 
-def revision_of(files: Iterable[Path]) -> str:
+def revision_of(files: Iterable[Path], *, interrupted: bool = False) -> str:
     """Name a set of spooled instances: 16 hexadecimal digits, independent of order and of the time of arrival.
 
     Spool file names are `<uid_hash of SOPInstanceUID>.<digest>.dcm`, so that the name alone identifies the content.
+
+    Args:
+        files: The set.
+        interrupted: Whether its sender broke off. Such a set is a revision of its own, so that the same images are
+            analysed once more when the sender has come back and finished without a new one.
     """
-    digest = blake2b(digest_size=8)
+    digest = blake2b(b"interrupted\n" if interrupted else b"", digest_size=8)
     for name in sorted({file.name for file in files}):
         digest.update(name.encode())
         digest.update(b"\n")

@@ -125,7 +125,9 @@ class Steps:
             if key in self._studies:
                 return self._studies[key]
         folder = self.settings.spool.folder / "studies" / key.partition("-")[0]
-        study = assemble([folder / name for name in sorted(self._outcome(key).files)])
+        known = self._outcome(key)
+        files = [folder / name for name in sorted(known.files)]
+        study = assemble(files, interrupted=known.interrupted, notes=known.arrival_notes)
         if study.key != key:
             raise Rejected(f"study {key}: its files in the spool are of another study or revision now; send it again")
         self.remember(study)
@@ -140,6 +142,7 @@ class Steps:
         with self._timed(key, "assemble"), edge("assembling"):
             study = self.study(key)
         notes = (
+            *study.notes,
             *(note for series in study.series for note in series.notes),
             *(f"left out: {each.reason}" for each in study.unreadable),
         )

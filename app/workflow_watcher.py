@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from app import outcomes, workflow_metrics
-from app.assemble import assemble, is_complete
+from app.assemble import Copies, assemble, choose_copies, is_complete
 from app.errors import AppError
 from app.outcomes import StudyOutcome
 from app.study import Arrival, Study, revision_of
@@ -59,50 +59,74 @@ class Watcher:
 
     def _complete(self, arrival: Arrival, now: float) -> bool:
         assembly = self.steps.settings.assembly
+
+        def quiet(idle_s: float) -> bool:
+            return is_complete(arrival, idle_s, assembly.interrupted_s, assembly.cap_s, now)
+
         times = [assembly.idle_s if rule.idle_s is None else rule.idle_s for rule in self.steps.router.rules]
-        shortest, longest = min([assembly.idle_s, *times]), max([assembly.idle_s, *times])
-        if not is_complete(arrival, shortest, assembly.cap_s, now):
+        if not quiet(min([assembly.idle_s, *times])):
             return False
-        if is_complete(arrival, longest, assembly.cap_s, now):
+        if quiet(max([assembly.idle_s, *times])):
             return True
         study = self._so_far(arrival)
-        if study is None:
-            return False
-        return is_complete(arrival, self.steps.router.idle_s(study, assembly.idle_s), assembly.cap_s, now)
+        return study is not None and quiet(self.steps.router.idle_s(study, assembly.idle_s))
 
     def _so_far(self, arrival: Arrival) -> Study | None:
         """The study as far as it has come, read once for each set of files; None where it cannot be read yet."""
-        files = self.steps.spool.files(arrival.key)
+        copies = self._copies(arrival.key)
         known = self._partial.get(arrival.key)
-        if known is None or known.revision != revision_of(files):
+        if known is None or known.revision != revision_of(copies.files):
             try:
-                self._partial[arrival.key] = assemble(files)
+                self._partial[arrival.key] = assemble(copies.files)
             except AppError:
                 return None
-            self.steps.remember(self._partial[arrival.key])
         return self._partial[arrival.key]
 
     def _begin(self, arrival: Arrival) -> None:
-        self._partial.pop(arrival.key, None)
-        self._begin_revision(arrival.key, arrival.last_received)
+        study = self._partial.pop(arrival.key, None)
+        copies = self._copies(arrival.key)
+        if copies.files:
+            self._begin_revision(arrival, copies, study)
         if not self.steps.spool.settle(arrival):
             log.debug("study_goes_on", study=arrival.key[:12])
 
     def _take_up(self, key: str) -> None:
         """Begin a study that lay in the spool at start without a marker, unless its revision was begun before."""
-        files = self.steps.spool.files(key)
-        if files and not self.begun(f"{key}-{revision_of(files)}"):
-            log.info("study_taken_up", study=key[:12])
-            self._begin_revision(key, max(file.stat().st_mtime for file in files))
+        copies = self._copies(key)
+        if copies.files:
+            received = max(file.stat().st_mtime for file in copies.files)
+            interrupted = self.steps.spool.interrupted(key)
+            self._begin_revision(Arrival(key, received, received, 0, interrupted), copies)
 
-    def _begin_revision(self, spool_key: str, received_at: float) -> None:
-        files = self.steps.spool.files(spool_key)
-        if not files:
+    def _copies(self, key: str) -> Copies:
+        return choose_copies(self.steps.spool.versions(key))
+
+    def _begin_revision(self, arrival: Arrival, copies: Copies, study: Study | None = None) -> None:
+        """Begin what came, unless it was begun before; `study` is what was assembled of it meanwhile, if anything.
+
+        What was analysed as finished does not become unfinished when a sender repeats it and breaks off.
+        """
+        whole = f"{arrival.key}-{revision_of(copies.files)}"
+        interrupted = arrival.interrupted and not self.begun(whole)
+        key = f"{arrival.key}-{revision_of(copies.files, interrupted=True)}" if interrupted else whole
+        if self.begun(key):
+            log.debug("study_known", study=key[:12], revision=key.rpartition("-")[2])
             return
-        key = f"{spool_key}-{revision_of(files)}"
-        outcomes.begin(
-            self.steps.settings.results,
-            StudyOutcome(key, received_at=received_at, files=tuple(file.name for file in files)),
+        begun = StudyOutcome(
+            key,
+            received_at=arrival.last_received,
+            files=tuple(file.name for file in copies.files),
+            interrupted=interrupted,
+            arrival_notes=copies.notes,
         )
+        outcomes.begin(self.steps.settings.results, begun)
+        if study is not None and study.key == key and study.notes == copies.notes:
+            self.steps.remember(study)
         self.begin(key)
-        log.info("study_begun", study=key[:12], revision=key.rpartition("-")[2], instances=len(files))
+        log.info(
+            "study_begun",
+            study=key[:12],
+            revision=key.rpartition("-")[2],
+            instances=len(copies.files),
+            interrupted=interrupted,
+        )

@@ -1,10 +1,12 @@
 """The geometry gate: whether a stack is what a bundle can cope with, and if not, which slice and what was expected."""
 
+import math
+
 import numpy as np
 
 from app.study import Series
 from bundles.common.contract import GeometryLimits
-from bundles.common.geometry import StackGeometry, affine, gaps_mm, tilt_deg
+from bundles.common.geometry import StackGeometry, affine, extent_mm, gaps_mm, tilt_deg
 from bundles.common.spacing import name_slice, spacing_problem
 
 DRIFT_MM = 1.0
@@ -60,6 +62,10 @@ def _check_stack(series: Series, geometry: StackGeometry, limits: GeometryLimits
             f"{name_slice(widest + 1, geometry, numbers)} lies {gaps[widest]:.1f} mm from its neighbour, "
             f"expected at most {limits.max_slice_spacing_mm:.1f} mm"
         )
+    extent = extent_mm(geometry)
+    if extent < limits.min_extent_mm:
+        # Rounded down: a stack that is too short must not be said to cover what is expected.
+        return f"the stack covers {math.floor(extent)} mm, expected at least {limits.min_extent_mm:.0f} mm"
     tilt = tilt_deg(geometry)
     if tilt > limits.max_tilt_deg + TILT_TOLERANCE_DEG:
         return f"the slices are tilted by {tilt:.1f}° (gantry tilt), expected at most {limits.max_tilt_deg:.1f}°"

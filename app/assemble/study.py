@@ -11,7 +11,7 @@ import structlog
 
 from app.assemble.headers import plain_headers
 from app.errors import Rejected
-from app.study import Instance, Series, Study, Unreadable, revision_of, uid_hash
+from app.study import BROKEN_OFF, Instance, Series, Study, Unreadable, revision_of, uid_hash
 from bundles.common.elements import integer, text
 from bundles.common.geometry import tilt_deg
 from bundles.common.headers import (
@@ -37,13 +37,18 @@ class _Parsed:
     frames: tuple[Frame, ...]
 
 
-def assemble(files: Sequence[Path]) -> Study:
+def assemble(files: Sequence[Path], *, interrupted: bool = False, notes: Sequence[str] = ()) -> Study:
     """Make a study of the files that arrived for it. The order of `files` never matters.
 
     Images are grouped by series, orientation, rows, columns and pixel spacing, localizers apart, and sorted along the
     slice normal; of several images at one position the lowest InstanceNumber stays, and a note tells. An image whose
     pixels are cut off stays in its stack and is named in `Series.damaged`. Within a series UID, stacks are numbered
     from the largest; localizers come last.
+
+    Args:
+        files: One an instance.
+        interrupted: Whether the sender broke off before it had finished.
+        notes: What else was odd about the arrival, in words.
 
     Raises:
         Rejected: No file tells a StudyInstanceUID.
@@ -61,10 +66,12 @@ def assemble(files: Sequence[Path]) -> Study:
     ours = [each for each in parsed if each.study_uid == uid]
     study = Study(
         uid=uid,
-        revision=revision_of(files),
+        revision=revision_of(files, interrupted=interrupted),
         series=_series(ours),
         others=tuple(each.instance for each in ours if not each.frames),
         unreadable=tuple(sorted(unreadable, key=lambda each: each.path.name)),
+        interrupted=interrupted,
+        notes=((BROKEN_OFF,) if interrupted else ()) + tuple(notes),
     )
     log.debug(
         "study_assembled",

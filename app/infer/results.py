@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.assignment import Assignment
 from app.errors import Failed
 from app.findings import Finding, Outcome, Presence, Report, SliceScore
 from app.infer.catalogue import Bundle
-from app.study import Series, Study
+from app.study import BROKEN_OFF, Series, Study
 from bundles.common.contract import FindingOutput, Service
 
 Numbers = Mapping[str, Sequence[float]]
@@ -24,7 +25,26 @@ def undetermined(study: Study, assignment: Assignment, bundle: Bundle, outcome: 
         outcome=outcome,
         findings=tuple(Finding(output.finding, Presence.UNDETERMINED) for output in bundle.service.findings),
         reason=reason,
+        notes=study.notes,
     )
+
+
+def unfinished(report: Report) -> Report:
+    """Read the answers on a study whose sender broke off: what is not seen in a part is not absent.
+
+    What was found stays found. What was not found is undetermined; where that is all, the analysis has succeeded only
+    in part, and the reason tells.
+
+    Args:
+        report: Outcome `SUCCEEDED`.
+    """
+    findings = tuple(
+        Finding(finding.kind, Presence.UNDETERMINED) if finding.presence is Presence.ABSENT else finding
+        for finding in report.findings
+    )
+    if any(finding.presence is Presence.PRESENT for finding in findings):
+        return replace(report, findings=findings)
+    return replace(report, findings=findings, outcome=Outcome.PARTIAL, reason=BROKEN_OFF)
 
 
 def find_series(study: Study, assignment: Assignment) -> Series:

@@ -15,7 +15,7 @@ from app.errors import AppError, Failed, Rejected, Retryable, location
 from app.findings import Outcome, Report
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.network import Item, Network, build, first_of_batch
-from app.infer.results import Numbers, find_series, sources, to_findings
+from app.infer.results import Numbers, find_series, sources, to_findings, unfinished
 from app.settings import Inference
 from app.study import Series, Study
 from bundles.common.contract import Service
@@ -60,7 +60,7 @@ class Runner:
         """Run a bundle on the assigned series.
 
         Returns:
-            The report, outcome `SUCCEEDED`.
+            The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found in a study whose sender broke off.
 
         Raises:
             Rejected: The series is larger than the voxel budget.
@@ -75,7 +75,7 @@ class Runner:
             numbers, notes = self._run(bundle, series)
         finally:
             _trim()
-        return Report(
+        report = Report(
             study_uid=study.uid,
             revision=study.revision,
             series_uid=series.uid,
@@ -83,9 +83,10 @@ class Runner:
             algorithm=bundle.algorithm,
             outcome=Outcome.SUCCEEDED,
             findings=to_findings(bundle.service, numbers, series),
-            notes=tuple(dict.fromkeys((*series.notes, *notes))),
+            notes=tuple(dict.fromkeys((*study.notes, *series.notes, *notes))),
             seconds=round(time.perf_counter() - started, 3),
         )
+        return unfinished(report) if study.interrupted else report
 
     def _run(self, bundle: Bundle, series: Series) -> tuple[Numbers, Sequence[str]]:
         network = self._network(bundle)

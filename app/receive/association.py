@@ -64,7 +64,7 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
                 self.dul.kill_dul()
                 self.dul.join()
                 if self._service is not None:
-                    self._service.close()
+                    self._service.close(released=self.is_released)
                 self.dul.close()
                 self._report()
 
@@ -115,7 +115,9 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
             )
         elif self._service is not None:
             tally = self._service.tally
-            _log.info(
+            # The health check asks every few seconds; who sends no image is of no interest.
+            tell = _log.info if tally.requests else _log.debug
+            tell(
                 "association_ended",
                 how="released" if self.is_released else "aborted",
                 images=tally.images,

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
 from app.receive.dataset import Buffer, Identity, UnintelligibleError, identify, is_uid
 
 DIGEST_LENGTH = 16
 _BUFFER = 1 << 17
+_GROUP_LENGTH_END = 144  # preamble, "DICM" and FileMetaInformationGroupLength (PS3.10 §7.1)
+_HEADERS = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,18 @@ class Incoming:
         finally:
             self.discard()
 
+    def study_uid(self) -> str | None:
+        """StudyInstanceUID of what has come so far; None where it does not tell.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        self._file.flush()
+        try:
+            return self._identify().study_instance_uid
+        except UnintelligibleError:
+            return None
+
     def discard(self) -> None:
         """Leave nothing behind. Does no harm after `commit`."""
         # A full disk also fails the flush inside close(); the file goes either way.
@@ -114,3 +131,15 @@ class Incoming:
         if identity.sop_instance_uid != self._sop_instance_uid:
             raise UnintelligibleError("SOPInstanceUID differs between command and data set")
         return identity
+
+
+def study_uid_of(half: Path) -> str | None:
+    """StudyInstanceUID of what a dead process left half received; None where it does not tell."""
+    try:
+        with half.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            length = _GROUP_LENGTH_END + int.from_bytes(mapped[_GROUP_LENGTH_END - 4 : _GROUP_LENGTH_END], "little")
+            syntax = read_file_meta_info(half).get("TransferSyntaxUID", "")
+            uid = identify(mapped[length : length + _HEADERS], str(syntax)).study_instance_uid
+    except (UnintelligibleError, InvalidDicomError, ValueError, OSError):
+        return None
+    return uid if is_uid(uid) else None

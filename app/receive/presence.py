@@ -1,7 +1,8 @@
 """Which associations live: one locked file each, naming the studies they have sent images of.
 
 The lock (flock) belongs to the process, so that an association ends with it even after kill -9: a lock that can be
-taken means a dead sender.
+taken means a dead sender. An association that is released removes its file first; one that ends in any other way leaves
+it, and whoever meets it without its lock turns it into marks of interruption (`interruptions`).
 """
 
 import fcntl
@@ -12,17 +13,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
+
+from app.receive.folders import sync_folder
+from app.receive.interruptions import Interruptions
+
 KEY_LENGTH = 32
 _NEW = ".new-"
 
+_log = structlog.get_logger()
+
 
 class Presence:
-    """One living association, from the first C-STORE to release, abort or the death of its process."""
+    """One living association, from the first C-STORE to release, abort or the death of its process.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Of the spool's presences.
+        interruptions: What a release takes back.
+    """
+
+    def __init__(self, folder: Path, interruptions: Interruptions) -> None:
         self.id = uuid.uuid4().hex
+        self._folder = folder
         self._path = folder / self.id
-        self._keys: set[str] = set()
+        self._interruptions = interruptions
+        self._marks: dict[str, str] = {}
         # Locked under a name nobody looks at, then renamed: a reader never meets a file that is not locked yet.
         new = folder / f"{_NEW}{self.id}"
         self._descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
@@ -30,20 +45,45 @@ class Presence:
         new.rename(self._path)
 
     def announce(self, key: str) -> None:
-        """Name a study that this association sends. Comes before its first image can be seen."""
-        if key not in self._keys:
-            os.write(self._descriptor, f"{key}\n".encode())
-            self._keys.add(key)
+        """Name a study that this association sends, durably. Comes before its first image can be seen.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        if key in self._marks:
+            return
+        os.write(self._descriptor, f"{key}\n".encode())
+        # The evidence, if the machine goes down before the sender has finished.
+        os.fsync(self._descriptor)
+        sync_folder(self._folder)
+        self._marks[key] = self._interruptions.token(key)
 
     @property
     def studies(self) -> int:
         """How many studies this association has sent images of."""
-        return len(self._keys)
+        return len(self._marks)
 
-    def close(self) -> None:
-        """End the association for everybody who looks. Calling it twice does no harm."""
-        if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
+    def close(self, *, released: bool) -> None:
+        """End the association for everybody who looks. Calling it twice does no harm.
+
+        Args:
+            released: Whether the sender said that it had finished (A-RELEASE). It then takes back the marks that its
+                studies carried when it began to send them; else its file stays behind as evidence, without its lock.
+
+        Raises:
+            OSError: The disk is broken.
+        """
+        if self._descriptor < 0:
+            return
+        try:
+            if released:
+                for key, token in self._marks.items():
+                    if token:
+                        self._interruptions.clear(key, token)
+            if released or not self._marks:
+                self._path.unlink(missing_ok=True)
+                sync_folder(self._folder)
+        finally:
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -53,50 +93,78 @@ class Presence:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(released=kind is None)
 
 
-def living(folder: Path) -> Counter[str]:
-    """Count the living associations of every study, and remove what dead ones left behind.
+def living(folder: Path, interruptions: Interruptions) -> Counter[str]:
+    """Count the living associations of every study, and mark what dead ones left unfinished.
 
     Returns:
-        Study key → number of associations that are still sending it.
+        Study key → number of associations that are still sending it. A study that is not counted any more because its
+        association died is marked before this returns; where the mark cannot be written it still counts, and the next
+        look tries again.
     """
     counts: Counter[str] = Counter()
     for path in folder.iterdir():
         if path.name.startswith(_NEW):
             continue
-        keys = _keys_if_alive(path)
-        if keys is None:
-            path.unlink(missing_ok=True)
-        counts.update(keys or ())
+        alive, keys = _read(path)
+        if alive or not _bury(path, interruptions):
+            counts.update(keys)
     return counts
 
 
 def is_alive(folder: Path, identifier: str) -> bool:
     """Whether that association's process still holds its lock."""
-    return _keys_if_alive(folder / identifier) is not None
+    return _read(folder / identifier)[0]
 
 
 def sweep(folder: Path) -> None:
     """Remove files whose sender died between creating and renaming them. For a listener's start."""
     for path in folder.glob(f"{_NEW}*"):
-        if _keys_if_alive(path) is None:
+        if not _read(path)[0]:
             path.unlink(missing_ok=True)
 
 
-def _keys_if_alive(path: Path) -> set[str] | None:
+def _bury(path: Path, interruptions: Interruptions) -> bool:
+    """Turn the file of a dead association into marks, in one process only: a second mark could come too late.
+
+    Returns:
+        Whether that is done; False where the disk is full or broken.
+    """
+    try:
+        with interruptions.alone():
+            for key in sorted(_read(path)[1]):
+                interruptions.mark(key)
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.error("interruption_not_marked", errno=error.errno, problem=error.strerror)
+        return False
+    return True
+
+
+def _read(path: Path) -> tuple[bool, frozenset[str]]:
+    """Whether an association lives, and the studies it was sending; none for one that was released."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        return False, frozenset()
+    try:
+        alive = not _is_free(descriptor)
+        state = os.fstat(descriptor)
+        # Removed before its lock was freed: released between our opening and our looking.
+        if not alive and state.st_nlink == 0:
+            return False, frozenset()
+        lines = os.read(descriptor, state.st_size).decode("ascii", "replace").split("\n")
+        return alive, frozenset(line for line in lines if len(line) == KEY_LENGTH)
+    finally:
+        os.close(descriptor)
+
+
+def _is_free(descriptor: int) -> bool:
     try:
         # Shared: two readers that look at once do not take each other for the sender.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        lines = os.read(descriptor, os.fstat(descriptor).st_size).decode("ascii").split("\n")
-        return {line for line in lines if len(line) == KEY_LENGTH}
-    else:
-        return None
-    finally:
-        os.close(descriptor)
+        return False
+    return True

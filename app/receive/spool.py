@@ -4,6 +4,7 @@
     <spool>/incoming/<association>-<n>.part                              being received
     <spool>/active/<hash of study UID>                                   studies with something new, see `Arrival`
     <spool>/associations/<association>                                   who is sending what, see `presence`
+    <spool>/interrupted/<hash of study UID>                              whose sender broke off, see `interruptions`
 
 Needs no database, no numpy and no torch. Any number of processes may receive into it and read from it.
 """
@@ -12,13 +13,14 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from app.receive import presence as presences
 from app.receive.dataset import Buffer, Identity, file_header
-from app.receive.incoming import Incoming, Stored
+from app.receive.folders import locked, sync_folder
+from app.receive.incoming import Incoming, Stored, study_uid_of
+from app.receive.interruptions import Interruptions
 from app.receive.presence import Presence
 from app.study import Arrival, uid_hash
 
@@ -43,8 +45,10 @@ class Spool:
         self._incoming = folder / "incoming"
         self._active = folder / "active"
         self._associations = folder / "associations"
-        for part in (self._studies, self._incoming, self._active, self._associations):
+        interrupted = folder / "interrupted"
+        for part in (self._studies, self._incoming, self._active, self._associations, interrupted):
             part.mkdir(parents=True, exist_ok=True)
+        self._interruptions = Interruptions(interrupted)
         sync_folder(folder)
         sync_folder(folder.parent)
         self._numbers = count()
@@ -53,18 +57,46 @@ class Spool:
     # The listener's side
 
     def clean(self) -> int:
-        """Remove what dead senders left half received; the number of files. For a listener's start."""
+        """Remove what dead senders left half received, and mark their studies; the number of files.
+
+        For a listener's start.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
         presences.sweep(self._associations)
         left = 0
         for path in self._incoming.iterdir():
             if not presences.is_alive(self._associations, path.name.partition("-")[0]):
+                uid = study_uid_of(path)
+                if uid is not None:
+                    # It may be the first of its study in that association, whose presence does not name it then.
+                    with self._interruptions.alone():
+                        self._interruptions.mark(uid_hash(uid))
                 path.unlink(missing_ok=True)
                 left += 1
+        self._mark_interrupted()
         return left
 
     def attend(self) -> Presence:
-        """Open a presence for an association; its studies are not complete while it lives."""
-        return Presence(self._associations)
+        """Open a presence for an association; its studies are not complete while it lives.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        # First those that died before: what this one finishes later was interrupted earlier.
+        self._mark_interrupted()
+        return Presence(self._associations, self._interruptions)
+
+    def leave(self, presence: Presence, *, released: bool) -> None:
+        """End an association's presence; its studies are marked as interrupted unless it was released.
+
+        Raises:
+            OSError: The disk is broken.
+        """
+        presence.close(released=released)
+        if not released:
+            self._mark_interrupted()
 
     def has_room(self) -> bool:
         """Whether the disk has more than `min_free_mb` left for us."""
@@ -138,7 +170,7 @@ class Spool:
         target = self._studies / key / f"{uid_hash(identity.sop_instance_uid)}.{digest}{_SUFFIX}"
         presence.announce(key)
         self._make_study(key)
-        with _locked(target.parent, fcntl.LOCK_SH) as folder:
+        with locked(target.parent, fcntl.LOCK_SH) as folder:
             new = not target.exists()
             if new:
                 path.rename(target)
@@ -149,6 +181,9 @@ class Spool:
             os.fsync(folder)
             self._mark(key)
         return Stored(target, key, size, new)
+
+    def _mark_interrupted(self) -> None:
+        presences.living(self._associations, self._interruptions)
 
     def _make_study(self, key: str) -> None:
         folder = self._studies / key
@@ -184,8 +219,13 @@ class Spool:
                 continue  # another worker has just settled it
             found.append((marker.name, int(first) / 1e9 if first else last, last))
         # After the markers: an association that is not counted any more has nothing on its way.
-        sending = presences.living(self._associations)
-        return tuple(Arrival(key, first, last, sending[key]) for key, first, last in found)
+        sending = presences.living(self._associations, self._interruptions)
+        # After the associations: one that broke off is marked before it stops counting.
+        return tuple(Arrival(key, first, last, sending[key], self.interrupted(key)) for key, first, last in found)
+
+    def interrupted(self, key: str) -> bool:
+        """Whether the sender of a study broke off and has not come back to finish."""
+        return key in self._interruptions
 
     def settle(self, arrival: Arrival) -> bool:
         """Drop a study's marker, unless something newer came since `arrival` was taken.
@@ -195,7 +235,7 @@ class Spool:
         """
         marker = self._active / arrival.key
         try:
-            with _locked(self._studies / arrival.key, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(self._studies / arrival.key, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 if marker.stat().st_mtime != arrival.last_received:
                     return False
                 marker.unlink()
@@ -211,31 +251,14 @@ class Spool:
 
     def files(self, key: str) -> tuple[Path, ...]:
         """The newest version of every instance of a study, sorted by name; () for an unknown study."""
-        newest: dict[str, tuple[int, Path]] = {}
+        return tuple(sorted(newest for newest, *_ in self.versions(key)))
+
+    def versions(self, key: str) -> tuple[tuple[Path, ...], ...]:
+        """Every instance of a study with all that came under its UID, the newest first; () for an unknown study."""
+        found: dict[str, list[tuple[int, Path]]] = {}
         with contextlib.suppress(FileNotFoundError), os.scandir(self._studies / key) as entries:
             for entry in entries:
                 if entry.name.endswith(_SUFFIX):
-                    candidate = (entry.stat().st_mtime_ns, Path(entry.path))
                     sop = entry.name.partition(".")[0]
-                    newest[sop] = max(newest.get(sop, candidate), candidate)
-        return tuple(sorted(path for _, path in newest.values()))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, operation: int) -> Iterator[int]:
-    """Hold a folder's lock: shared by those who place instances, alone for the one who settles."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, operation)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+                    found.setdefault(sop, []).append((entry.stat().st_mtime_ns, Path(entry.path)))
+        return tuple(tuple(path for _, path in sorted(each, reverse=True)) for _, each in sorted(found.items()))

@@ -54,8 +54,9 @@ BROKEN_DISK: Final = Refusal(OUT_OF_RESOURCES, "disk_error", "Could not be store
 
 @dataclass(slots=True)
 class Tally:
-    """What one association has brought."""
+    """What one association has brought: C-STORE requests, and what became of them."""
 
+    requests: int = 0
     images: int = 0
     bytes: int = 0
     refused: int = 0
@@ -143,19 +144,38 @@ class StorageService:
             self._forward(context_id, bytes(self._encoded), bytes(self._other))
         self._reset()
 
-    def close(self) -> None:
-        """End the association: nothing half received stays, and its studies may be complete."""
+    def close(self, *, released: bool) -> None:
+        """End the association: nothing half received stays, and its studies may be complete.
+
+        Args:
+            released: Whether the sender said that it had finished; else its studies are marked as interrupted.
+        """
+        try:
+            if not released:
+                self._announce_half_received()
+        except OSError as error:
+            _log.error("half_image_not_named", errno=error.errno, problem=error.strerror)
         self._reset()
-        if self._presence is not None:
-            self._presence.close()
-            self._presence = None
+        presence, self._presence = self._presence, None
+        try:
+            if presence is not None:
+                self._spool.leave(presence, released=released)
+        except OSError as error:
+            _log.error("association_not_left", errno=error.errno, problem=error.strerror)
 
     @property
     def studies(self) -> int:
         """How many studies the association has sent images of."""
         return self._presence.studies if self._presence else 0
 
+    def _announce_half_received(self) -> None:
+        """Name the study of the image that was cut off: it may be the first of its study in this association."""
+        uid = self._incoming.study_uid() if self._incoming is not None else None
+        if uid is not None and self._presence is not None:
+            self._presence.announce(uid_hash(uid))
+
     def _begin(self, command: Command, context: Context) -> None:
+        self.tally.requests += 1
         try:
             self._refusal = self._objection(command, context)
             if self._refusal is not None:

@@ -17,6 +17,8 @@ class GeometryLimits(Strict):
 
     Attributes:
         min_slices, max_slices: Inclusive.
+        min_extent_mm: How much of the body the stack must cover along its normal, so that a part of it is not taken for
+            the whole: from the first to the last slice centre, plus half a gap at either end. 0 asks for nothing.
         max_tilt_deg: Largest angle between the slice normal and the direction from slice to slice.
         max_slice_spacing_mm: Largest allowed distance between neighbouring slices.
         spacing_tolerance: Largest relative deviation of one gap from the others; beyond it a slice counts as missing.
@@ -26,6 +28,7 @@ class GeometryLimits(Strict):
 
     min_slices: int = 1
     max_slices: int = 4096
+    min_extent_mm: float = Field(0.0, ge=0)
     max_tilt_deg: float = 1.0
     max_slice_spacing_mm: float = 12.0
     spacing_tolerance: float = 0.1

@@ -82,6 +82,15 @@ def spacing_mm(geometry: StackGeometry) -> float | None:
     return float(np.median(gaps)) if gaps.size else None
 
 
+def extent_mm(geometry: StackGeometry) -> float:
+    """Return how much of the body a stack covers along its normal, millimetres; 0 for a single slice.
+
+    From the first to the last slice centre, plus half a gap at either end: slices stand for what lies around them.
+    """
+    gaps = np.abs(gaps_mm(geometry))
+    return float(gaps.sum() + (gaps[0] + gaps[-1]) / 2) if gaps.size else 0.0
+
+
 def tilt_deg(geometry: StackGeometry) -> float:
     """Return the angle between the slice normal and the direction from the first to the last slice, degrees, 0 to 90.
 

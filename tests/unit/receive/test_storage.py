@@ -122,7 +122,7 @@ def test_closing_in_the_middle_leaves_nothing(peer: Peer) -> None:
     peer.say(3, command())
     peer.say(0, b"x" * 1000)
     assert len(peer.files) == 1
-    peer.service.close()
+    peer.service.close(released=False)
     assert [path for path in peer.folder.rglob("*") if path.is_file()] == []
 
 
