@@ -85,7 +85,7 @@ def web(config: Config = None) -> None:
 
 @cli.command(rich_help_panel="Look")
 def check(config: Config = None) -> None:
-    """Say whether a configuration can work, and what to do where it cannot. Exit code 1 on errors."""
+    """Say whether a configuration can work, and what to do where it cannot. Exit code 1 on errors, 0 with warnings."""
     from app.cli.show import show_findings
 
     raise typer.Exit(show_findings(config))

@@ -10,17 +10,17 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from app.deliver import reachable
-from app.errors import AppError
+from app.deliver import echo
+from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
-from app.route import Router
-from app.settings import Settings, load
+from app.route import Problems, Router
+from app.settings import Destination, Settings, load
 from app.web.health import free_mb, too_full
 from app.workflow_database import beats_of, open_engine
 
 
 class State(StrEnum):
-    """`warning` does not stand in the way of a start."""
+    """`warning` does not stand in the way of the service's work; `error` does, of all of it or of a part."""
 
     OK = "ok"
     WARNING = "warning"
@@ -43,7 +43,7 @@ class Result:
 
 
 def examine(config: Path | None) -> tuple[Result, ...]:
-    """Try everything that a start of the service needs. Never raises for a wrong configuration."""
+    """Try everything that the service needs. Never raises for a wrong configuration."""
     where = str(config or "the defaults")
     try:
         settings = load(config)
@@ -63,14 +63,15 @@ def check_bundles(settings: Settings) -> Iterator[Result]:
         yield Result(f"bundle {name}", State.OK, f"version {bundle.algorithm.version}, weights as recorded{research}")
     for refused in catalogue.refused:
         yield Result(f"bundle {refused.name}", State.ERROR, refused.reason)
-    if not catalogue.bundles:
-        yield Result("bundles", State.ERROR, f"none in {settings.bundles.folder} can be served; set bundles.folder")
+    if not catalogue.bundles and not catalogue.refused:
+        yield Result("bundles", State.ERROR, f"no bundle lies in {settings.bundles.folder}; set bundles.folder")
     try:
         rules = Router.load(catalogue.services, settings.routes).rules
-    except AppError as error:
-        yield Result("routes", State.ERROR, str(error))
+    except Problems as error:
+        yield from (Result("routes", State.ERROR, problem) for problem in error.problems)
     else:
-        yield Result("routes", State.OK, f"{len(rules)} rules: {', '.join(rule.name for rule in rules)}")
+        number = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
+        yield Result("routes", State.OK, f"{number}: {', '.join(rule.name for rule in rules)}")
 
 
 def check_folders(settings: Settings) -> Iterator[Result]:
@@ -126,14 +127,26 @@ def check_ports(settings: Settings) -> Iterator[Result]:
 
 
 def check_destinations(settings: Settings) -> Iterator[Result]:
-    """C-ECHO to every destination."""
+    """C-ECHO to every destination. One that is down is a warning: the service starts, and delivers when it is back."""
     if not settings.destinations:
         yield Result("destinations", State.WARNING, "none: results stay in the results folder")
     for destination in settings.destinations:
-        problem = reachable(destination)
-        state = State.OK if problem is None else State.ERROR
+        what = f"destination {destination.name}"
         peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
-        yield Result(f"destination {destination.name}", state, problem or f"{peer} answers C-ECHO")
+        try:
+            echo(destination)
+        except Retryable as error:
+            words = str(error).removesuffix(".")
+            yield Result(what, State.WARNING, f"{words}{'' if words.endswith('?') else '.'} {_meanwhile(destination)}")
+        except AppError as error:
+            yield Result(what, State.ERROR, str(error))
+        else:
+            yield Result(what, State.OK, f"{peer} answers C-ECHO")
+
+
+def _meanwhile(destination: Destination) -> str:
+    times = "once" if destination.attempts == 1 else f"{destination.attempts} times, with growing pauses"
+    return f"The service starts without it: each document is tried {times}, and later by hand with `replay`."
 
 
 def _bind(host: str, port: int) -> None:

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A busy machine is no failure: speed is measured in tests/benchmarks alone.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 for _name in [name for name in os.environ if name.startswith(("VIGIL_", "PROMETHEUS_"))]:
     del os.environ[_name]

@@ -28,7 +28,7 @@ TONES = {
 
 
 def show_findings(config: Path | None) -> int:
-    """Examine a configuration and show what was found; 1 where something stands in the way of a start."""
+    """Examine a configuration and show what was found; 1 where there is an error, 0 with warnings alone."""
     from app.check import State, examine
     from app.log import configure
     from app.settings import Log
@@ -44,8 +44,16 @@ def show_findings(config: Path | None) -> int:
         table.add_row(result.what, _toned(result.state), Text(result.detail))
     console.print(table)
     errors = sum(result.state is State.ERROR for result in results)
-    console.print(f"\n[bold red]{errors} to mend before the service can start.[/]" if errors else "\n[green]Ready.[/]")
+    warnings = sum(result.state is State.WARNING for result in results)
+    console.print(f"\n{_verdict(errors, warnings)}")
     return 1 if errors else 0
+
+
+def _verdict(errors: int, warnings: int) -> str:
+    doubts = f"{warnings} {'warning' if warnings == 1 else 'warnings'}"
+    if errors:
+        return f"[bold red]{errors} to mend[/], {doubts}."
+    return f"[green]Ready[/], with {doubts}." if warnings else "[green]Ready.[/]"
 
 
 def show_studies(settings: Settings, limit: int) -> None:

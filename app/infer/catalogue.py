@@ -63,12 +63,15 @@ class Catalogue:
     def load(cls, settings: Bundles) -> "Catalogue":
         """Read every bundle folder that has the service's contract and metadata, and check its weights.
 
-        A bundle that is named in `enabled` and is missing counts as refused, as does one whose files do not fit.
+        A bundle that is named in `enabled` and is missing counts as refused (the nearest known name is told), as does
+        one whose files do not fit.
         """
         served: dict[str, Bundle] = {}
         refused: list[Refused] = []
-        for name in settings.enabled or _candidates(settings.folder):
+        there = _candidates(settings.folder)
+        for name in settings.enabled or there:
             try:
+                _expect_folder(settings.folder, name, there)
                 served[name] = load_bundle(settings.folder / name)
             except Failed as error:
                 refused.append(Refused(name, str(error)))
@@ -122,6 +125,12 @@ def _candidates(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if (path / CONTRACT).is_file() and (path / METADATA).is_file())
+
+
+def _expect_folder(folder: Path, name: str, there: list[str]) -> None:
+    if not (folder / name).is_dir():
+        known = nearest(name, there) if there else f"; no bundle lies in {folder}, set bundles.folder"
+        raise Failed(f"bundles.enabled: no bundle '{name}' in {folder}{known}")
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any as Yaml
 from typing import get_args
 
 from app.errors import Rejected
 from app.route.conditions import All, Any, Condition, Orientation, Slices, Tag, negate
+from app.route.problems import every
 from app.route.values import Matches, OneOf, Present, Scalar, Test, Within
 from app.route.words import TESTS, problem_of
 from bundles.common.geometry import Plane
@@ -25,14 +27,14 @@ def parse(raw: Yaml, where: str, depth: int = 0) -> Condition:
         depth: How many operators stand around it.
 
     Raises:
-        Rejected: An unknown keyword, operator or test (with the nearest known one), a keyword that identifies
+        Problems: Each unknown keyword, operator or test (with the nearest known one), a keyword that identifies
             patients, a regular expression that does not compile, a range that nothing can fulfil.
     """
     if depth > DEEPEST:
         raise Rejected(f"{where}: more than {DEEPEST} operators inside one another; split the rule")
     if not isinstance(raw, Mapping) or not raw:
         raise Rejected(f"{where}: expected a condition such as {{Modality: CT}}, got {raw!r}")
-    parts = tuple(_parse_one(str(word), value, where, depth) for word, value in raw.items())
+    parts = every(partial(_parse_one, str(word), value, where, depth) for word, value in raw.items())
     return parts[0] if len(parts) == 1 else All(parts)
 
 
@@ -58,7 +60,7 @@ def _parse_one(word: str, value: Yaml, where: str, depth: int) -> Condition:
 def _parts(value: Yaml, where: str, depth: int) -> tuple[Condition, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise Rejected(f"{where}: expected a list of conditions, got {value!r}")
-    return tuple(parse(part, f"{where}[{number}]", depth + 1) for number, part in enumerate(value))
+    return every(partial(parse, part, f"{where}[{number}]", depth + 1) for number, part in enumerate(value))
 
 
 def _planes(value: Yaml, where: str) -> tuple[Plane, ...]:

@@ -37,7 +37,7 @@ class Router:
         """Read the bundles' own rules and the rule files; see `app.route.rules.load_rules`.
 
         Raises:
-            Rejected: A rule cannot work; the message names the file, the rule and what to write instead.
+            Problems: Rules cannot work; each sentence names the file, the rule and what to write instead.
         """
         return cls(load_rules(bundles, routes))
 

@@ -1,7 +1,9 @@
 """Rules: the bundles' own, and those of the rule files."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ from pydantic import Field
 from app.errors import Rejected
 from app.route.conditions import Condition
 from app.route.parse import parse
+from app.route.problems import Problems, collect
 from bundles.common.contract import GeometryLimits, Service
 from bundles.common.strict import ConfigurationError, Strict, nearest, read_mapping, validate
 
@@ -69,57 +72,67 @@ def load_rules(bundles: Mapping[str, Service], routes: Sequence[Path]) -> tuple[
         routes: Rule files, or folders of them (`*.yaml`, in the order of their names).
 
     Raises:
-        Rejected: Anything wrong in a file or a bundle's `accepts`, or two rules with one name.
+        Problems: Everything that is wrong in the files and the bundles' `accepts`, and rules with one name.
     """
-    replaced: set[str] = set()
-    rules: list[Rule] = []
-    for path in _files(routes):
-        for entry in _entries(path):
-            rule = _rule(entry, bundles, f"{path}: rule '{entry.name}'")
-            if entry.enabled:
-                rules.append(rule)
-                replaced |= {entry.bundle} if entry.replace else set()
-    rules += [_own_rule(name, bundles[name]) for name in sorted(bundles) if name not in replaced]
-    _refuse_repeated_names(rules)
-    return tuple(rules)
+    files, empty = collect(partial(_files, route) for route in routes)
+    raw, unreadable = collect(partial(_raw_rules, path) for found in files for path in found)
+    written, wrong = collect(partial(_written, place, entry, bundles) for found in raw for place, entry in found)
+    active = [(entry, rule) for entry, rule in written if entry.enabled]
+    replaced = {entry.bundle for entry, _ in active if entry.replace}
+    own, broken = collect(partial(_own_rule, name, bundles[name]) for name in sorted(bundles) if name not in replaced)
+    rules = (*(rule for _, rule in active), *own)
+    problems = (*empty, *unreadable, *wrong, *broken, *_repeated_names(rules))
+    if problems:
+        raise Problems(problems)
+    return rules
 
 
-def _files(routes: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for route in routes:
-        found = sorted([*route.glob("*.yaml"), *route.glob("*.yml")]) if route.is_dir() else [route]
-        if not found:
-            raise Rejected(f"{route}: no rule file (*.yaml) in this folder; take it out of 'routes' or add one")
-        files += found
-    return files
+def _files(route: Path) -> list[Path]:
+    found = sorted([*route.glob("*.yaml"), *route.glob("*.yml")]) if route.is_dir() else [route]
+    if not found:
+        raise Rejected(f"{route}: no rule file (*.yaml) in this folder; take it out of 'routes' or add one")
+    return found
 
 
-def _entries(path: Path) -> list[Entry]:
+def _raw_rules(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The rules of a file as YAML gave them, each with its place for messages."""
     try:
         file = validate(RuleFile, read_mapping(path, "; 'routes' of the settings names it"), str(path))
-        return [validate(Entry, raw, _place(path, number, raw)) for number, raw in enumerate(file.rules)]
     except ConfigurationError as error:
         raise Rejected(str(error)) from error
+    return [(_place(path, number, raw), raw) for number, raw in enumerate(file.rules)]
 
 
 def _place(path: Path, number: int, raw: dict[str, Any]) -> str:
     return f"{path}: rule '{raw['name']}'" if raw.get("name") else f"{path}: rules[{number}]"
 
 
+def _written(place: str, raw: dict[str, Any], bundles: Mapping[str, Service]) -> tuple[Entry, Rule]:
+    try:
+        entry = validate(Entry, raw, place)
+    except ConfigurationError as error:
+        raise Rejected(str(error)) from error
+    return entry, _rule(entry, bundles, place)
+
+
 def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
+    wishes = [partial(parse, raw, f"{where}: prefer[{number}]") for number, raw in enumerate(entry.prefer)]
+    conditions, problems = collect([partial(parse, entry.when, f"{where}: when"), *wishes])
     if entry.bundle not in bundles:
         known = nearest(entry.bundle, list(bundles)) if bundles else "; no bundle is served"
-        raise Rejected(f"{where}: unknown bundle '{entry.bundle}'{known}")
-    service = bundles[entry.bundle]
+        problems = (f"{where}: unknown bundle '{entry.bundle}'{known}", *problems)
+    if problems:
+        raise Problems(problems)
+    service, (condition, *prefer) = bundles[entry.bundle], conditions
     return Rule(
         name=entry.name,
         bundle=entry.bundle,
         priority=service.priority if entry.priority is None else entry.priority,
         idle_s=service.idle_s if entry.idle_s is None else entry.idle_s,
-        condition=parse(entry.when, f"{where}: when"),
+        condition=condition,
         limits=service.geometry,
         series=entry.series,
-        prefer=tuple(parse(raw, f"{where}: prefer[{number}]") for number, raw in enumerate(entry.prefer)),
+        prefer=tuple(prefer),
     )
 
 
@@ -129,9 +142,6 @@ def _own_rule(bundle: str, service: Service) -> Rule:
     return Rule(name, bundle, service.priority, service.idle_s, condition, service.geometry)
 
 
-def _refuse_repeated_names(rules: Sequence[Rule]) -> None:
-    seen: set[str] = set()
-    for rule in rules:
-        if rule.name in seen:
-            raise Rejected(f"two rules are called '{rule.name}'; rename one, reasons are told by rule name")
-        seen.add(rule.name)
+def _repeated_names(rules: Sequence[Rule]) -> list[str]:
+    repeated = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
+    return [f"two rules are called '{name}'; rename one, reasons are told by rule name" for name in repeated]

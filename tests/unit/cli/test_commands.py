@@ -85,7 +85,7 @@ class TestCheck:
         write_bundle(tmp_path / "bundles")
         results = examine(write_settings(tmp_path))
         assert [result for result in results if result.state is State.ERROR] == []
-        assert "1 rules: brightness/accepts" in [result.detail for result in results]
+        assert "1 rule: brightness/accepts" in [result.detail for result in results]
 
     def test_every_problem_is_told_at_once(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         bundle = write_bundle(tmp_path / "bundles")
@@ -103,15 +103,63 @@ class TestCheck:
         errors = {result.what for result in examine(config) if result.state is State.ERROR}
         assert errors == {
             "bundle brightness",
-            "bundles",
             "routes",
             "results folder",
             "disk",
             "database",
-            "destination pacs",
         }
         assert run("check", "--config", str(config)) == 1
-        assert "7 to mend" in capsys.readouterr().out
+        assert "5 to mend, 2 warnings." in capsys.readouterr().out
+
+    def test_a_destination_that_is_down_is_a_warning_and_nothing_else_is_said(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nor do libraries talk before the table."""
+        write_bundle(tmp_path / "bundles")
+        down = {"name": "pacs", "host": "127.0.0.1", "port": 1, "ae_title": "PACS"}
+        config = write_settings(tmp_path, destinations=[down])
+        assert run("check", "--config", str(config)) == 0
+        shown = capfd.readouterr()
+        assert " ".join(shown.out.split()).endswith("Ready, with 2 warnings.")
+        assert shown.err == ""
+        assert shown.out.startswith("what")
+        (result,) = [each for each in examine(config) if each.what == "destination pacs"]
+        assert result.state is State.WARNING
+        assert "is the peer running, and are host and port right? The service starts without it" in result.detail
+
+    def test_a_destination_that_can_never_take_its_documents_is_an_error(self, tmp_path: Path) -> None:
+        write_bundle(tmp_path / "bundles")
+        peer = {"name": "pacs", "host": "127.0.0.1", "port": 1, "ae_title": "PACS", "documents": ["json"]}
+        errors = [each for each in examine(write_settings(tmp_path, destinations=[peer])) if each.state is State.ERROR]
+        assert [(each.what, "take `json` out" in each.detail) for each in errors] == [("destination pacs", True)]
+
+    @pytest.mark.parametrize(
+        ("enabled", "name", "reason"),
+        [([], "brightness", "sha256 is"), (["brigthness"], "brigthness", "did you mean 'brightness'?")],
+    )
+    def test_a_refused_bundle_gets_its_reason_alone(
+        self, tmp_path: Path, enabled: list[str], name: str, reason: str
+    ) -> None:
+        bundle = write_bundle(tmp_path / "bundles")
+        (bundle / "models" / "model.pt").write_bytes(b"other weights")
+        config = write_settings(tmp_path, bundles={"folder": str(tmp_path / "bundles"), "enabled": enabled})
+        errors = [each for each in examine(config) if each.state is State.ERROR]
+        assert [(each.what, reason in each.detail) for each in errors] == [(f"bundle {name}", True)]
+        assert "bundles.folder" not in errors[0].detail
+
+    def test_every_wrong_rule_has_a_line(self, tmp_path: Path) -> None:
+        write_bundle(tmp_path / "bundles")
+        rules = tmp_path / "rules.yaml"
+        rules.write_text(
+            "rules:\n"
+            "- {name: x, bundle: brightness, when: {Modalty: CT}}\n"
+            "- {name: y, bundle: bright, when: {Modality: CT}}"
+        )
+        errors = [each for each in examine(write_settings(tmp_path, routes=[str(rules)])) if each.state is State.ERROR]
+        assert [(each.what, each.detail.partition(": ")[2][:8]) for each in errors] == [
+            ("routes", "rule 'x'"),
+            ("routes", "rule 'y'"),
+        ]
 
     def test_a_wrong_settings_file_is_a_result_too(self, tmp_path: Path) -> None:
         (result,) = examine(tmp_path / "missing.yaml")

@@ -79,7 +79,16 @@ def test_an_enabled_bundle_that_is_missing_is_refused(write_bundle: Write) -> No
     root = write_bundle("good")
     catalogue = Catalogue.load(Bundles(folder=root.parent, enabled=("good", "gone")))
     assert list(catalogue.bundles) == ["good"]
-    assert [refused.name for refused in catalogue.refused] == ["gone"]
+    (refused,) = catalogue.refused
+    assert (refused.name, "bundles.enabled: no bundle 'gone' in" in refused.reason) == ("gone", True)
+
+
+def test_a_misspelt_bundle_comes_with_the_nearest_known_one(write_bundle: Write) -> None:
+    root = write_bundle("head_ct_hemorrhage")
+    (refused,) = Catalogue.load(Bundles(folder=root.parent, enabled=("head_ct_haemorrhage",))).refused
+    assert refused.reason.endswith(", did you mean 'head_ct_hemorrhage'?")
+    (refused,) = Catalogue.load(Bundles(folder=root.parent / "none", enabled=("head_ct_hemorrhage",))).refused
+    assert refused.reason.endswith("set bundles.folder")
 
 
 def test_a_missing_folder_serves_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.assignment import Assignment, Decision, Declined
 from app.errors import Rejected
-from app.route import Router
+from app.route import Problems, Router
 from app.study import Study, uid_hash
 from bundles.common.contract import GeometryLimits
 from tests.unit.route.conftest import make_series, make_service
@@ -113,6 +113,48 @@ def test_refuses_a_wrong_rule_file(rule_file: RuleFile, text: str, message: str)
     with pytest.raises(Rejected) as refusal:
         Router.load({"head": make_service(HEAD)}, (rule_file(text),))
     assert message in str(refusal.value)
+
+
+def test_tells_everything_that_is_wrong_at_once(tmp_path: Path) -> None:
+    """Two files, a missing one, an empty folder; in one rule a bundle, two words and a wish; a bundle's own rule."""
+    (tmp_path / "empty").mkdir()
+    first, second, gone = (tmp_path / f"{name}.yaml" for name in ("first", "second", "gone"))
+    first.write_text(
+        "rules:\n"
+        "- {name: a, bundle: heat, when: {any: [{Modalty: CT}, {slices: {min: 0}}], StudyID: 1},\n"
+        "   prefer: [{Manufactrer: x}]}\n"
+        "- {name: fine, bundle: head, when: {Modality: CT}}\n"
+        "- {name: fine, bundle: head, when: {Modality: MR}}\n"
+        "- {name: b, bundle: head, wen: {}, when: {Modality: CT}}\n"
+    )
+    second.write_text("rule: []")
+    bundles = {"head": make_service(HEAD), "chest": make_service({"Modalit": "CR"})}
+    with pytest.raises(Problems) as refusal:
+        Router.load(bundles, (tmp_path / "empty", first, second, gone))
+    told = refusal.value.problems
+    assert [word for word, problem in zip(EVERYTHING, told, strict=True) if word not in problem] == []
+    assert str(refusal.value).splitlines() == list(told)
+
+
+EVERYTHING = (
+    "no rule file",
+    "unknown key 'rule'",
+    "gone.yaml: No such file",
+    "first.yaml: rule 'a': unknown bundle 'heat'",
+    "first.yaml: rule 'a': when.any[0]: unknown keyword or operator 'Modalty'",
+    "first.yaml: rule 'a': when.any[1].slices",
+    "first.yaml: rule 'a': when: 'StudyID'",
+    "first.yaml: rule 'a': prefer[0]: unknown keyword or operator 'Manufactrer'",
+    "first.yaml: rule 'b': unknown key 'wen'",
+    "bundle 'chest': configs/service.yaml: accepts",
+    "two rules are called 'fine'",
+)
+
+
+def test_a_replaced_rule_of_a_bundle_is_not_judged(rule_file: RuleFile) -> None:
+    path = rule_file("rules: [{name: mine, bundle: head, replace: true, when: {Modality: CT}}]")
+    router = Router.load({"head": make_service({"Modalit": "CT"})}, (path,))
+    assert [rule.name for rule in router.rules] == ["mine"]
 
 
 def test_refuses_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
