@@ -10,7 +10,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help env demo serve check test lint format bench verify clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@if [ -t 1 ]; then bold='\033[1m' plain='\033[0m'; fi; awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
+	  '/^[a-z-]+:.*## /{printf "  %smake %-8s%s %s\n", bold, $$1, plain, $$2}' $(MAKEFILE_LIST)
 
 env: $(ENV) ## Make the environment .venv with the pinned packages
 

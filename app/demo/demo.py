@@ -17,6 +17,7 @@ from uuid import uuid4
 import yaml
 from pydicom import dcmread
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.serve import ask_health, free_port
@@ -29,11 +30,13 @@ from app.supervise import Command, start
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = ".vigil-demo"
+SERVICE_LOG = "service.log"
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SCANNER, SERVICE, PACS = "SCANNER", "VIGIL", "PACS"
 START_TIMEOUT_S = 180.0
 STUDY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
+SEND_ATTEMPTS = 3
 GLANCE_S = 0.2
 IDLE_S = 1.0
 
@@ -52,7 +55,7 @@ def demonstrate(out: Path, studies: int, seed: int, bundles: Path = ROOT / "bund
 
     Raises:
         Rejected: `out` holds something else than a demonstration.
-        Failed: The service did not start.
+        Failed: The service did not start, or did not take an image; the message names its log.
     """
     console = Console()
     out = _prepared(out.resolve())
@@ -64,7 +67,11 @@ def demonstrate(out: Path, studies: int, seed: int, bundles: Path = ROOT / "bund
             came = _wait_for_reports(pacs, sent, progress)
         results = [collect(study, settings, came.get(study.uid), out) for study in sent]
     show(results, out, console)
-    return 0 if all(result.came_back for result in results) else 1
+    missing = sum(not result.came_back for result in results)
+    if missing:
+        words = f"[bold red]{missing} of {studies} did not come back[/]; see {escape(str(out / SERVICE_LOG))}"
+        console.print(f"\n{words}", soft_wrap=True)
+    return 1 if missing else 0
 
 
 def _prepared(out: Path) -> Path:
@@ -80,15 +87,15 @@ def _prepared(out: Path) -> Path:
 
 @contextmanager
 def _service(out: Path, bundles: Path, pacs_port: int, console: Console) -> Iterator[Settings]:
-    """The real process tree of `serve` on free ports; its log goes to `service.log`."""
+    """The real process tree of `serve` on free ports; its log goes to a file."""
     config = _write_settings(out, bundles, pacs_port)
     settings = load(config, {})
     command = Command("service", (sys.executable, "-m", "app", "serve", "--config", str(config)))
-    with (out / "service.log").open("wb") as log:
+    with (out / SERVICE_LOG).open("wb") as log:
         process = start(command, {}, log)
         try:
             with console.status("starting listener, worker and web side …"):
-                _await_health(settings, process, out / "service.log")
+                _await_health(settings, process, out / SERVICE_LOG)
             console.print(
                 f"service: DICOM {SERVICE} on port {settings.listener.port}, "
                 f"http://127.0.0.1:{settings.http.port}; PACS on port {pacs_port}"
@@ -152,7 +159,7 @@ def _send_phantoms(out: Path, settings: Settings, studies: int, seed: int, progr
             uid, truth, bleeds = future.result()
             progress.advance(drawing)
             number = futures[future]
-            _send(out / "studies" / f"{number}", settings)
+            send_study(out / "studies" / f"{number}", settings.listener.port, out / SERVICE_LOG)
             sent.append(Study(number, uid, truth, bleeds, time.time()))
             progress.advance(sending)
     return sorted(sent, key=lambda each: each.number)
@@ -171,11 +178,20 @@ def _write_phantom(seed: int, folder: Path, bleeding: bool, token: str) -> tuple
     return str(images[0].StudyInstanceUID), ", ".join(found) or "no bleed", phantom.truth.presence
 
 
-def _send(folder: Path, settings: Settings) -> None:
-    results = send_folder([folder], "127.0.0.1", settings.listener.port, SERVICE, SCANNER)
-    failed = [result for result in results if not result.delivered]
-    if failed:
-        raise Failed(f"{failed[0].path} was not taken: {failed[0].detail}")
+def send_study(folder: Path, port: int, log: Path, timeout_s: float = 60.0) -> None:
+    """Send a folder to the service; what was not taken (a machine with no time to spare) is sent twice more.
+
+    Raises:
+        Failed: An image was not taken the third time either; the message names the service's log.
+    """
+    paths = [folder]
+    for _ in range(SEND_ATTEMPTS):
+        results = send_folder(paths, "127.0.0.1", port, SERVICE, SCANNER, timeout_s=timeout_s)
+        failed = [result for result in results if not result.delivered]
+        if not failed:
+            return
+        paths = [result.path for result in failed]
+    raise Failed(f"{failed[0].path} was not taken in {SEND_ATTEMPTS} attempts: {failed[0].detail}; see {log}")
 
 
 def _wait_for_reports(pacs: Pacs, sent: Sequence[Study], progress: Progress) -> dict[str, Arrived]:

@@ -41,18 +41,18 @@ class Faults:
 
     Attributes:
         reject: Every association: `permanent` (called AE title unknown) or `transient` (too busy).
-        status: Answer the first `times` C-STOREs with this status, and store nothing.
-        times: How often; -1 is always.
+        status: Answer C-STOREs with this status, and store nothing.
+        abort: Abort the association at C-STOREs.
+        times: How many C-STOREs meet `status` or `abort`; -1 is all, else the first ones.
         hang_s: Take this long over every C-STORE.
-        abort: Abort the association at every C-STORE.
         storage: Whether any storage SOP class is accepted at all.
     """
 
     reject: Literal["", "permanent", "transient"] = ""
     status: int = SUCCESS
+    abort: bool = False
     times: int = -1
     hang_s: float = 0.0
-    abort: bool = False
     storage: bool = True
 
 
@@ -123,17 +123,19 @@ class Pacs:
 
     def _on_store(self, event: evt.Event) -> int:
         faults = self._faults
-        if faults.abort:
-            event.assoc.abort()
-            return SUCCESS
         if faults.hang_s:
             self._stopping.wait(faults.hang_s)
-        with self._changed:
-            if faults.status != SUCCESS and (faults.times < 0 or self._refused < faults.times):
-                self._refused += 1
-                return faults.status
+        if (faults.abort or faults.status != SUCCESS) and self._is_due():
+            if faults.abort:
+                event.assoc.abort()
+            return faults.status
         self._keep(event)
         return SUCCESS
+
+    def _is_due(self) -> bool:
+        with self._changed:
+            self._refused += 1
+            return self._faults.times < 0 or self._refused <= self._faults.times
 
     def _keep(self, event: evt.Event) -> None:
         uid = str(event.request.AffectedSOPInstanceUID)
