@@ -94,14 +94,15 @@ class Larc(Optimizer):
 def layerwise(gradients: list[Tensor], params: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
     """Rescaled gradients, one new tensor for each parameter tensor; see `Larc` for the formula."""
     decay, trust, epsilon = group["weight_decay"], group["trust"], group["epsilon"]
-    weight_norms = torch.stack(torch._foreach_norm(params))
-    gradient_norms = torch.stack(torch._foreach_norm(gradients))
+    # One launch for all tensors: the underscored functions are those that torch.optim itself is made of.
+    weight_norms = torch.stack(torch._foreach_norm(params))  # noqa: SLF001
+    gradient_norms = torch.stack(torch._foreach_norm(gradients))  # noqa: SLF001
     ratio = trust * weight_norms / (gradient_norms + decay * weight_norms + epsilon)
     plain = (weight_norms == 0) | (gradient_norms == 0)
     ratio = torch.where(plain, torch.ones_like(ratio), ratio)
     share = torch.where(plain, torch.zeros_like(ratio), ratio * decay)
-    rescaled = torch._foreach_mul(gradients, list(ratio.unbind()))
-    torch._foreach_add_(rescaled, torch._foreach_mul(params, list(share.unbind())))
+    rescaled = torch._foreach_mul(gradients, list(ratio.unbind()))  # noqa: SLF001
+    torch._foreach_add_(rescaled, torch._foreach_mul(params, list(share.unbind())))  # noqa: SLF001
     return list(rescaled)
 
 
