@@ -121,13 +121,14 @@ def send(
 def replay(
     study: Annotated[str, typer.Argument(help="Key of a study, or its StudyInstanceUID.")],
     destination: Annotated[str | None, typer.Option(help="Name of one destination; without it all.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also where a newer revision stands for this one.")] = False,
     config: Config = None,
 ) -> None:
     """Deliver the documents of a study once more. Exit code 1 if one was not taken."""
     settings = _settings(config)
     from app.cli.show import replay_with_table
 
-    raise typer.Exit(replay_with_table(settings, study, destination))
+    raise typer.Exit(replay_with_table(settings, study, destination, even_superseded=force))
 
 
 @cli.command(rich_help_panel="Try")

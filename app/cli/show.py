@@ -14,6 +14,7 @@ from app.outcomes import State as StudyState
 from app.outcomes import StudyOutcome
 from app.outcomes import studies as newest
 from app.settings import Settings
+from app.words import certainty_in_words
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
 TONES = {
@@ -23,6 +24,7 @@ TONES = {
     StudyState.DELIVERED: "green",
     StudyState.UNDELIVERED: "bold red",
     StudyState.FAILED: "bold red",
+    StudyState.SUPERSEDED: "dim",
     StudyState.UNWANTED: "dim",
 }
 
@@ -80,8 +82,8 @@ def headline(outcome: StudyOutcome) -> str:
     words = []
     for report in outcome.reports:
         main = report.findings[0]
-        certainty = "" if main.certainty is None else f" {100 * main.certainty:.0f} %"
-        words.append(f"{main.kind.replace('_', ' ')}: {main.presence}{certainty}")
+        certainty = certainty_in_words(main.certainty, main.threshold)
+        words.append(f"{main.kind.replace('_', ' ')}: {main.presence} {certainty}".rstrip())
     if words or outcome.problem:
         return "; ".join([*words, *filter(None, [outcome.problem])])
     if outcome.state is StudyState.UNWANTED and outcome.decision:
@@ -121,11 +123,11 @@ def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str,
     return 0 if sought and taken == len(sought) else 1
 
 
-def replay_with_table(settings: Settings, study: str, destination: str | None) -> int:
+def replay_with_table(settings: Settings, study: str, destination: str | None, *, even_superseded: bool) -> int:
     """Deliver a study's documents again and show the receipts; 1 where one was not taken."""
     from app.workflow_delivery import replay
 
-    receipts = replay(settings, study, destination)
+    receipts = replay(settings, study, destination, even_superseded=even_superseded)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("document", "destination", "result"):
         table.add_column(column, overflow="fold")

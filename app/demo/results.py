@@ -18,10 +18,11 @@ from app.documents import DocumentKind
 from app.findings import Finding, Presence
 from app.outcomes import FINAL, StudyOutcome
 from app.settings import Settings
+from app.words import certainty_in_words
 
 FINISH_TIMEOUT_S = 30.0
 GLANCE_S = 0.1
-COLUMNS, TILE, CAPTION, GAP = 3, 360, 58, 12
+COLUMNS, TILE, CAPTION, GAP = 3, 360, 80, 12
 INK, DIM, PAPER, GOOD, BAD = (235, 238, 241), (160, 168, 176), (18, 22, 27), (64, 180, 120), (230, 90, 90)
 NAMES = {DocumentKind.SR: "report.sr.dcm", DocumentKind.KEY_IMAGE: "key_image.dcm", DocumentKind.JSON: "report.json"}
 
@@ -144,8 +145,9 @@ def _draw_tile(sheet: Image.Image, result: Result, left: int, top: int) -> None:
             sheet.paste(image, (left + (TILE - image.width) // 2, top + (TILE - image.height) // 2))
     tone = {True: GOOD, False: BAD, None: DIM}[result.right]
     pen.rectangle((left, top, left + TILE - 1, top + TILE - 1), outline=tone, width=2)
-    pen.text((left, top + TILE + 6), f"{_answer(result)}  {_certainty(result)}", INK, ImageFont.load_default(20))
-    pen.text((left, top + TILE + 32), f"truth: {result.study.truth}", tone, ImageFont.load_default(16))
+    pen.text((left, top + TILE + 6), _answer(result), INK, ImageFont.load_default(20))
+    pen.text((left, top + TILE + 32), _certainty(result), INK, ImageFont.load_default(16))
+    pen.text((left, top + TILE + 54), f"truth: {result.study.truth}", tone, ImageFont.load_default(16))
 
 
 def _answer(result: Result) -> str:
@@ -156,8 +158,7 @@ def _answer(result: Result) -> str:
 
 
 def _certainty(result: Result) -> str:
-    certainty = result.finding.certainty if result.finding else None
-    return "" if certainty is None else f"{100 * certainty:.1f} %"
+    return certainty_in_words(result.finding.certainty, result.finding.threshold) if result.finding else ""
 
 
 def _finished(settings: Settings, uid: str) -> StudyOutcome | None:

@@ -15,8 +15,9 @@ from app.findings import Finding, Presence, Report, SliceScore
 from app.report.source import Source
 from app.report.sr import MANUFACTURER
 from app.report.uids import report_uid
-from app.report.words import disclaimer, fitted, most_suspicious, percent
+from app.report.words import disclaimer, fitted, most_suspicious
 from app.study import Instance
+from app.words import percents
 from bundles.common.contract import Window
 from bundles.common.reader import UnreadableImage, read_stack
 
@@ -72,17 +73,23 @@ def banner(report: Report) -> str:
 
 
 def caption(report: Report, score: SliceScore) -> str:
-    """The one line below the slice: finding, certainty, slice."""
+    """The one line below the slice: the answer, the number behind it with its threshold, the slice.
+
+    The number is a probability only where it was calibrated; it is that of the whole series, not of the slice.
+    """
     main = report.findings[0]
     name = main.kind.replace("_", " ").capitalize()
     where = f"slice {score.index + 1} of {len(main.slices)}"
-    if main.presence is Presence.PRESENT:
-        return f"{name}: present ({_certainty(main)}), {where}"
-    return f"{name}: nothing found ({_certainty(main)}), most suspicious: {where}"
+    found = "present" if main.presence is Presence.PRESENT else "not found"
+    return f"{name}: {found} - {_numbers(main)}; most suspicious: {where}"
 
 
-def _certainty(finding: Finding) -> str:
-    return "no certainty" if finding.certainty is None else f"certainty {percent(finding.certainty):.1f} %"
+def _numbers(finding: Finding) -> str:
+    """The number that gave the answer, by its name, and the one it was held against."""
+    if finding.certainty is None or finding.threshold is None:
+        return "no number"
+    number, threshold = percents(finding.certainty, finding.threshold, fewest_decimals=1)
+    return f"{'probability' if finding.calibrated else 'score'} {number} %, threshold {threshold} %"
 
 
 def draw(grey: NDArray[np.uint8], spacing_mm: tuple[float, float], above: str, below: str) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from app.assignment import Assignment, Declined
 from app.documents import Receipt
 from app.findings import Finding, Report
 from app.outcomes import Shipment, State, StudyOutcome, Timing
+from app.revisions import Relation
 
 
 class FindingSummary(BaseModel):
@@ -19,6 +20,7 @@ class FindingSummary(BaseModel):
         kind: A name in the code table.
         presence: present, absent or undetermined.
         certainty: 0 to 1; null where undetermined.
+        threshold: From which certainty on the answer is *present*; null where undetermined.
         slice: The slice with the highest certainty, from 1; null where slices have none.
     """
 
@@ -26,6 +28,7 @@ class FindingSummary(BaseModel):
     kind: str
     presence: str
     certainty: float | None
+    threshold: float | None
     slice: int | None
 
 
@@ -41,6 +44,9 @@ class StudySummary(BaseModel):
         findings: Of every bundle that looked, its main finding first.
         research_only: True where a bundle is not cleared, or was trained on phantoms.
         problem: In words, where something went wrong.
+        superseded_by: Key of the newer revision of the same study whose answer stands for this one's; "" where there is
+            none. The documents of this one then count no more.
+        supersedes: Keys of the older revisions that this one stands for, the newest first.
     """
 
     key: str
@@ -52,20 +58,26 @@ class StudySummary(BaseModel):
     findings: list[FindingSummary]
     research_only: bool
     problem: str
+    superseded_by: str
+    supersedes: list[str]
 
     @classmethod
-    def of(cls, outcome: StudyOutcome) -> Self:
+    def of(cls, outcome: StudyOutcome, relation: Relation) -> Self:
         """Sum a study up."""
-        return cls(**_summary(outcome))
+        return cls(**_summary(outcome, relation))
 
 
 class DocumentView(BaseModel):
-    """A document that was made, by its file name in the study's folder of results, or why it was not."""
+    """A document that was made, by its file name in the study's folder of results, or why it was not.
+
+    `superseded` is true where a newer revision of the study stands for it.
+    """
 
     kind: str
     bundle: str
     name: str
     problem: str
+    superseded: bool
 
 
 class StudyDetail(StudySummary):
@@ -82,18 +94,24 @@ class StudyDetail(StudySummary):
     timings: list[Timing]
 
     @classmethod
-    def of(cls, outcome: StudyOutcome) -> Self:
+    def of(cls, outcome: StudyOutcome, relation: Relation) -> Self:
         """Show a study."""
         decision = outcome.decision
         return cls(
-            **_summary(outcome),
+            **_summary(outcome, relation),
             study_uid=outcome.study_uid,
             notes=list(outcome.notes),
             assignments=list(decision.assignments) if decision else [],
             declined=list(decision.declined) if decision else [],
             reports=list(outcome.reports),
             documents=[
-                DocumentView(kind=each.kind, bundle=each.bundle, name=each.path.name, problem=each.problem)
+                DocumentView(
+                    kind=each.kind,
+                    bundle=each.bundle,
+                    name=each.path.name,
+                    problem=each.problem,
+                    superseded=bool(relation.superseded_by),
+                )
                 for each in outcome.documents
             ],
             receipts=list(outcome.receipts),
@@ -117,7 +135,7 @@ class Health(BaseModel):
     parts: dict[str, Part]
 
 
-def _summary(outcome: StudyOutcome) -> dict[str, object]:
+def _summary(outcome: StudyOutcome, relation: Relation) -> dict[str, object]:
     return {
         "key": outcome.key,
         "state": outcome.state,
@@ -128,6 +146,8 @@ def _summary(outcome: StudyOutcome) -> dict[str, object]:
         "findings": [_finding(report, finding) for report in outcome.reports for finding in report.findings],
         "research_only": any(report.algorithm.research_only for report in outcome.reports),
         "problem": outcome.problem or "; ".join(report.reason for report in outcome.reports if report.reason),
+        "superseded_by": relation.superseded_by,
+        "supersedes": list(relation.supersedes),
     }
 
 
@@ -138,5 +158,6 @@ def _finding(report: Report, finding: Finding) -> FindingSummary:
         kind=finding.kind,
         presence=finding.presence,
         certainty=finding.certainty,
+        threshold=finding.threshold,
         slice=None if highest is None else highest.index + 1,
     )

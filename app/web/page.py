@@ -1,11 +1,13 @@
 """The studies as one page: rendered here, no script, nothing loaded from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
 from app.outcomes import State, StudyOutcome
+from app.revisions import Relation
 from app.web.models import FindingSummary, StudySummary
+from app.words import certainty_in_words
 
 REFRESH_S = 5
 LONGEST_KEY = 12
@@ -14,6 +16,7 @@ STATES = {
     State.PROCESSING: ("wait", "in progress"),
     State.DELIVERED: ("good", "delivered"),
     State.UNDELIVERED: ("bad", "not delivered"),
+    State.SUPERSEDED: ("calm", "superseded"),
     State.UNWANTED: ("calm", "no bundle wants it"),
     State.FAILED: ("bad", "failed"),
 }
@@ -43,10 +46,16 @@ vertical-align:top;font-weight:400}th{color:var(--dim);width:17rem}
 """
 
 
-def render(outcomes: Sequence[StudyOutcome], now: datetime | None = None) -> str:
-    """The newest studies as one HTML document; it loads itself again every few seconds."""
+def render(outcomes: Sequence[StudyOutcome], related: Mapping[str, Relation], now: datetime | None = None) -> str:
+    """The newest studies as one HTML document; it loads itself again every few seconds.
+
+    Args:
+        outcomes: What to show, in this order.
+        related: Where each stands among the revisions of its study, by key.
+        now: Shown as the time of the page.
+    """
     now = now or datetime.now(UTC)
-    body = "".join(_study(outcome) for outcome in outcomes) or (
+    body = "".join(_study(outcome, related[outcome.key]) for outcome in outcomes) or (
         '<p class="empty">Nothing has arrived yet. Send a study to the listener:<br>'
         "<code>python -m app send FOLDER --host HOST --port PORT</code></p>"
     )
@@ -62,21 +71,39 @@ def render(outcomes: Sequence[StudyOutcome], now: datetime | None = None) -> str
     )
 
 
-def _study(outcome: StudyOutcome) -> str:
-    summary = StudySummary.of(outcome)
+def _study(outcome: StudyOutcome, relation: Relation) -> str:
+    summary = StudySummary.of(outcome, relation)
     tone, words = STATES[summary.state]
     seconds = "" if summary.seconds is None else f"{summary.seconds:.1f} s"
     key = escape(summary.key)
     return (
-        '<details class="study"><summary>'
+        f'<details class="study{" old" if relation.superseded_by else ""}" id="{key}"><summary>'
         f"<time>{summary.received_at:%d %b %H:%M:%S}</time>"
-        f'<span><span class="tag {tone}">{words}</span></span>'
+        f'<span><span class="tag {tone}">{words}</span>{_old(summary)}</span>'
         f"<span>{_headline(summary)}</span>"
         f'<span class="right"><code>{seconds}</code></span></summary>'
-        f'<div class="more"><p><a href="studies/{key}"><code>{key[:LONGEST_KEY]}…</code></a> '
-        f"{summary.images} images</p>{_findings(summary)}{_words('Problem', [summary.problem])}"
+        f'<div class="more"><p>study <code>{key[:LONGEST_KEY]}…</code>, revision {_revision(summary.key)}, '
+        f"{summary.images} images</p>{_revisions(summary)}{_findings(summary)}{_words('Problem', [summary.problem])}"
         f"{_words('Notes', outcome.notes)}{_routing(outcome)}{_deliveries(outcome)}</div></details>"
     )
+
+
+def _old(summary: StudySummary) -> str:
+    """Where the state alone does not say that a newer revision stands for this one."""
+    told = not summary.superseded_by or summary.state is State.SUPERSEDED
+    return "" if told else ' <span class="tag calm">superseded</span>'
+
+
+def _revisions(summary: StudySummary) -> str:
+    lines = [f"Superseded by the newer revision {_revision(summary.superseded_by)}"] if summary.superseded_by else []
+    if summary.supersedes:
+        lines.append(f"Supersedes {', '.join(_revision(key) for key in summary.supersedes)}")
+    return "".join(f"<p>{line}</p>" for line in lines)
+
+
+def _revision(key: str) -> str:
+    """A revision by the part of its key that tells it from the others of its study."""
+    return f'<a href="studies/{escape(key)}"><code>{escape(key.rpartition("-")[2])}</code></a>'
 
 
 def _headline(summary: StudySummary) -> str:
@@ -131,7 +158,7 @@ def _bar(finding: FindingSummary) -> str:
 
 
 def _percent(finding: FindingSummary) -> str:
-    return "" if finding.certainty is None else f" {100 * finding.certainty:.0f} %"
+    return f" {certainty_in_words(finding.certainty, finding.threshold)}".rstrip()
 
 
 def _tone(finding: FindingSummary) -> str:

@@ -20,6 +20,7 @@ from app import __version__
 from app.errors import AppError, Failed
 from app.outcomes import studies, study
 from app.ready import tell_ready
+from app.revisions import relation, relations
 from app.settings import Settings
 from app.supervise import metrics_folder
 from app.web.health import Knock, Pulse, examine
@@ -110,7 +111,9 @@ def _add_studies(app: FastAPI, settings: Settings) -> None:
     @app.get("/studies")
     def list_studies(limit: Limit = 100) -> list[StudySummary]:
         """The newest study revisions."""
-        return [StudySummary.of(outcome) for outcome in studies(settings, limit)]
+        found = studies(settings, limit)
+        related = relations(settings.results, found)
+        return [StudySummary.of(outcome, related[outcome.key]) for outcome in found]
 
     @app.get("/studies/{key}", responses={404: {"description": "No study of that key or UID is known"}})
     def show_study(key: KeyOrUid) -> StudyDetail:
@@ -118,11 +121,12 @@ def _add_studies(app: FastAPI, settings: Settings) -> None:
         outcome = study(settings, key)
         if outcome is None:
             raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
-        return StudyDetail.of(outcome)
+        return StudyDetail.of(outcome, relation(settings.results, outcome))
 
     @app.get("/", include_in_schema=False)
     def page(limit: Limit = 100) -> HTMLResponse:
-        return HTMLResponse(render(studies(settings, limit)), headers=PAGE_HEADERS)
+        found = studies(settings, limit)
+        return HTMLResponse(render(found, relations(settings.results, found)), headers=PAGE_HEADERS)
 
 
 def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:

@@ -57,13 +57,24 @@ def test_says_what_was_found_and_what_it_is_not_for() -> None:
         for report in (make_report(), make_report(Presence.ABSENT), make_report(algorithm=CLEARED))
         if (score := shown_slice(report))
     ] == [
-        ("Intracranial hemorrhage: present (certainty 93.1 %), slice 3 of 4", "RESEARCH ONLY - PHANTOM WEIGHTS"),
         (
-            "Intracranial hemorrhage: nothing found (certainty 4.2 %), most suspicious: slice 1 of 4",
+            "Intracranial hemorrhage: present - probability 93.1 %, threshold 50.0 %; most suspicious: slice 3 of 4",
             "RESEARCH ONLY - PHANTOM WEIGHTS",
         ),
-        ("Intracranial hemorrhage: present (certainty 93.1 %), slice 3 of 4", ""),
+        (
+            "Intracranial hemorrhage: not found - probability 4.2 %, threshold 50.0 %; most suspicious: slice 1 of 4",
+            "RESEARCH ONLY - PHANTOM WEIGHTS",
+        ),
+        ("Intracranial hemorrhage: present - probability 93.1 %, threshold 50.0 %; most suspicious: slice 3 of 4", ""),
     ]
+
+
+def test_the_number_has_its_name_and_is_never_cut_to_its_threshold() -> None:
+    main = make_report().findings[0]
+    close = replace(main, certainty=0.3757, threshold=0.376, presence=Presence.ABSENT, calibrated=False)
+    assert "not found - score 37.5 %, threshold 37.6 %;" in caption(make_report(findings=(close,)), main.slices[0])
+    without = replace(main, certainty=None, threshold=None)
+    assert "present - no number;" in caption(make_report(findings=(without,)), main.slices[0])
 
 
 def test_the_banner_is_burned_in_on_its_own_strip() -> None:

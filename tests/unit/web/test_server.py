@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def delivered(settings: Settings) -> StudyOutcome:
     slices = tuple(SliceScore(f"1.2.{index}", index, certainty) for index, certainty in enumerate((0.1, 0.9, 0.3)))
     main = Finding("intracranial_hemorrhage", Presence.PRESENT, 0.93, 0.5, slices=slices)
     report = Report(UID, "1" * 16, "1.2", 0, ALGORITHM, Outcome.SUCCEEDED, (main,), notes=("tilt corrected",))
-    document = Document(DocumentKind.SR, "head", settings.results / key / "head-0.sr.dcm", "2.25.1")
+    document = Document(DocumentKind.SR, "head", settings.results / key / "head-0.sr.dcm", "2.25.1", series_uid="1.2")
     return keep(
         settings,
         StudyOutcome(
@@ -88,10 +89,19 @@ def test_lists_studies_without_uids(client: TestClient, settings: Settings) -> N
         "seconds": 2.5,
         "images": 3,
         "findings": [
-            {"bundle": "head", "kind": "intracranial_hemorrhage", "presence": "present", "certainty": 0.93, "slice": 2}
+            {
+                "bundle": "head",
+                "kind": "intracranial_hemorrhage",
+                "presence": "present",
+                "certainty": 0.93,
+                "threshold": 0.5,
+                "slice": 2,
+            }
         ],
         "research_only": True,
         "problem": "",
+        "superseded_by": "",
+        "supersedes": [],
     }
 
 
@@ -100,7 +110,9 @@ def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings)
     by_key = client.get(f"/studies/{kept.key}").json()
     assert by_key == client.get(f"/studies/{UID}").json()
     assert by_key["study_uid"] == UID
-    assert by_key["documents"] == [{"kind": "sr", "bundle": "head", "name": "head-0.sr.dcm", "problem": ""}]
+    assert by_key["documents"] == [
+        {"kind": "sr", "bundle": "head", "name": "head-0.sr.dcm", "problem": "", "superseded": False}
+    ]
     assert by_key["receipts"][0]["detail"] == "0x0000 Success"
 
 
@@ -108,6 +120,25 @@ def test_shows_why_no_bundle_wanted_a_study(client: TestClient, settings: Settin
     unwanted(settings)
     (declined,) = client.get(f"/studies/{UNWANTED}").json()["declined"]
     assert declined["reasons"] == ["Modality is <b>MR</b>, wanted CT"]
+
+
+def test_revisions_of_a_study_name_each_other(client: TestClient, settings: Settings) -> None:
+    older = delivered(settings)
+    newer = keep(
+        settings,
+        replace(older, key=f"{outcomes.uid_hash(UID)}-{'2' * 16}", received_at=2000.0, files=(*older.files, "late")),
+    )
+    listed = client.get("/studies").json()
+    assert [(each["key"], each["state"], each["superseded_by"], each["supersedes"]) for each in listed] == [
+        (newer.key, "delivered", "", [older.key]),
+        (older.key, "delivered", newer.key, []),
+    ]
+    assert [each["superseded_by"] for each in client.get("/studies?limit=1").json()] == [""]
+    shown = client.get(f"/studies/{older.key}").json()
+    assert (shown["superseded_by"], [each["superseded"] for each in shown["documents"]]) == (newer.key, [True])
+    page = client.get("/").text
+    for words in ('<span class="tag calm">superseded</span>', "Superseded by the newer revision", "Supersedes"):
+        assert page.count(words) == 1
 
 
 def test_an_unknown_study_is_404_and_nonsense_is_422(client: TestClient) -> None:
@@ -131,7 +162,12 @@ def test_the_page_shows_findings_and_reasons_and_loads_nothing(client: TestClien
     unwanted(settings)
     answer = client.get("/")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
-    for words in ("Research only", "Intracranial hemorrhage: present", "93 %", "Modality is &lt;b&gt;MR&lt;/b&gt;"):
+    for words in (
+        "Research only",
+        "Intracranial hemorrhage: present",
+        "93 % (threshold 50 %)",
+        "Modality is &lt;b&gt;MR&lt;/b&gt;",
+    ):
         assert words in answer.text
     for forbidden in ("<script", "http://", "https://", UID, "<b>MR</b>"):
         assert forbidden not in answer.text
