@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundles.common.elements import integer
-from bundles.common.headers import FRAME_KEYWORDS, UnreadableImage, frames_of, read_header
+from bundles.common.elements import integer, text
+from bundles.common.headers import FRAME_KEYWORDS, Header, UnreadableImage, frames_of, read_header
 
 MOST_NAMED = 5
 
@@ -42,7 +42,17 @@ def _is_whole(path: Path) -> bool:
         frames = frames_of(header)
     except UnreadableImage:
         return False
-    return not frames or header.problem is None
+    if not (text(header.dataset, "StudyInstanceUID") and text(header.dataset, "SOPInstanceUID")):
+        return False
+    return not frames or (header.problem is None and _holds_its_pixels(header, len(frames)))
+
+
+def _holds_its_pixels(header: Header, frames: int) -> bool:
+    """Whether native pixel data are as long as Rows, Columns and BitsAllocated want, colours aside."""
+    if header.pixel_bytes is None:
+        return True
+    rows, columns, bits = (integer(header.dataset, keyword) or 0 for keyword in ("Rows", "Columns", "BitsAllocated"))
+    return header.pixel_bytes * 8 >= rows * columns * bits * frames
 
 
 def _name(whole: Path) -> str:

@@ -39,11 +39,13 @@ class Header:
         path: The file.
         dataset: Every element before the pixel data.
         problem: Why its pixels cannot be read, as far as the header tells: none there, or fewer bytes than claimed.
+        pixel_bytes: How long the pixel data element claims to be; None for compressed pixels, or where there are none.
     """
 
     path: Path
     dataset: FileDataset
     problem: str | None = None
+    pixel_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ FRAME_KEYWORDS = (
     "NumberOfFrames",
     "Rows",
     "Columns",
+    "BitsAllocated",
     "PixelSpacing",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -137,7 +140,8 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         raise UnreadableImage(f"{path.name}: {error.strerror or 'cannot be read'}") from error
     except PARSE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: the DICOM header is corrupt ({type(error).__name__})") from error
-    return Header(path, dataset, problem)
+    claimed = met[0][1] if met and met[0][1] != UNDEFINED_LENGTH else None
+    return Header(path, dataset, problem, claimed)
 
 
 def _pixel_problem(

@@ -11,12 +11,12 @@ from pydicom import dcmread
 from app.assemble import assemble
 from app.assignment import Assignment
 from app.errors import Failed, Rejected, Retryable
-from app.findings import Presence
+from app.findings import Outcome, Presence
 from app.infer.catalogue import Catalogue
 from app.infer.network import Network
 from app.infer.runner import Runner
 from app.settings import Bundles, Inference
-from app.study import Study
+from app.study import BROKEN_OFF, Study
 from tests.integration.workflow.tiny import ct_slices, write_bundle, write_files
 
 CPU = Inference(device="cpu", threads=1)
@@ -47,6 +47,22 @@ def test_a_bundle_says_what_its_network_computes(tmp_path: Path, study: Study) -
     ]
     assert finding.certainty == pytest.approx(expected[0], abs=1e-6)
     assert finding.presence is Presence.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("hu", "presence", "outcome"),
+    [(60, Presence.PRESENT, Outcome.SUCCEEDED), (-60, Presence.UNDETERMINED, Outcome.PARTIAL)],
+)
+def test_a_study_whose_sender_broke_off_is_never_called_normal(
+    tmp_path: Path, hu: int, presence: Presence, outcome: Outcome
+) -> None:
+    write_bundle(tmp_path / "bundles")
+    write_files(tmp_path / "study", ct_slices(hu=hu))
+    part = assemble(sorted((tmp_path / "study").iterdir()), interrupted=True)
+    report = runner(tmp_path / "bundles").analyse(part, assignment(part))
+    assert ([finding.presence for finding in report.findings], report.outcome) == ([presence], outcome)
+    assert report.notes == (BROKEN_OFF,)
+    assert report.reason == ("" if outcome is Outcome.SUCCEEDED else BROKEN_OFF)
 
 
 def test_two_bundles_keep_their_own_scripts(tmp_path: Path, study: Study) -> None:

@@ -1,5 +1,6 @@
 """When a study is begun, and which revisions of it. A real spool and real rules; the clock is an argument."""
 
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,18 +8,20 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
+from structlog.testing import capture_logs
 
 from app import outcomes
 from app.infer.catalogue import Catalogue
 from app.receive.spool import Spool
 from app.route.router import Router
 from app.settings import Settings
-from app.study import revision_of, uid_hash
+from app.study import BROKEN_OFF, revision_of, uid_hash
 from app.workflow_steps import Steps
 from app.workflow_watcher import BEGUN_AT_ONCE, Watcher
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
 IDLE_S = 10.0
+INTERRUPTED_S = 40.0
 
 
 class Worker:
@@ -32,7 +35,7 @@ class Worker:
         settings = Settings.model_validate(
             {
                 "spool": {"folder": folder / "spool"},
-                "assembly": {"idle_s": IDLE_S, "cap_s": 100},
+                "assembly": {"idle_s": IDLE_S, "interrupted_s": INTERRUPTED_S, "cap_s": 100},
                 "bundles": {"folder": folder / "bundles"},
                 "results": folder / "results",
             }
@@ -44,8 +47,9 @@ class Worker:
         self.steps = Steps(settings, self.spool, catalogue, Router.load(catalogue.services, ()), runner)  # type: ignore[arg-type]
         self.watcher = Watcher(self.steps, self.begun.append, lambda key: key in self.begun)
 
-    def key(self, study_uid: str) -> str:
-        return f"{uid_hash(study_uid)}-{revision_of(self.spool.files(uid_hash(study_uid)))}"
+    def key(self, study_uid: str, *, interrupted: bool = False) -> str:
+        files = self.spool.files(uid_hash(study_uid))
+        return f"{uid_hash(study_uid)}-{revision_of(files, interrupted=interrupted)}"
 
 
 @pytest.fixture
@@ -138,6 +142,102 @@ def test_what_lay_in_the_spool_at_start_is_begun_unless_it_was(tmp_path: Path, u
     again.begun.append(worker.key(uid))
     again.watcher.look()
     assert again.begun == [worker.key(uid)]
+
+
+def test_a_sender_that_broke_off_is_waited_for_and_what_came_is_a_revision_of_its_own(worker: Worker, uid: str) -> None:
+    send_to_spool(worker.spool, ct_slices(uid), released=False)
+    now = time.time()
+    worker.watcher.look(now + INTERRUPTED_S - 1)
+    assert worker.begun == []
+    worker.watcher.look(now + INTERRUPTED_S + 1)
+    part = worker.key(uid, interrupted=True)
+    assert worker.begun == [part]
+    found = outcomes.read(worker.steps.folder(part))
+    assert found is not None
+    assert found.interrupted
+    study = worker.steps.study(part)
+    assert (study.key, study.interrupted, study.notes) == (part, True, (BROKEN_OFF,))
+
+
+def test_no_sender_is_waited_for_beyond_the_cap(worker: Worker, uid: str) -> None:
+    send_to_spool(worker.spool, ct_slices(uid), released=False)
+    with worker.spool.attend() as presence:
+        hold(worker.spool, presence, ct_slices(uid)[0])
+        worker.watcher.look(time.time() + 99)
+        assert worker.begun == []
+        worker.watcher.look(time.time() + 101)
+        assert worker.begun == [worker.key(uid, interrupted=True)]
+
+
+def test_a_sender_that_comes_back_in_time_leaves_one_whole_revision(worker: Worker, uid: str) -> None:
+    slices = ct_slices(uid)
+    send_to_spool(worker.spool, slices[:2], released=False)
+    send_to_spool(worker.spool, slices)
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    assert worker.begun == [worker.key(uid)]
+
+
+def test_the_same_images_again_and_a_release_are_analysed_as_a_whole(worker: Worker, uid: str) -> None:
+    slices = ct_slices(uid)
+    send_to_spool(worker.spool, slices, released=False)
+    worker.watcher.look(time.time() + INTERRUPTED_S + 1)
+    send_to_spool(worker.spool, slices)
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    assert worker.begun == [worker.key(uid, interrupted=True), worker.key(uid)]
+    assert not worker.steps.study(worker.key(uid)).interrupted
+
+
+def test_a_whole_study_stays_whole_when_its_repetition_breaks_off(tmp_path: Path, uid: str) -> None:
+    worker, slices = Worker(tmp_path), ct_slices(uid)
+    send_to_spool(worker.spool, slices)
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    send_to_spool(worker.spool, slices[:2], released=False)
+    worker.watcher.look(time.time() + INTERRUPTED_S + 1)
+    assert worker.begun == [worker.key(uid)]
+    restarted = Worker(tmp_path)
+    restarted.begun = worker.begun
+    restarted.watcher.begin = worker.begun.append
+    restarted.watcher.look()
+    assert worker.begun == [worker.key(uid)]
+
+
+def test_a_restart_begins_a_part_neither_again_nor_as_a_whole(tmp_path: Path, uid: str) -> None:
+    worker = Worker(tmp_path)
+    send_to_spool(worker.spool, ct_slices(uid), released=False)
+    worker.watcher.look(time.time() + INTERRUPTED_S + 1)
+    restarted = Worker(tmp_path)
+    restarted.begun.extend(worker.begun)
+    restarted.watcher.look()
+    assert restarted.begun == [worker.key(uid, interrupted=True)]
+
+
+def test_images_sent_again_are_no_new_beginning(worker: Worker, uid: str) -> None:
+    slices = ct_slices(uid)
+    with capture_logs() as logs:
+        for _ in range(3):
+            send_to_spool(worker.spool, slices)
+            worker.watcher.look(time.time() + IDLE_S + 1)
+    assert worker.begun == [worker.key(uid)]
+    assert [each["event"] for each in logs if each["event"].startswith("study_")].count("study_begun") == 1
+    assert worker.spool.arrivals() == ()
+
+
+def test_a_damaged_copy_does_not_displace_a_whole_one(worker: Worker, uid: str) -> None:
+    slices = ct_slices(uid)
+    send_to_spool(worker.spool, slices)
+    whole = worker.key(uid)
+    cut_off = copy.deepcopy(slices[2])
+    cut_off.PixelData = cut_off.PixelData[:100]
+    send_to_spool(worker.spool, [cut_off])
+    assert worker.key(uid) != whole
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    assert worker.begun == [whole]
+    assert worker.steps.study(whole).notes == (
+        "a damaged copy of instance number 3 was left out, a whole one is there",
+    )
+    send_to_spool(worker.spool, [cut_off])
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    assert worker.begun == [whole]
 
 
 def test_no_more_studies_are_begun_at_once_than_can_be_held(worker: Worker) -> None:

@@ -157,19 +157,20 @@ def ct_slices(study_uid: str = "", slices: int = 5, hu: int = 60, modality: str 
     return made
 
 
-def send_to_spool(spool: Spool, data_sets: list[Dataset]) -> None:
-    """Put a study into the spool as one association does, without the network."""
-    with spool.attend() as presence:
-        for data in data_sets:
-            incoming = spool.open(
-                presence,
-                sop_class_uid=data.SOPClassUID,
-                sop_instance_uid=data.SOPInstanceUID,
-                transfer_syntax_uid=ExplicitVRLittleEndian,
-                calling_ae="TEST",
-            )
-            incoming.write(encoded(data))
-            incoming.commit()
+def send_to_spool(spool: Spool, data_sets: list[Dataset], *, released: bool = True) -> None:
+    """Put a study into the spool as one association does, without the network; or as one that breaks off."""
+    presence = spool.attend()
+    for data in data_sets:
+        incoming = spool.open(
+            presence,
+            sop_class_uid=data.SOPClassUID,
+            sop_instance_uid=data.SOPInstanceUID,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            calling_ae="TEST",
+        )
+        incoming.write(encoded(data))
+        incoming.commit()
+    spool.leave(presence, released=released)
 
 
 def encoded(data: Dataset) -> bytes:

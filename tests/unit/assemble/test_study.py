@@ -166,6 +166,18 @@ def test_promised_images_are_noted(tmp_path: Path) -> None:
     assert series.notes == ("ImagesInAcquisition promises 12 images, 10 arrived",)
 
 
+def test_a_study_whose_sender_broke_off_says_so_and_is_another_revision(tmp_path: Path) -> None:
+    paths = save(tmp_path, ct_stack())
+    study, broken = assemble(paths, notes=["odd"]), assemble(paths, interrupted=True, notes=["odd"])
+    assert (study.interrupted, study.notes) == (False, ("odd",))
+    assert (broken.interrupted, broken.notes) == (
+        True,
+        ("the sender broke off before it had finished: images may be missing", "odd"),
+    )
+    assert broken.revision == revision_of(paths, interrupted=True) != study.revision
+    assert broken.series == study.series
+
+
 def test_foreign_study_is_left_out(tmp_path: Path) -> None:
     paths = save(tmp_path, [*ct_stack(), ct_slice(1, StudyInstanceUID="1.2.77")])
     study = assemble(paths)

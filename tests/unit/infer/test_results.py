@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from app.assignment import Assignment
 from app.errors import Failed
-from app.findings import Finding, Outcome, Presence, SliceScore
+from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
 from app.infer.catalogue import load_bundle
-from app.infer.results import find_series, to_findings, undetermined
-from app.study import Instance, Series, Study
+from app.infer.results import find_series, to_findings, undetermined, unfinished
+from app.study import BROKEN_OFF, Instance, Series, Study
 from bundles.common.contract import FindingOutput, Service, Window
 
 CONTRACT = Service(
@@ -92,3 +92,26 @@ def test_undetermined_says_nothing_but_why(write_bundle: Callable[..., Path]) ->
 def test_a_series_that_is_not_there_fails() -> None:
     with pytest.raises(Failed, match="no stack 1"):
         find_series(STUDY, Assignment("bleeds", "rule", "1.2.3", 1, 1))
+
+
+def report_of(*findings: Finding) -> Report:
+    algorithm = Algorithm("bleeds", "1.2.3", "00", "phantom head CT", "research")
+    return Report("1.2", "abcd", "1.2.3", 0, algorithm, Outcome.SUCCEEDED, findings, notes=(BROKEN_OFF,))
+
+
+def test_what_is_not_seen_in_a_part_is_not_absent() -> None:
+    scores = (SliceScore("1.2.0", 0, 0.1),)
+    absent = Finding("intracranial_hemorrhage", Presence.ABSENT, 0.1, 0.4, slices=scores)
+    report = unfinished(report_of(absent, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)))
+    assert report.findings == (
+        Finding("intracranial_hemorrhage", Presence.UNDETERMINED),
+        Finding("subdural_hemorrhage", Presence.UNDETERMINED),
+    )
+    assert (report.outcome, report.reason, report.notes) == (Outcome.PARTIAL, BROKEN_OFF, (BROKEN_OFF,))
+
+
+def test_what_is_seen_in_a_part_is_there() -> None:
+    present = Finding("intracranial_hemorrhage", Presence.PRESENT, 0.9, 0.4, slices=(SliceScore("1.2.0", 0, 0.9),))
+    report = unfinished(report_of(present, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)))
+    assert report.findings == (present, Finding("subdural_hemorrhage", Presence.UNDETERMINED))
+    assert (report.outcome, report.reason, report.notes) == (Outcome.SUCCEEDED, "", (BROKEN_OFF,))

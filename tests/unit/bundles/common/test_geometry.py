@@ -30,6 +30,7 @@ def test_axial_stack() -> None:
     assert g.slice_normal(AXIAL).tolist() == [0, 0, 1]
     assert g.positions_mm(AXIAL).tolist() == [0, 5, 10]
     assert g.spacing_mm(AXIAL) == 5
+    assert g.extent_mm(AXIAL) == 15
     assert g.tilt_deg(AXIAL) == 0
     assert g.shear(AXIAL) == (0, 0)
     assert g.affine(AXIAL).tolist() == [[0.5, 0, 0, 0], [0, 0.8, 0, 0], [0, 0, 5, 0], [0, 0, 0, 1]]
@@ -38,8 +39,14 @@ def test_axial_stack() -> None:
 def test_single_slice_takes_the_given_thickness() -> None:
     single = replace(AXIAL, origins=((1, 2, 3),))
     assert g.spacing_mm(single) is None
+    assert g.extent_mm(single) == 0
     assert g.tilt_deg(single) == 0
     assert g.affine(single, 4.0)[:3, 2].tolist() == [0, 0, 4]
+
+
+def test_the_extent_reaches_half_a_gap_beyond_either_end() -> None:
+    uneven = replace(AXIAL, origins=((0, 0, 0), (0, 0, 4), (0, 0, 8), (0, 0, 15)))
+    assert g.extent_mm(uneven) == 15 + 2 + 3.5
 
 
 @pytest.mark.parametrize(
