@@ -1,0 +1,1 @@
+"""Views of images: crops and changes that a self-supervised objective compares."""
