@@ -25,23 +25,27 @@ STYLE = """
 --bad:#c22f2f;--wait:#a36a00;--calm:#5b6875;--accent:#2b5fb8}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--dim:#97a2ad;--paper:#14181d;--card:#1c2229;--line:#2c343d;
 --good:#4cc38a;--bad:#f07272;--wait:#e0a63c;--calm:#9aa7b4;--accent:#7ba6f0}}
-*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+*{box-sizing:border-box}html{font-size:clamp(16px,8px + .55vw,28px)}
+body{margin:0;background:var(--paper);color:var(--ink);font:.94rem/1.5 system-ui,sans-serif}
 .banner{background:#8a5a00;color:#fff;text-align:center;padding:.4rem 1rem;font-size:.85rem;letter-spacing:.02em}
 header,main{max-width:72rem;margin:0 auto;padding:1.2rem 1.2rem 0}
 header{display:flex;align-items:baseline;gap:1rem}h1{font-size:1.4rem;margin:0}
 header p{color:var(--dim);margin:0}header nav{margin-left:auto}a{color:var(--accent)}
 .study{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:0 0 .6rem;overflow:hidden}
-summary{display:grid;grid-template-columns:7rem 9rem 1fr 6rem;gap:1rem;align-items:center;padding:.7rem 1rem;
+summary{display:grid;grid-template-columns:8.5rem 12rem 1fr 5rem;gap:1rem;align-items:center;padding:.7rem 1rem;
 cursor:pointer;list-style:none}summary::-webkit-details-marker{display:none}
 summary:hover{background:color-mix(in srgb,var(--accent) 6%,transparent)}
-code,time{font:13px/1.5 ui-monospace,monospace;color:var(--dim)}.right{text-align:right}
+code,time{font:.82rem/1.5 ui-monospace,monospace;color:var(--dim)}time{white-space:nowrap}.right{text-align:right}
 .tag{display:inline-block;padding:.05rem .6rem;border-radius:99px;font-size:.82rem;border:1px solid currentColor;
 white-space:nowrap}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.calm{color:var(--calm)}
 .finding{font-weight:600}.more{padding:.2rem 1rem 1rem;border-top:1px solid var(--line)}
 table{border-collapse:collapse;width:100%;margin:.4rem 0}td,th{text-align:left;padding:.2rem .8rem .2rem 0;
-vertical-align:top;font-weight:400}th{color:var(--dim);width:17rem}
-.bar{display:inline-block;width:7rem;height:.5rem;background:var(--line);border-radius:9px;margin-right:.6rem}
+vertical-align:top;font-weight:400}th{color:var(--dim);width:25rem;overflow-wrap:anywhere}
+.bar{position:relative;display:inline-block;width:7rem;height:.5rem;background:var(--line);border-radius:9px;margin-right:.6rem}
 .bar i{display:block;height:100%;border-radius:9px;background:currentColor}
+.bar b{position:absolute;top:-.2rem;bottom:-.2rem;width:2px;background:var(--ink)}
+.states{display:flex;flex-wrap:wrap;gap:.3rem}.old>summary{opacity:.6}
+@media (max-width:56rem){summary{grid-template-columns:1fr}.right{text-align:left}th{width:40%}}
 .empty{color:var(--dim);text-align:center;padding:4rem 0}h2{font-size:.95rem;margin:.9rem 0 .2rem}
 """
 
@@ -79,11 +83,11 @@ def _study(outcome: StudyOutcome, relation: Relation) -> str:
     return (
         f'<details class="study{" old" if relation.superseded_by else ""}" id="{key}"><summary>'
         f"<time>{summary.received_at:%d %b %H:%M:%S}</time>"
-        f'<span><span class="tag {tone}">{words}</span>{_old(summary)}</span>'
-        f"<span>{_headline(summary)}</span>"
+        f'<span class="states"><span class="tag {tone}">{words}</span>{_old(summary)}</span>'
+        f"<span>{_headline(summary) or _why_not(outcome)}</span>"
         f'<span class="right"><code>{seconds}</code></span></summary>'
         f'<div class="more"><p>study <code>{key[:LONGEST_KEY]}…</code>, revision {_revision(summary.key)}, '
-        f"{summary.images} images</p>{_revisions(summary)}{_findings(summary)}{_words('Problem', [summary.problem])}"
+        f"{_images(summary.images)}</p>{_revisions(summary)}{_findings(summary)}{_words('Problem', [summary.problem])}"
         f"{_words('Notes', outcome.notes)}{_routing(outcome)}{_deliveries(outcome)}</div></details>"
     )
 
@@ -91,7 +95,7 @@ def _study(outcome: StudyOutcome, relation: Relation) -> str:
 def _old(summary: StudySummary) -> str:
     """Where the state alone does not say that a newer revision stands for this one."""
     told = not summary.superseded_by or summary.state is State.SUPERSEDED
-    return "" if told else ' <span class="tag calm">superseded</span>'
+    return "" if told else '<span class="tag calm">superseded</span>'
 
 
 def _revisions(summary: StudySummary) -> str:
@@ -115,7 +119,14 @@ def _headline(summary: StudySummary) -> str:
         f"{_percent(finding)}</span>"
         for finding in mains.values()
     ]
-    return " · ".join(words) or escape(summary.problem) or f'<span class="calm">{summary.images} images</span>'
+    return " · ".join(words) or escape(summary.problem)
+
+
+def _why_not(outcome: StudyOutcome) -> str:
+    """In place of a finding: why no bundle wants the study, or how much of it there is."""
+    declined = outcome.decision.declined if outcome.decision and outcome.state is State.UNWANTED else ()
+    reason = next((reason for each in declined for reason in each.reasons), _images(len(outcome.files)))
+    return f'<span class="calm">{escape(reason)}</span>'
 
 
 def _findings(summary: StudySummary) -> str:
@@ -154,7 +165,8 @@ def _words(title: str, words: Sequence[str]) -> str:
 def _bar(finding: FindingSummary) -> str:
     if finding.certainty is None:
         return ""
-    return f'<span class="bar"><i style="width:{100 * finding.certainty:.0f}%"></i></span>'
+    mark = "" if finding.threshold is None else f'<b style="left:{100 * finding.threshold:.0f}%"></b>'
+    return f'<span class="bar"><i style="width:{100 * finding.certainty:.0f}%"></i>{mark}</span>'
 
 
 def _percent(finding: FindingSummary) -> str:
@@ -167,6 +179,10 @@ def _tone(finding: FindingSummary) -> str:
 
 def _plain(kind: str) -> str:
     return escape(kind.replace("_", " ").capitalize())
+
+
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number} images"
 
 
 def _count(number: int) -> str:
