@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import structlog
 import torch
@@ -161,19 +162,28 @@ def load_encoder(network: nn.Module, path: Path | str, *, prefix: str = "") -> L
     return report
 
 
+def read_plain(path: Path) -> Any:
+    """What a file of `torch.save` holds, read with `weights_only=True` onto the CPU.
+
+    Raises:
+        ConfigurationError: The file is missing, is damaged, or holds more than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+    except (RuntimeError, EOFError, UnpicklingError, KeyError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), repr(error))
+        raise ConfigurationError(f"{path}: torch.load(weights_only=True) cannot read it: {reason}") from error
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
     """Tensors by name.
 
     Raises:
         ConfigurationError: The file is missing, is damaged, or holds something else than tensors by name.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
-    except (RuntimeError, EOFError, UnpicklingError, KeyError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), repr(error))
-        raise ConfigurationError(f"{path}: torch.load(weights_only=True) cannot read it: {reason}") from error
+    state = read_plain(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigurationError(
             f"{path}: expected tensors by name (a plain state dict); a training checkpoint must first be exported: "
