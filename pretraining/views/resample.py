@@ -17,8 +17,6 @@ from torch.nn import functional
 
 from pretraining.views.geometry import SourceMap, radius_squared, reach, shrinkage
 
-PAD = 1  # blocks around a patch that repeat its edge
-
 
 @dataclass(frozen=True)
 class _Boxes:
@@ -87,14 +85,14 @@ def _patch(image: Tensor, black_white: list[float], lower: list[int], upper: lis
 
 
 def _canvas(patches: Sequence[Tensor]) -> Tensor:
-    """(batch, 1, *spatial): the patches with their edges repeated once, black beyond."""
-    spatial = [max(sizes) + 2 * PAD for sizes in zip(*(patch.shape[1:] for patch in patches), strict=True)]
-    canvas = patches[0].new_zeros(len(patches), 1, *spatial)
+    """(batch, 1, *spatial): the patches at the origin, their last pixels repeated to the canvas' end."""
+    spatial = [max(sizes) for sizes in zip(*(patch.shape[1:] for patch in patches), strict=True)]
+    canvas = torch.empty(len(patches), 1, *spatial, device=patches[0].device)
     for place, patch in zip(canvas, patches, strict=True):
-        place[(slice(None), *(slice(PAD, PAD + n) for n in patch.shape[1:]))] = patch
+        place[(slice(None), *(slice(n) for n in patch.shape[1:]))] = patch
         for axis, n in enumerate(patch.shape[1:], start=1):
-            place.narrow(axis, 0, PAD).copy_(place.narrow(axis, PAD, PAD).clone())
-            place.narrow(axis, PAD + n, PAD).copy_(place.narrow(axis, PAD + n - 1, PAD).clone())
+            if n < place.shape[axis]:
+                place.narrow(axis, n, place.shape[axis] - n).copy_(place.narrow(axis, n - 1, 1))
     return canvas
 
 
@@ -103,7 +101,7 @@ def _grid(source: SourceMap, boxes: _Boxes, canvas: Tensor, size: tuple[int, ...
     count, axes = source.centre.shape
     scale = 2 / (canvas * boxes.blocks)
     matrix = (source.matrix * scale[:, :, None]).to(torch.float32).to(device, non_blocking=True)
-    middle = (source.centre - boxes.lower + 0.5) * scale + 2 * PAD / canvas - 1
+    middle = (source.centre - boxes.lower + 0.5) * scale - 1
     middle = middle.to(torch.float32).to(device, non_blocking=True)
     offsets = [torch.arange(n, dtype=torch.float32, device=device) - (n - 1) / 2 for n in size]
     bend = _bend(source.distortion, size, device)
@@ -139,7 +137,7 @@ def _blacken_outside(crops: Tensor, grid: Tensor, source: SourceMap, boxes: _Box
         return crops
     span = shrinkage(source)[rows]
     alpha = (canvas / 2) * boxes.blocks[rows]
-    beta = (canvas / 2 - PAD) * boxes.blocks[rows] + boxes.lower[rows] - 0.5
+    beta = (canvas / 2) * boxes.blocks[rows] + boxes.lower[rows] - 0.5
     half = boxes.shapes[rows].to(torch.float64) / 2
     # inside = (half - |position - (half - 0.5)|) / span + 0.5, position = alpha · grid + beta
     slope = (alpha / span).to(crops)

@@ -56,11 +56,10 @@ def test_bands_are_scaled_by_reference_over_own_energy(shape: tuple[int, ...]) -
     parts = bands(images)
     own = energies(parts)
     wanted = own * torch.tensor([0.5, 2.0, 1.0, 3.0, 0.0], dtype=torch.float64)
-    expected = parts[-1] + sum(
-        part
-        * (wanted[:, place] / torch.from_numpy(part.flatten(1).numpy().std(axis=1))).view(-1, *[1] * (len(shape) - 1))
-        for place, part in enumerate(parts[:-1])
-    )
+    gains = wanted / torch.stack([part.flatten(1).std(dim=1, correction=0) for part in parts[:-1]], dim=1)
+    expected = parts[-1].clone()
+    for place, part in enumerate(parts[:-1]):
+        expected += gains[:, place].view(-1, *[1] * (len(shape) - 1)) * part
     torch.testing.assert_close(rescale_bands(images, wanted), expected, atol=1e-12, rtol=0)
 
 
