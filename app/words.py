@@ -19,7 +19,12 @@ def percents(certainty: float, threshold: float, fewest_decimals: int = 0) -> tu
     """Both in per cent, with as many decimals, up to two, as it takes to tell them apart.
 
     They are cut off, not rounded, so that 99.9 % does not become 100 %, nor what is below the threshold the threshold.
+
+    Raises:
+        ValueError: One of them does not lie between 0 and 1.
     """
+    if not (0 <= certainty <= 1 and 0 <= threshold <= 1):
+        raise ValueError(f"certainty and threshold lie between 0 and 1, not at {certainty} and {threshold}")
     pair = ("", "")
     for decimals in range(fewest_decimals, MOST_DECIMALS + 1):
         pair = (_percent(certainty, decimals), _percent(threshold, decimals))
