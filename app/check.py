@@ -63,6 +63,8 @@ def check_bundles(settings: Settings) -> Iterator[Result]:
         yield Result(f"bundle {name}", State.OK, f"version {bundle.algorithm.version}, weights as recorded{research}")
     for refused in catalogue.refused:
         yield Result(f"bundle {refused.name}", State.ERROR, refused.reason)
+    for left_out in catalogue.not_served:
+        yield Result(f"bundle {left_out.name}", State.OK, f"not served: {left_out.reason}")
     if not catalogue.bundles and not catalogue.refused:
         yield Result("bundles", State.ERROR, f"no bundle lies in {settings.bundles.folder}; set bundles.folder")
     try:

@@ -18,6 +18,10 @@ CONTRACT = Path("configs/service.yaml")
 METADATA = Path("configs/metadata.json")
 WEIGHTS = Path("models/model.pt")
 MANIFEST = Path("models/manifest.json")
+# What `"kind"` in the metadata says of bundles that are not made to be served, and why.
+NOT_SERVED: Mapping[str, str] = MappingProxyType(
+    {"pretraining": "for pretraining: it makes encoders for other bundles and finds nothing itself"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,12 @@ class Catalogue:
     Attributes:
         bundles: The servable ones by name.
         refused: The others, kept to be shown.
+        not_served: Those that say themselves that they are not made to be served; no error.
     """
 
     bundles: Mapping[str, Bundle]
     refused: tuple[Refused, ...] = ()
+    not_served: tuple[Refused, ...] = ()
 
     @classmethod
     def load(cls, settings: Bundles) -> "Catalogue":
@@ -75,7 +81,7 @@ class Catalogue:
                 served[name] = load_bundle(settings.folder / name)
             except Failed as error:
                 refused.append(Refused(name, str(error)))
-        return cls(MappingProxyType(served), tuple(refused))
+        return cls(MappingProxyType(served), tuple(refused), _declared_not_served(settings.folder))
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -98,8 +104,11 @@ def load_bundle(root: Path) -> Bundle:
     """Read one bundle folder and check that its weights are those of its manifest.
 
     Raises:
-        Failed: A file is missing or wrong, a finding is unknown, or the hash of the weights differs.
+        Failed: A file is missing or wrong, a finding is unknown, the hash of the weights differs, or the bundle is not
+            made to be served.
     """
+    if reason := _reason_not_to_serve(root):
+        raise Failed(f"bundle '{root.name}' is {reason}; take it out of bundles.enabled")
     try:
         service = load_service(root)
     except ConfigurationError as error:
@@ -124,7 +133,27 @@ def load_bundle(root: Path) -> Bundle:
 def _candidates(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(path.name for path in folder.iterdir() if (path / CONTRACT).is_file() and (path / METADATA).is_file())
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if (path / CONTRACT).is_file() and (path / METADATA).is_file() and not _reason_not_to_serve(path)
+    )
+
+
+def _declared_not_served(folder: Path) -> tuple[Refused, ...]:
+    roots = sorted(folder.iterdir()) if folder.is_dir() else []
+    return tuple(Refused(root.name, reason) for root in roots if (reason := _reason_not_to_serve(root)))
+
+
+def _reason_not_to_serve(root: Path) -> str:
+    """Why a bundle says that it is not made to be served; "" where it says nothing, or nothing legible."""
+    if not (root / METADATA).is_file():
+        return ""
+    try:
+        kind = _mapping(root / METADATA).get("kind")
+    except Failed:
+        return ""
+    return NOT_SERVED.get(str(kind), "")
 
 
 def _expect_folder(folder: Path, name: str, there: list[str]) -> None:

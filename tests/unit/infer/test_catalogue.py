@@ -91,6 +91,21 @@ def test_a_misspelt_bundle_comes_with_the_nearest_known_one(write_bundle: Write)
     assert refused.reason.endswith("set bundles.folder")
 
 
+def test_a_bundle_for_pretraining_is_listed_with_its_reason_and_is_no_error(write_bundle: Write) -> None:
+    root = write_bundle("good")
+    write_bundle("ssl", metadata=json.dumps({"version": "1", "kind": "pretraining"}), service=None, model=None)
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert (list(catalogue.bundles), catalogue.refused) == (["good"], ())
+    (left_out,) = catalogue.not_served
+    assert (left_out.name, "makes encoders for other bundles" in left_out.reason) == ("ssl", True)
+
+
+def test_a_bundle_for_pretraining_that_is_enabled_is_refused(write_bundle: Write) -> None:
+    root = write_bundle("ssl", metadata=json.dumps({"version": "1", "kind": "pretraining"}))
+    (refused,) = Catalogue.load(Bundles(folder=root.parent, enabled=("ssl",))).refused
+    assert "take it out of bundles.enabled" in refused.reason
+
+
 def test_a_missing_folder_serves_nothing(tmp_path: Path) -> None:
     assert Catalogue.load(Bundles(folder=tmp_path / "none")) == Catalogue({})
 
