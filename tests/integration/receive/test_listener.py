@@ -1,5 +1,6 @@
 """The listener before real senders."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from structlog.testing import capture_logs
 
 from app.receive.association import EventDrivenAssociation
 from app.study import uid_hash
@@ -269,6 +271,61 @@ def test_an_association_counts_for_its_study_until_it_ends(listen: Listen, tmp_p
             assert served.dul.socket.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
             association.release()
         wait_until(lambda: running.spool.arrivals()[0].open_associations == 0)
+
+
+def ended(how: str, listen: Listen, source: Path) -> bool:
+    """Whether the study counts as interrupted after one image and that end of the association."""
+    with listen(network_timeout_s=1) as running:
+        with associated(running.port) as association:
+            assert association.send_c_store(source).Status == 0
+            if how == "released":
+                association.release()
+            elif how == "aborted":
+                association.abort()
+            elif how == "connection lost":
+                association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+            wait_until(lambda: not list((running.folder / "associations").iterdir()), 5)
+        (arrival,) = running.spool.arrivals()
+        assert arrival.open_associations == 0
+        return arrival.interrupted
+
+
+@pytest.mark.parametrize(
+    ("how", "interrupted"),
+    [("released", False), ("aborted", True), ("connection lost", True), ("silent until the time-out", True)],
+)
+def test_only_a_release_says_that_the_sender_has_finished(
+    listen: Listen, tmp_path: Path, how: str, interrupted: bool
+) -> None:
+    source = write(tmp_path, "a.dcm", to_file(make_object("1.2.3", "1.2.4")))
+    assert ended(how, listen, source) is interrupted
+
+
+def test_a_sender_that_aborts_and_comes_back_has_finished(listen: Listen, tmp_path: Path) -> None:
+    source = write(tmp_path, "a.dcm", to_file(make_object("1.2.3", "1.2.4")))
+    assert ended("aborted", listen, source)
+    assert not ended("released", listen, source)
+
+
+def test_a_listener_that_is_stopped_in_the_middle_leaves_the_mark(
+    listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.receive.listener.GRACE_S", 1.0)
+    source = write(tmp_path, "a.dcm", to_file(make_object("1.2.3", "1.2.4")))
+    with listen() as running, contextlib.ExitStack() as stack:
+        assert stack.enter_context(associated(running.port)).send_c_store(source).Status == 0
+        stack.pop_all()
+    assert [arrival.interrupted for arrival in running.spool.arrivals()] == [True]
+
+
+def test_associations_without_images_are_no_news(listen: Listen, tmp_path: Path) -> None:
+    source = write(tmp_path, "a.dcm", to_file(make_object("1.2.3", "1.2.4")))
+    with capture_logs() as logs, listen() as running:
+        assert echo(running.port)
+        socket.create_connection(("127.0.0.1", running.port)).close()
+        assert send(running.port, [source]).statuses == (0x0000,)
+    ends = [(each["log_level"], each["images"]) for each in logs if each["event"] == "association_ended"]
+    assert ends == [("debug", 0), ("info", 1)]
 
 
 def test_the_listener_never_imports_torch() -> None:

@@ -48,8 +48,9 @@ def test_after_kill_9_every_acknowledged_image_is_there_and_whole(tmp_path: Path
         assert instance.PixelData == int(uid.rpartition(".")[2]).to_bytes(2, "little") * 65536
     with listener(tmp_path) as running:
         assert list((running.spool / "incoming").iterdir()) == []
-        assert spool.arrivals()[0].open_associations == 0
+        assert [(each.open_associations, each.interrupted) for each in spool.arrivals()] == [(0, True)]
         assert send(running.port, images).statuses == (0,) * len(images)
+        assert [each.interrupted for each in spool.arrivals()] == [False]
     assert len(spool.files(uid_hash("1.2.3"))) == len(images)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.demo.pacs import Faults, Pacs
+from app.findings import Outcome, Presence
 from app.outcomes import State
+from app.study import BROKEN_OFF
 from tests.integration.receive.dcmtk import listener, parse, send, sending
 from tests.integration.workflow.conftest import Installation
 from tests.integration.workflow.test_recovery import running
@@ -63,3 +65,29 @@ def test_a_worker_killed_at_any_moment_yields_one_sr(installation: Installation,
             assert outcome.state is State.DELIVERED
         assert {each.sop_instance_uid for each in pacs.arrived} == {sr.sop_instance_uid}
         assert len(list((tmp_path / "pacs").iterdir())) == 1
+
+
+def test_a_sender_killed_in_the_middle_is_answered_undetermined_and_absent_once_it_came_back(
+    installation: Installation, pacs: Pacs, tmp_path: Path
+) -> None:
+    """A study without the finding: what came of it before the sender died must not be called normal."""
+    write_files(tmp_path / "images", ct_slices(slices=SLICES, hu=-100))
+    files = sorted((tmp_path / "images").iterdir())
+    installation.overrides["assembly"] = {"idle_s": 0.2, "interrupted_s": 2}
+    with installation.worker(), listener(tmp_path) as running_listener:
+        studies = running_listener.spool / "studies"
+        with sending(running_listener.port, files) as (sender, _):
+            while len(list(studies.glob("*/*.dcm"))) < 10:
+                assert sender.poll() is None
+                time.sleep(0.005)
+            sender.kill()
+        (part,) = installation.wait_final()
+        assert send(running_listener.port, files).statuses == (0,) * SLICES
+        whole, _ = installation.wait_final(2)
+    assert 10 <= len(part.files) < SLICES
+    assert BROKEN_OFF in part.notes
+    assert [(report.outcome, report.reason) for report in part.reports] == [(Outcome.PARTIAL, BROKEN_OFF)]
+    assert [finding.presence for finding in part.reports[0].findings] == [Presence.UNDETERMINED]
+    assert (len(whole.files), whole.notes) == (SLICES, ())
+    assert [finding.presence for finding in whole.reports[0].findings] == [Presence.ABSENT]
+    assert len(pacs.arrived) == 2
