@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import Trainer
+from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -117,7 +118,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
 
     Args:
         device: Where views and networks are.
-        epochs: To train.
+        max_epochs: To train.
         feed: The archive's batches.
         views: What the objective compares.
         objective: Already on the device; or its DistributedDataParallel wrapper.
@@ -128,7 +129,8 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         amp: ``off`` (float32), ``bf16`` or ``fp16`` (with a scaled loss).
         checkpoint_every: Steps between checkpoints; one is always written after an epoch.
         channels_last: Lay 2-D crops and kernels out as GPUs like them.
-        handlers: Ignite handlers; the engine's output is a `StepRecord`.
+        inferer: Calls the objective: ``inferer(crops, objective, groups, labels)``; MONAI's plain one where None.
+        train_handlers: Ignite handlers; the engine's output is a `StepRecord`.
 
     Raises:
         ValueError: A setting that cannot work.
@@ -138,7 +140,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         self,
         *,
         device: torch.device | str,
-        epochs: int,
+        max_epochs: int,
         feed: Feed,
         views: ViewPipeline,
         objective: nn.Module,
@@ -149,15 +151,16 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         amp: str = "off",
         checkpoint_every: int = 500,
         channels_last: bool = False,
-        handlers: Sequence[Any] = (),
+        inferer: Inferer | None = None,
+        train_handlers: Sequence[Any] = (),
     ) -> None:
         if amp not in AMP:
             raise ValueError(f"amp must be one of {', '.join(AMP)}, not {amp!r}")
-        if epochs < 1 or checkpoint_every < 1:
-            raise ValueError(f"epochs and checkpoint_every must be 1 or more, not {epochs} and {checkpoint_every}")
+        if max_epochs < 1 or checkpoint_every < 1:
+            raise ValueError(f"epochs and checkpoint_every must be 1 or more, not {max_epochs} and {checkpoint_every}")
         super().__init__(
             device=torch.device(device),
-            max_epochs=epochs,
+            max_epochs=max_epochs,
             data_loader=feed,
             epoch_length=feed.steps_per_epoch,
             handlers=None,
@@ -165,6 +168,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         )
         self.device, self.feed, self.views = torch.device(device), feed, views
         self.network, self.objective = objective, unwrapped(objective)
+        self.inferer = SimpleInferer() if inferer is None else inferer
         self.optimizer, self.schedule = optimizer, schedule
         self.output_dir, self.seed = Path(output_dir), seed
         self.amp_kind, self.checkpoint_every = amp, checkpoint_every
@@ -174,7 +178,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         self.grad_scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "fp16")
         self.generator = torch.Generator().manual_seed(stream_seed(seed, rank()))
         self._ended = time.perf_counter()
-        self._attach(handlers)
+        self._attach(train_handlers)
 
     @property
     def path(self) -> Path:
@@ -221,7 +225,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         for handler in handlers:
             if handler is not None:
                 handler.attach(self)
-        # Last, so that a probe at the end of an epoch stands before the checkpoint in every run alike.
+        # Last, so that the curve on disk is never behind the checkpoint.
         self.add_event_handler(Events.ITERATION_COMPLETED, self._save_when_due)
 
     def _start_epoch(self) -> None:
@@ -254,7 +258,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
             crops = tuple(crop.contiguous(memory_format=torch.channels_last) for crop in crops)
         with self._gradients_kept(last=index == len(batches) - 1):
             with self._autocast():
-                output: ObjectiveOutput = self.network(crops, batch.groups, batch.labels or None)
+                output: ObjectiveOutput = self.inferer(crops, self.network, batch.groups, batch.labels or None)
             self.grad_scaler.scale(output.loss / len(batches)).backward()  # type: ignore[no-untyped-call]
         # The graph is freed; what the handlers need stays.
         return replace(output, loss=output.loss.detach(), features=None)
@@ -319,14 +323,24 @@ def unwrapped(objective: nn.Module) -> Objective:
     return bare
 
 
-def distributed(objective: Objective, device: torch.device) -> nn.Module:
-    """Wrap an objective for the processes of torchrun; on CUDA its batch statistics run over all of them.
+def distributed(objective: Objective, device: torch.device, *, sync_batch_norm: bool = True) -> nn.Module:
+    """Wrap an objective for the processes of torchrun.
 
-    On a CPU every process keeps its own batch statistics, because SyncBatchNorm exists for CUDA alone.
+    Args:
+        objective: On the device.
+        device: Of this process.
+        sync_batch_norm: On CUDA, take batch statistics over all processes. MoCo must not: its shuffle keeps queries and
+            keys apart only where every process normalises on its own. On a CPU there is no such layer, and every
+            process keeps its own statistics.
     """
-    if device.type == "cuda":
-        objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
-    return DistributedDataParallel(objective, device_ids=[device] if device.type == "cuda" else None)
+    module: nn.Module = objective
+    if sync_batch_norm and device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+    # Buffers are the same everywhere (queues) or matter to no loss (running statistics): copying a queue of 65 536
+    # keys before every step would cost more than the step's gradients.
+    return DistributedDataParallel(
+        module, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
+    )
 
 
 def stream_seed(seed: int, process: int) -> int:

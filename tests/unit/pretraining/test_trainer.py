@@ -44,7 +44,7 @@ def trainer_of(folder: Path, kind: str = "simclr", dimensions: int = 2, **change
     feed = changes.pop("feed", None) or MemoryFeed((16,) * dimensions, groups=2)
     settings: dict[str, Any] = {
         "device": "cpu",
-        "epochs": 3,
+        "max_epochs": 3,
         "feed": feed,
         "views": ViewPipeline([CropSpec(2, size)]),
         "objective": objective,
@@ -52,7 +52,7 @@ def trainer_of(folder: Path, kind: str = "simclr", dimensions: int = 2, **change
         "schedule": WarmUpCosine(0.05, 15, warm_up=2),
         "output_dir": folder,
         "checkpoint_every": 2,
-        "handlers": [Curve(folder)],
+        "train_handlers": [Curve(folder)],
     }
     return PretrainingTrainer(**(settings | changes))
 
@@ -113,14 +113,14 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_more_epochs_go_on_where_the_run_ended(tmp_path: Path) -> None:
-    trainer_of(tmp_path, epochs=1).run()
-    trainer_of(tmp_path, epochs=2).run()
+    trainer_of(tmp_path, max_epochs=1).run()
+    trainer_of(tmp_path, max_epochs=2).run()
     assert [row["step"] for row in read_curve(tmp_path / "history.csv")] == list(range(1, 11))
 
 
 def test_accumulated_batches_give_the_mean_gradient(tmp_path: Path) -> None:
     feed = MemoryFeed((16, 16), accumulate=2, steps_per_epoch=1)
-    trainer = trainer_of(tmp_path, feed=feed, epochs=1, schedule=Constant(0.0))
+    trainer = trainer_of(tmp_path, feed=feed, max_epochs=1, schedule=Constant(0.0))
     trainer.run()
     accumulated = [param.grad.clone() for param in trainer.objective.parameters()]
 
@@ -206,13 +206,13 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_changed_run_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    trainer_of(tmp_path, epochs=1).run()
+    trainer_of(tmp_path, max_epochs=1).run()
     with pytest.raises(CheckpointError, match=words):
         trainer_of(tmp_path, **change).run()
 
 
 def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
-    trainer_of(tmp_path, epochs=1).run()
+    trainer_of(tmp_path, max_epochs=1).run()
     state = checkpoint.read(tmp_path / checkpoint.NAME)
     state["shape"]["world_size"] = 2
     checkpoint.write_durably(tmp_path / checkpoint.NAME, state)
@@ -221,13 +221,13 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_objective_is_refused(tmp_path: Path) -> None:
-    trainer_of(tmp_path, "simclr", epochs=1).run()
+    trainer_of(tmp_path, "simclr", max_epochs=1).run()
     with pytest.raises(CheckpointError, match="is of another training"):
         trainer_of(tmp_path, "moco").run()
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    trainer_of(tmp_path, epochs=1).run()
+    trainer_of(tmp_path, max_epochs=1).run()
     path = tmp_path / checkpoint.NAME
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"checkpoint\.pt cannot be read.*delete it to start afresh"):
@@ -236,7 +236,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"amp": "half"}, "amp must be one of off, bf16, fp16"), ({"epochs": 0}, "1 or more")],
+    [({"amp": "half"}, "amp must be one of off, bf16, fp16"), ({"max_epochs": 0}, "1 or more")],
 )
 def test_settings_that_cannot_work(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):

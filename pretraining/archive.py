@@ -1,0 +1,233 @@
+"""From a folder of images to batches: the store is made where it is missing, then read in the sampler's order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from torch import distributed as dist
+
+from pretraining.data.decode import Recipe
+from pretraining.data.errors import ArchiveError
+from pretraining.data.files import whole_file
+from pretraining.data.index import Settings, build_index
+from pretraining.data.loader import Prefetcher
+from pretraining.data.patients import Patients, Shares, read_table
+from pretraining.data.plan import Labels, read_labels
+from pretraining.data.sampler import BalancedSampler
+from pretraining.data.shards import StoreSettings, build_store
+from pretraining.data.store import ImageStore
+from pretraining.objectives.distributed import rank, world_size
+from pretraining.trainer import Step
+
+STORES = Path("var/stores")
+INDEX = "index.parquet"
+MADE_WITH = "made_with.json"
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ArchiveSettings:
+    """How a folder of images becomes a store; see `pretraining.data` for what each means.
+
+    Attributes:
+        dimensions: 2 stores every slice by itself, 3 whole volumes.
+        bits: 16 keeps integer values, 8 maps black…white onto 0…255.
+        max_side: Longest side in pixels; None keeps the images as they are.
+        min_spacing_mm: 3-D: finer axes are averaged down to it.
+        percentiles: Values that become black and white where a modality has no window.
+        windows: Modality to (black, white).
+        group_by: What batches are balanced by: modality, body_part or format.
+        modality: Of files whose header tells none.
+        labels: CSV file with numbers for some images, and the column that names the image.
+        label_key: That column.
+        label_names: Columns that are labels.
+        patients: CSV file that tells whose image it is; the same `label_key`.
+        patient_column: Column with the patient.
+        patient_pattern: Or a regular expression on the path whose first group is the patient.
+        shares: Parts of the patients in train, validate and test.
+    """
+
+    dimensions: int = 2
+    bits: Literal[8, 16] = 16
+    max_side: int | None = None
+    min_spacing_mm: float | None = None
+    percentiles: tuple[float, float] = (1.0, 99.0)
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    group_by: str = "modality"
+    modality: str = "unknown"
+    labels: str | None = None
+    label_key: str = "file"
+    label_names: tuple[str, ...] = ()
+    patients: str | None = None
+    patient_column: str = "patient"
+    patient_pattern: str | None = None
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON would give it back, with the tables' content in place of their names."""
+        values = asdict(self)
+        for name in ("labels", "patients"):
+            values[name] = None if values[name] is None else _digest(Path(values[name]))
+        found: dict[str, Any] = json.loads(json.dumps(values))
+        return found
+
+
+def store_folder(dataset_dir: str, dimensions: int) -> str:
+    """Where the store of a folder of images lies unless told otherwise: `var/stores/NAME-HASH-2d`."""
+    path = Path(dataset_dir).resolve()
+    return str(STORES / f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}-{dimensions}d")
+
+
+def prepare(dataset_dir: Path | str, store_dir: Path | str, settings: ArchiveSettings, *, workers: int = 0) -> Path:
+    """Index and decode a folder of images, unless that is done; a killed run goes on where it was.
+
+    A store that `python -m pretraining shard` made is taken as it is. With several processes the first one works, the
+    others wait.
+
+    Args:
+        dataset_dir: DICOM, NIfTI, PNG or TIFF files, in any folders.
+        store_dir: Folder of the store and its index.
+        settings: As above.
+        workers: Processes that read and decode; 0 works in this one.
+
+    Returns:
+        The folder of the store.
+
+    Raises:
+        ArchiveError: No images, a table that does not fit, or a store that was made with other settings.
+    """
+    folder, target = Path(dataset_dir), Path(store_dir)
+    if rank() == 0:
+        _prepare(folder, target, settings, workers)
+    if world_size() > 1:
+        dist.barrier()
+    return target
+
+
+def _prepare(folder: Path, target: Path, settings: ArchiveSettings, workers: int) -> None:
+    made, complete = target / MADE_WITH, (target / "complete.json").is_file()
+    if complete and not made.is_file():
+        log.info("store_taken_as_it_is", store=str(target))
+        return
+    identity = {"dataset_dir": str(folder.resolve()), **settings.plain()}
+    if made.is_file():
+        found = json.loads(made.read_text(encoding="utf-8"))
+        changed = [name for name, value in identity.items() if found.get(name) != value]
+        if changed:
+            raise ArchiveError(
+                f"{target}: this store was made with another {', '.join(changed)}; give another --store_dir, or delete "
+                "the folder to make it again"
+            )
+        if complete:
+            return
+    else:
+        # An index without its settings is that of a run that was killed, or of another folder.
+        (target / INDEX).unlink(missing_ok=True)
+    _index(folder, target, settings, workers)
+    with whole_file(made) as temporary:
+        temporary.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+    recipe = Recipe(
+        dimensions=settings.dimensions,
+        bits=settings.bits,
+        max_side=settings.max_side,
+        min_spacing_mm=settings.min_spacing_mm,
+        percentiles=_pair(settings.percentiles),
+        windows={name: _pair(window) for name, window in settings.windows.items()},
+    )
+    names = tuple(settings.label_names)
+    labels = Labels() if settings.labels is None else read_labels(Path(settings.labels), settings.label_key, names)
+    stored = build_store(
+        folder, target / INDEX, target, StoreSettings(recipe, labels, settings.group_by), workers=workers
+    )
+    log.info("store_made", store=str(target), images=stored.images, left_out=stored.skipped)
+
+
+def _index(folder: Path, target: Path, settings: ArchiveSettings, workers: int) -> None:
+    if (target / INDEX).is_file():
+        return
+    table = {}
+    if settings.patients is not None:
+        rows = read_table(Path(settings.patients), settings.label_key, (settings.patient_column,))
+        table = {key: values[0] for key, values in rows.items()}
+    identity = Patients(table=table, pattern=settings.patient_pattern)
+    found = build_index(
+        folder,
+        target / INDEX,
+        Settings(patients=identity, shares=Shares(*settings.shares), modality=settings.modality),
+        workers=workers,
+    )
+    log.info("archive_indexed", **asdict(found))
+
+
+def _pair(values: Sequence[float]) -> tuple[float, float]:
+    low, high = values
+    return float(low), float(high)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArchiveError(f"{path}: {error.strerror}; it was named as a table of labels or patients") from error
+
+
+class ArchiveFeed:
+    """Endless optimiser steps of balanced batches, read ahead; each knows where a resumed run goes on.
+
+    Args:
+        store: The training images.
+        batch_size: Of one process.
+        seed: Of the order.
+        accumulate: Batches of one step.
+        workers: Threads that read; 0 reads when asked.
+        ahead: Batches read ahead.
+
+    Raises:
+        ArchiveError: Fewer images than a batch of all processes, or fewer places in it than modalities.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        batch_size: int,
+        *,
+        seed: int,
+        accumulate: int = 1,
+        workers: int = 1,
+        ahead: int = 2,
+    ) -> None:
+        if accumulate < 1 or batch_size < 1:
+            raise ArchiveError(f"batch_size and accumulate must be 1 or more, not {batch_size} and {accumulate}")
+        joint = batch_size * world_size()
+        if len(store) < max(2, joint):
+            raise ArchiveError(
+                f"{store.folder}: {len(store)} images to train on, but a batch of all processes has {joint}, and an "
+                "image needs at least one other to be told from; lower --batch_size, or add images (--split null takes "
+                "the images of all splits)"
+            )
+        self.store, self.batch_size, self.accumulate = store, batch_size, accumulate
+        self.sampler = BalancedSampler(
+            store.groups, batch_size, seed=seed, rank=rank(), world=world_size(), infinite=True
+        )
+        self.prefetcher = Prefetcher(store, self.sampler, workers=workers, ahead=ahead)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps until as many images were seen as there are."""
+        return max(1, self.sampler.batches_per_epoch // self.accumulate)
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[Step]:
+        fetched = iter(self.prefetcher)
+        while True:
+            parts = [next(fetched) for _ in range(self.accumulate)]
+            waited = sum(part.data_wait_s for part in parts)
+            yield Step(tuple(part.batch for part in parts), waited, parts[-1].position)
