@@ -9,6 +9,7 @@ from pydicom.uid import generate_uid
 from app.demo.pacs import Faults, Pacs
 from app.findings import Outcome, Presence
 from app.outcomes import State
+from app.study import BROKEN_OFF
 from app.workflow import replay, study
 from tests.integration.workflow.conftest import Installation, free_port
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
@@ -54,6 +55,24 @@ def test_the_same_images_again_make_nothing_new_and_late_ones_a_revision(
         second, first = installation.wait_final(2)
     assert [len(first.files), len(second.files)] == [5, 6]
     assert len({each.sop_instance_uid for each in pacs.arrived}) == len(pacs.arrived) == 2
+
+
+def test_what_a_broken_transfer_shows_is_reported_and_the_same_images_finished_are_a_revision(
+    installation: Installation, pacs: Pacs
+) -> None:
+    installation.overrides["assembly"] = {"interrupted_s": 0.5}
+    slices, spool = ct_slices(), installation.spool()
+    with installation.worker():
+        send_to_spool(spool, slices, released=False)
+        installation.wait_final()
+        send_to_spool(spool, slices)
+        whole, part = installation.wait_final(2)
+    assert (part.interrupted, whole.interrupted, part.files) == (True, False, whole.files)
+    for outcome, notes in ((part, (BROKEN_OFF,)), (whole, ())):
+        (report,) = outcome.reports
+        assert (report.outcome, report.notes) == (Outcome.SUCCEEDED, notes)
+        assert [finding.presence for finding in report.findings] == [Presence.PRESENT]
+    assert [BROKEN_OFF.encode() in each.path.read_bytes() for each in pacs.arrived] == [True, False]
 
 
 def test_a_study_in_the_spool_without_a_marker_is_taken_up_at_start(installation: Installation, pacs: Pacs) -> None:
