@@ -117,6 +117,18 @@ def shard_path(store: Path, number: int, kind: str) -> Path:
     return store / f"shard-{number:05d}.{kind}"
 
 
+def files_in(index: Path) -> int:
+    """Count the files of an index.
+
+    Raises:
+        ArchiveError: It is no index.
+    """
+    try:
+        return int(pq.read_metadata(index).num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArchiveError(f"{index}: not an index; make one with 'python -m pretraining index'") from error
+
+
 def _identity(index: Path, settings: StoreSettings) -> dict[str, Any]:
     try:
         with index.open("rb") as file:
