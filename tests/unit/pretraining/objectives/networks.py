@@ -57,8 +57,11 @@ def as_images(vectors: Tensor, dimensions: int) -> Tensor:
 def random_crops(
     dimensions: int, batch: int, sides: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, ...]:
-    """One crop for each side length, each (batch, 1, side, side + 1[, side + 2]), in 0 to 1."""
+    """One crop for each side length, each (batch, 1, side, side + 1[, side + 2]), in 0 to 1.
+
+    Samples differ in brightness, or the mean over space would make all features alike.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return tuple(
-        torch.rand(batch, 1, *(side + i for i in range(dimensions)), generator=generator, dtype=dtype) for side in sides
-    )
+    brightness = torch.rand(batch, 1, *[1] * dimensions, generator=generator, dtype=dtype)
+    shapes = [(batch, 1, *(side + i for i in range(dimensions))) for side in sides]
+    return tuple(brightness * torch.rand(shape, generator=generator, dtype=dtype) for shape in shapes)

@@ -47,6 +47,7 @@ def test_three_steps_follow_the_papers_queue_and_momentum(dimensions: int) -> No
     queue = objective.queue.numpy().copy()
     assert np.linalg.norm(queue, axis=0) == pytest.approx(np.ones(12))
     followers = [parameter.detach().clone() for parameter in objective.encoder.parameters()]
+    first = followers
     for step in range(3):
         crops = random_crops(dimensions, 4, (6, 6), seed=step)
         with torch.no_grad():
@@ -67,6 +68,7 @@ def test_three_steps_follow_the_papers_queue_and_momentum(dimensions: int) -> No
             assert torch.allclose(kept, actual, atol=1e-12)
             assert actual.grad is None
             assert not actual.requires_grad
+    assert all(not torch.allclose(one, other) for one, other in zip(first, followers, strict=True))
 
 
 def test_collapse_value_is_the_loss_of_a_constant_network() -> None:

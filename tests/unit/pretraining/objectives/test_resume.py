@@ -70,6 +70,7 @@ def test_losses_and_state_go_on_bitwise(
 ) -> None:
     whole, optimiser = start(build, dimensions)
     losses = train(whole, optimiser, range(8), dimensions)
+    assert len({loss.item() for loss in losses}) == 8, "a network that stands still shows nothing"
 
     first, optimiser = start(build, dimensions)
     train(first, optimiser, range(stop), dimensions)
