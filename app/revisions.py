@@ -36,14 +36,15 @@ class Relation:
 def is_newer(one: StudyOutcome, other: StudyOutcome) -> bool:
     """Whether `one` is a later revision of the same study and holds every instance of the other.
 
-    The sets of instances tell it, not the clock: a spool only grows. Where an instance was replaced by another version
-    under its UID, the sets are equal and the time of arrival decides.
+    The sets of instances tell it, not the clock: a spool only grows. Where the sets are equal, a study that was sent to
+    its end is newer than one whose sender broke off; else an instance was replaced by another version under its UID,
+    and the time of arrival decides.
     """
     if one.key == other.key or _study(one.key) != _study(other.key):
         return False
     mine, theirs = _instances(one), _instances(other)
     if mine == theirs:
-        return (one.received_at, one.key) > (other.received_at, other.key)
+        return (not one.interrupted, one.received_at, one.key) > (not other.interrupted, other.received_at, other.key)
     return mine > theirs
 
 
