@@ -1,0 +1,180 @@
+"""Views of SimCLR against the same ones as MONAI transforms, in the same run: `python -m tests.benchmarks.views`.
+
+Two views of 224² of each of 32 images of 512², 8 bit, from memory: random resized crop, rotation, mirror, gamma,
+linear intensity, Gaussian blur and noise. Ours with two threads; MONAI's image by image in a `DataLoader` with two
+workers, tensors without metadata. Rounds of both alternate; the ratio is the median over the rounds.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from monai.data import set_track_meta
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandAffine,
+    RandFlip,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    RandScaleIntensity,
+    RandShiftIntensity,
+    RandSpatialCrop,
+    Resize,
+    ScaleIntensityRange,
+)
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pretraining.samples import RawBatch
+from pretraining.views.geometry import Geometry
+from pretraining.views.intensity import Blur, Gamma, Linear, Noise
+from pretraining.views.pipeline import CropSpec, ViewPipeline
+from pretraining.views.windows import Share
+from tests.benchmarks.ingest import Bound
+from tests.integration.receive.dcmtk import ROOT
+
+BATCH = 32
+BATCHES = 4
+IMAGE = 512
+SIZE = 224
+ROUNDS = 5
+THREADS = 2
+AREA = 0.2
+DEGREES = 15.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """Images (two views each) a second in each round."""
+
+    ours: tuple[float, ...]
+    monai: tuple[float, ...]
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """What the issue promises."""
+        ratio = statistics.median(a / b for a, b in zip(self.ours, self.monai, strict=True))
+        return (Bound("views, ours over MONAI's in a DataLoader with 2 workers", ratio, 2.0),)
+
+
+def images() -> tuple[Tensor, ...]:
+    """Smooth fields with noise, (1, 512, 512) uint8."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(BATCH, 1, 16, 16, generator=generator)
+    fields = torch.nn.functional.interpolate(coarse, size=(IMAGE, IMAGE), mode="bilinear")
+    fields += 0.1 * torch.rand(fields.shape, generator=generator)
+    return tuple((field / 1.1 * 255).to(torch.uint8) for field in fields)
+
+
+def pipeline() -> ViewPipeline:
+    """Ours."""
+    return ViewPipeline(
+        [CropSpec(2, (SIZE, SIZE), Share(area=(AREA, 1.0), aspect=(3 / 4, 4 / 3)))],
+        Geometry(rotation_deg=(DEGREES,), flip=(0.5,)),
+        [
+            Gamma((0.7, 1.5)),
+            Linear((0.9, 1.1), (-0.1, 0.1)),
+            Blur((0.5, 1.5), probability=0.5),
+            Noise((0.01, 0.05), probability=0.5),
+        ],
+    )
+
+
+class MonaiViews(Dataset[tuple[Tensor, Tensor]]):
+    """The same with MONAI, one image at a time."""
+
+    def __init__(self, stored: tuple[Tensor, ...], repeats: int) -> None:
+        self.stored = stored * repeats
+        edge = round(IMAGE * AREA**0.5)
+        self.transform = Compose(
+            [
+                RandSpatialCrop(edge, max_roi_size=IMAGE, random_size=True),
+                ScaleIntensityRange(0, 255, 0, 1, clip=True),
+                Resize((SIZE, SIZE), mode="bilinear"),
+                RandAffine(prob=1.0, rotate_range=float(np.deg2rad(DEGREES)), padding_mode="zeros"),
+                RandFlip(prob=0.5, spatial_axis=1),
+                RandAdjustContrast(prob=1.0, gamma=(0.7, 1.5)),
+                RandScaleIntensity(0.1, prob=1.0),
+                RandShiftIntensity(0.1, prob=1.0),
+                RandGaussianSmooth((0.5, 1.5), (0.5, 1.5), prob=0.5),
+                RandGaussianNoise(prob=0.5, std=0.05),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image = self.stored[index]
+        return self.transform(image), self.transform(image)
+
+
+def rate(make: Callable[[], int]) -> float:
+    """Images a second."""
+    start = time.perf_counter()
+    made = make()
+    return made / (time.perf_counter() - start)
+
+
+def run() -> Result:
+    """Measure both in turn."""
+    stored = images()
+    keys = tuple(f"image{place}" for place in range(BATCH))
+    batch = RawBatch(stored, torch.tensor([[0.0, 255.0]] * BATCH), torch.zeros(BATCH, dtype=torch.int64), keys)
+    views, generator = pipeline(), torch.Generator().manual_seed(0)
+    loader = DataLoader(
+        MonaiViews(stored, BATCHES), batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True
+    )
+
+    def ours() -> int:
+        return sum(len(views(batch, generator).crops[0]) for _ in range(BATCHES))
+
+    def monai() -> int:
+        return sum(len(first) for first, _ in loader)
+
+    ours(), monai()  # workers start, memory is mapped
+    rounds = [(rate(ours), rate(monai)) for _ in range(ROUNDS)]
+    return Result(tuple(a for a, _ in rounds), tuple(b for _, b in rounds))
+
+
+def show(result: Result, console: Console) -> None:
+    """Print what was measured and what was promised."""
+    table = Table(title=f"Two views of {SIZE}² from {IMAGE}², batch {BATCH}, {THREADS} threads or workers")
+    table.add_column("who")
+    table.add_column("images/s, median", justify="right")
+    table.add_row("ours", f"{statistics.median(result.ours):.0f}")
+    table.add_row("MONAI in a DataLoader", f"{statistics.median(result.monai):.0f}")
+    console.print(table)
+    for bound in result.bounds:
+        console.print(
+            f"{bound.what}: {bound.value:.2f}, promised {bound.limit:.1f}: {'kept' if bound.holds else 'NOT KEPT'}"
+        )
+
+
+def bench() -> Result:
+    """Measure, show and keep the numbers below var/bench."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    set_track_meta(False)
+    try:
+        result = run()
+    finally:
+        set_track_meta(True)
+        torch.set_num_threads(threads)
+    show(result, Console())
+    folder = ROOT / "var" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    bounds = [{**asdict(bound), "holds": bound.holds} for bound in result.bounds]
+    (folder / "views.json").write_text(json.dumps({**asdict(result), "bounds": bounds}, indent=2) + "\n")
+    return result
+
+
+if __name__ == "__main__":
+    raise SystemExit(0 if all(bound.holds for bound in bench().bounds) else 1)
