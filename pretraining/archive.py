@@ -208,8 +208,8 @@ class ArchiveFeed:
         if len(store) < max(2, joint):
             raise ArchiveError(
                 f"{store.folder}: {len(store)} images to train on, but a batch of all processes has {joint}, and an "
-                "image needs at least one other to be told from; lower --batch_size, or add images (--split null takes "
-                "the images of all splits)"
+                "image needs at least one other to be told from; lower --batch_size, or add images (--split all takes "
+                "the images of all patients)"
             )
         self.store, self.batch_size, self.accumulate = store, batch_size, accumulate
         self.sampler = BalancedSampler(

@@ -1,9 +1,10 @@
-"""What a training leaves in its folder: a page of example views at the start; encoder, manifest and plots at the end."""
+"""What a training leaves in its folder: example views at the start; encoder, manifest and plots at the end."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from pretraining.data.files import whole_file
 from pretraining.data.store import ImageStore
 from pretraining.export import Training, export_encoder, present_commit
 from pretraining.objectives.distributed import rank
+from pretraining.objectives.objective import Objective
+from pretraining.plots import plot_embedding, plot_training
+from pretraining.probe import ProbeResult, results_table
+from pretraining.probing import embed_images
+from pretraining.progress import CURVE, read_curve
 from pretraining.trainer import PretrainingTrainer, stream_seed
 from pretraining.views.sheet import contact_sheet
 
@@ -130,3 +136,72 @@ def value_range(recipe: Mapping[str, Any]) -> str:
     words = [f"{name}: {window[0]:g} to {window[1]:g}" for name, window in sorted(recipe["windows"].items())]
     every = f"percentiles {low:g} to {high:g} of each image"
     return "; ".join([*words, f"else {every}"]) if words else every
+
+
+class Plots:
+    """`loss.png` and `embedding.png` at the end.
+
+    Args:
+        folder: Of `history.csv`; receives the pictures.
+        encoder: That was trained.
+        store: Images to show.
+        objective: For its collapse value.
+        size: Of the view, (rows, columns) or (depth, rows, columns).
+        label: Colours the points; the modality where None.
+        images: At most.
+        batch_size: Of the embedding.
+        seed: Chooses the images.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        encoder: nn.Module,
+        store: ImageStore,
+        objective: Objective,
+        *,
+        size: tuple[int, ...],
+        label: str | None = None,
+        images: int = 1000,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        self.folder, self.encoder, self.store, self.objective = Path(folder), encoder, store, objective
+        self.size, self.label, self.images, self.batch_size, self.seed = tuple(size), label, images, batch_size, seed
+
+    def attach(self, engine: Engine) -> None:
+        """Draw on the first process."""
+        if rank() == 0:
+            engine.add_event_handler(Events.COMPLETED, self._draw)
+
+    def _draw(self, _engine: Engine) -> None:
+        rows = read_curve(self.folder / CURVE)
+        plot_training(
+            self.folder / "loss.png",
+            [int(row["step"]) for row in rows],
+            [row["self_supervised"] for row in rows],
+            [row["learning_rate"] for row in rows],
+            collapse_value=self.objective.collapse_value,
+        )
+        chosen = torch.randperm(len(self.store), generator=torch.Generator().manual_seed(self.seed))[: self.images]
+        if len(chosen) < 3:
+            log.info("embedding_not_drawn", images=len(chosen), needed=3)
+            return
+        indices = [int(index) for index in chosen]
+        embedded = embed_images(self.encoder, self.store, indices, self.size, self.batch_size)
+        plot_embedding(self.folder / "embedding.png", embedded.features, self._names(indices))
+
+    def _names(self, indices: list[int]) -> list[str]:
+        if self.label is None:
+            return [self.store.group_names[self.store.groups[index]] for index in indices]
+        values = self.store.labels[self.label][indices]
+        return ["unknown" if value != value else f"{self.label} {value:g}" for value in values]  # noqa: PLR0124 - NaN
+
+
+def report(results: Sequence[ProbeResult], folder: Path | str) -> None:
+    """Print a table of probes and write it to `evaluation.md`."""
+    table = results_table(results)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / "evaluation.md").write_text(table + "\n", encoding="utf-8")
+    log.info("evaluation_written", file=str(Path(folder) / "evaluation.md"))
+    sys.stdout.write(table + "\n")
