@@ -40,6 +40,18 @@ REQUIRED_FILES = (
     "docs/README.md",
     "models/manifest.json",
 )
+PRETRAINING = "pretraining"
+# Weights, service and manifest are of bundles that are served; a bundle for pretraining makes encoders elsewhere.
+REQUIRED_FOR_PRETRAINING = (
+    "LICENSE",
+    "configs/metadata.json",
+    "configs/train.yaml",
+    "configs/multi_gpu_train.yaml",
+    "configs/evaluate.yaml",
+    "configs/inference.yaml",
+    "configs/verify.yaml",
+    "docs/README.md",
+)
 REQUIRED_METADATA = (
     "schema",
     "version",
@@ -83,10 +95,11 @@ class Result:
 
 def check_files(bundle: Path) -> str:
     """Every required file is there and is not empty."""
-    missing = [name for name in REQUIRED_FILES if not (bundle / name).is_file() or not (bundle / name).stat().st_size]
+    required = REQUIRED_FOR_PRETRAINING if _is_for_pretraining(bundle) else REQUIRED_FILES
+    missing = [name for name in required if not (bundle / name).is_file() or not (bundle / name).stat().st_size]
     if missing:
         raise Problem(f"missing or empty: {', '.join(missing)}")
-    return f"{len(REQUIRED_FILES)} files"
+    return f"{len(required)} files"
 
 
 def check_metadata(bundle: Path) -> str:
@@ -123,7 +136,8 @@ def check_train_properties(bundle: Path) -> str:
 
 def check_inference_properties(bundle: Path) -> str:
     """MONAI's properties of an inference bundle, and what the service builds."""
-    return _check_properties(bundle, "inference", (*INFERENCE_KEYS, *SERVICE_KEYS))
+    served = () if _is_for_pretraining(bundle) else SERVICE_KEYS
+    return _check_properties(bundle, "inference", (*INFERENCE_KEYS, *served))
 
 
 def check_network(bundle: Path) -> str:
@@ -211,6 +225,61 @@ def check_service(bundle: Path) -> str:
     return f"{len(service.findings)} findings, status {service.status}"
 
 
+def check_nothing_to_serve(bundle: Path) -> str:
+    """A bundle for pretraining carries neither weights nor a contract with the service, so that nobody serves it."""
+    found = [name for name in ("configs/service.yaml", "models/model.pt") if (bundle / name).exists()]
+    if found:
+        raise Problem(f"for pretraining by configs/metadata.json, yet it has {', '.join(found)}; take one of them away")
+    return "no weights of its own, not served"
+
+
+def check_presets(bundle: Path) -> str:
+    """Every preset over `train.yaml` builds its network, views and objective, shrunk by `configs/verify.yaml`.
+
+    Each makes one forward and one backward pass on random pixels; every trained parameter must get a gradient.
+    """
+    settings = _optional_yaml(bundle / EXCLUSIONS)
+    presets = settings.get("presets") or []
+    missing = [name for name in presets if not (bundle / f"configs/{name}.yaml").is_file()]
+    if missing or not presets:
+        raise Problem(f"{EXCLUSIONS} names presets: {', '.join(missing) or 'none'}, which configs/ does not hold")
+    losses = []
+    for preset in (None, *presets):
+        files = ["train.yaml"] if preset is None else ["train.yaml", f"{preset}.yaml"]
+        loss = _one_pass(bundle, files, settings.get("shrunk") or {})
+        losses.append(f"{preset or 'train.yaml alone'} {loss:.2f}")
+    return f"loss of one small step: {', '.join(losses)}"
+
+
+def _one_pass(bundle: Path, files: list[str], shrunk: dict[str, Any]) -> float:
+    from monai.bundle import ConfigParser
+
+    with _quiet(), _importable(bundle), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        parser = ConfigParser()
+        parser.read_config([str(bundle / "configs" / name) for name in files])
+        for key, value in {**shrunk, "bundle_root": str(bundle)}.items():
+            if key in parser:
+                parser[key] = value
+        views, objective = parser.get_parsed_content("views"), parser.get_parsed_content("objective")
+        batch = int(parser["batch_size"])
+        crops = [torch.rand(batch, 1, *spec.size) for spec in views.specs for _ in range(spec.count)]
+        loss = objective(crops).loss
+        loss.backward()
+    silent = [name for name, value in objective.named_parameters() if value.requires_grad and value.grad is None]
+    if silent:
+        raise Problem(f"{files[-1]}: no gradient reaches {silent[0]} ({len(silent)} tensors)")
+    return float(loss.detach())
+
+
+def _is_for_pretraining(bundle: Path) -> bool:
+    """`"kind": "pretraining"` in the metadata; a bundle without legible metadata fails its own check of them."""
+    try:
+        return bool(_metadata(bundle).get("kind") == PRETRAINING)
+    except Problem:
+        return False
+
+
 CHECKS: tuple[Callable[[Path], str], ...] = (
     check_files,
     check_metadata,
@@ -224,11 +293,22 @@ CHECKS: tuple[Callable[[Path], str], ...] = (
     check_phantom_marks,
     check_service,
 )
+CHECKS_FOR_PRETRAINING: tuple[Callable[[Path], str], ...] = (
+    check_files,
+    check_metadata,
+    check_version,
+    check_train_properties,
+    check_inference_properties,
+    check_network,
+    check_nothing_to_serve,
+    check_presets,
+)
 
 
 def verify(bundle: Path) -> tuple[Result, ...]:
     """Run every check on one bundle folder; a check that cannot even run has failed."""
-    return tuple(_run(check, bundle) for check in CHECKS)
+    checks = CHECKS_FOR_PRETRAINING if _is_for_pretraining(bundle) else CHECKS
+    return tuple(_run(check, bundle) for check in checks)
 
 
 def _run(check: Callable[[Path], str], bundle: Path) -> Result:

@@ -156,3 +156,45 @@ def test_an_unknown_key_of_the_service_contract_is_refused(bundle: Path) -> None
     edit_yaml(bundle / "configs/service.yaml", lambda service: service.update(priorty=1))
     with pytest.raises(ConfigurationError, match="priority"):
         contract.check_service(bundle)
+
+
+@pytest.mark.parametrize("name", ["ssl_2d", "ssl_3d"])
+def test_the_bundles_for_pretraining_pass_their_own_checks(root: Path, name: str) -> None:
+    results = contract.verify(root / "bundles" / name)
+    assert [result for result in results if not result.passed] == []
+    assert [result.check for result in results][-2:] == ["nothing to serve", "presets"]
+
+
+@pytest.fixture
+def ssl_bundle(root: Path, tmp_path: Path) -> Path:
+    """A copy of a bundle for pretraining, to be broken; one preset is enough."""
+    copy = Path(shutil.copytree(root / "bundles" / "ssl_2d", tmp_path / "ssl_2d"))
+    edit_yaml(copy / "configs/verify.yaml", lambda settings: settings.update(presets=["thesis_moco"]))
+    return copy
+
+
+def test_a_bundle_for_pretraining_with_a_service_contract_is_refused(ssl_bundle: Path) -> None:
+    (ssl_bundle / "configs/service.yaml").write_text("title: x\n")
+    with pytest.raises(contract.Problem, match=r"for pretraining .* yet it has configs/service\.yaml"):
+        contract.check_nothing_to_serve(ssl_bundle)
+
+
+def test_a_preset_that_is_named_but_missing_is_told(ssl_bundle: Path) -> None:
+    (ssl_bundle / "configs/thesis_moco.yaml").unlink()
+    with pytest.raises(contract.Problem, match="presets: thesis_moco, which configs/ does not hold"):
+        contract.check_presets(ssl_bundle)
+
+
+def test_a_preset_with_an_impossible_value_fails(ssl_bundle: Path) -> None:
+    edit_yaml(ssl_bundle / "configs/thesis_moco.yaml", lambda preset: preset.update(temperature=0))
+    results = {result.check: result for result in contract.verify(ssl_bundle)}
+    assert not results["presets"].passed
+
+
+def test_a_preset_whose_parameters_get_no_gradient_fails(ssl_bundle: Path) -> None:
+    unused = {"_target_": "pretraining.objectives.simclr.SimCLR", "encoder": "$@spare", "features": 512}
+    spare = "$(lambda net: (net.add_module('spare', torch.nn.Linear(2, 2)), net)[1])(@encoder)"
+    change = {"spare": spare, "objective": unused}
+    edit_yaml(ssl_bundle / "configs/thesis_moco.yaml", lambda preset: preset.update(change))
+    with pytest.raises(contract.Problem, match=r"no gradient reaches encoder\.spare\.weight \(2 tensors\)"):
+        contract.check_presets(ssl_bundle)
