@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -75,8 +76,9 @@ class CollapseWatch:
             state,
             data_wait=sum(self.waits) / max(1, len(self.waits)),
         )
+        known = {_kind(sentence) for sentence in self.said}
         for sentence in found:
-            if sentence not in self.said:
+            if _kind(sentence) not in known:
                 log.warning("pretraining_problem", step=engine.state.iteration, problem=sentence)
         self.said = found
         self._write(engine, state)
@@ -120,6 +122,11 @@ def measure(objective: Objective, embeddings: Tensor, groups: Tensor) -> Health:
             usages.append(health(rows, (scores / inner.temperature).softmax(dim=1)).usage)
     known = [usage for usage in usages if usage is not None]
     return replace(found, usage=min(known) if known else None)
+
+
+def _kind(sentence: str) -> str:
+    """A sentence without its figures, which change from look to look."""
+    return re.sub(r"[\d.%]+", "#", sentence)
 
 
 def write_summary(folder: Path, figures: dict[str, Any]) -> None:

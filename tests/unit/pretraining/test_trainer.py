@@ -145,6 +145,13 @@ def test_half_precision_trains(tmp_path: Path, kind: str, amp: str) -> None:
     assert all(torch.isfinite(torch.tensor(curve)))
 
 
+def test_a_small_epsilon_stays_finite_in_fp16(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    objective = SwAV(tiny_encoder(), FEATURES, prototypes=6, modalities=2, epsilon=0.003)
+    trainer_of(tmp_path, objective=objective, optimizer=make_optimizer("larc", objective, 0.05), amp="fp16").run()
+    assert all(torch.isfinite(torch.tensor(losses(tmp_path))))
+
+
 def test_a_nan_in_an_image_names_it(tmp_path: Path) -> None:
     feed = MemoryFeed((16, 16), poison=6)
     key = feed.batch(6).keys[0]
