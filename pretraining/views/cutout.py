@@ -52,13 +52,12 @@ class Cutout(Change[CutoutParams]):
         edge = edge * happens((count, 1, 1), self.probability, generator)
         return CutoutParams((middle - edge / 2).clamp(0, 1), (middle + edge / 2).clamp(0, 1))
 
-    def apply(self, crops: Tensor, params: CutoutParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: CutoutParams) -> Tensor:
         """Fill the boxes."""
         axes = crops.ndim - 2
         size = torch.tensor(crops.shape[2:], dtype=torch.float64)
         lower = (params.lower[..., -axes:] * size).round().long().tolist()
         upper = (params.upper[..., -axes:] * size).round().long().tolist()
-        crops = crops.clone()
         for crop, lows, highs in zip(crops, lower, upper, strict=True):
             for low, high in zip(lows, highs, strict=True):
                 crop[(slice(None), *map(slice, low, high))] = self.fill

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 TRUNCATE = 4.0  # a kernel ends at this many standard deviations, as in scipy.ndimage.gaussian_filter
-SLAB = 64  # pixels of an axis at once; beyond them the matrix is a narrow band of numbers among zeros
+SLAB = 48  # pixels of an axis at once; beyond them the matrix is a narrow band of numbers among zeros
 
 
 def gaussian(images: Tensor, sigmas: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def gaussian(images: Tensor, sigmas: Tensor) -> Tensor:
     for axis in range(2, images.ndim):
         n = images.shape[axis]
         if n not in matrices:
-            matrices[n] = _matrix(sigmas, n).to(images)
+            matrices[n] = _matrix(sigmas, n, images.dtype).to(images.device)
         images = _along(images, matrices[n], axis, radius, axes)
     return images
 
@@ -40,19 +40,19 @@ def _radius(sigma: float) -> int:
     return int(TRUNCATE * sigma + 0.5)
 
 
-def _matrix(sigmas: Tensor, n: int) -> Tensor:
-    """(batch, n, n) float64 whose product with a column of n pixels blurs it; one for all if all widths agree."""
+def _matrix(sigmas: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """(batch, n, n) whose product with a column of n pixels blurs it; one for all if all widths agree."""
     if bool((sigmas == sigmas[0]).all()):
         sigmas = sigmas[:1]
     radii = torch.tensor([_radius(sigma) for sigma in sigmas.tolist()])
     offsets = torch.arange(-int(radii.max()), int(radii.max()) + 1)
     weights = torch.exp(-0.5 * (offsets / sigmas[:, None].clamp(min=1e-12)).square())
     weights = torch.where(offsets.abs() <= radii[:, None], weights, 0.0)
-    weights = weights / weights.sum(dim=1, keepdim=True)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).to(dtype)
     # Mirrored beyond the edges, as often as it takes.
     wrapped = (torch.arange(n)[:, None] + offsets) % (2 * n)
     wrapped = torch.where(wrapped < n, wrapped, 2 * n - 1 - wrapped)
-    matrix = torch.zeros(len(sigmas), n, n, dtype=torch.float64)
+    matrix = torch.zeros(len(sigmas), n, n, dtype=dtype)
     return matrix.scatter_add_(2, wrapped.expand(len(sigmas), -1, -1), weights[:, None, :].expand(-1, n, -1))
 
 

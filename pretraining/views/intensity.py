@@ -30,20 +30,24 @@ class Change(ABC, Generic[P]):
     def sample(self, count: int, generator: torch.Generator) -> P:
         """Draw parameters for this many samples from a CPU generator."""
 
-    @abstractmethod
     def apply(self, crops: Tensor, params: P) -> Tensor:
         """Change (batch, 1, *spatial) crops; the input is left as it was."""
+        return self.apply_(crops.clone(), params)
+
+    @abstractmethod
+    def apply_(self, crops: Tensor, params: P) -> Tensor:
+        """As `apply`, but the input's memory may be used for the result."""
 
 
-def _where(chosen: Tensor, crops: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Change the chosen samples only: ``change(their crops, their indices on the CPU)``."""
+def _where_(chosen: Tensor, crops: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Change the chosen samples only, in place: ``change(their crops, their indices on the CPU)``."""
     rows = chosen.nonzero().flatten()
     if not len(rows):
         return crops
     if len(rows) == len(crops):
         return change(crops, rows)
     at = rows.to(crops.device, non_blocking=True)
-    return crops.index_copy(0, at, change(crops.index_select(0, at), rows))
+    return crops.index_copy_(0, at, change(crops.index_select(0, at), rows))
 
 
 def _column(values: Tensor, crops: Tensor) -> Tensor:
@@ -74,13 +78,15 @@ class Gamma(Change[GammaParams]):
         exponent = uniform((count,), self.exponent, generator)
         return GammaParams(torch.where(happens((count,), self.probability, generator), exponent, 1.0))
 
-    def apply(self, crops: Tensor, params: GammaParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: GammaParams) -> Tensor:
         """Raise to the power."""
 
         def change(part: Tensor, rows: Tensor) -> Tensor:
-            return part.clamp(0, 1).pow_(_column(params.exponent[rows], part))
+            # As 2^(γ log2 I), which takes half as long as a power; 0 times minus infinity would be no number.
+            exponent = _column(params.exponent[rows].clamp(min=1e-30), part)
+            return part.clamp_(0, 1).log2_().mul_(exponent).exp2_()
 
-        return _where(params.exponent != 1, crops, change)
+        return _where_(params.exponent != 1, crops, change)
 
 
 @dataclass(frozen=True)
@@ -110,13 +116,13 @@ class Linear(Change[LinearParams]):
         chosen = happens((count,), self.probability, generator)
         return LinearParams(torch.where(chosen, factor, 1.0), torch.where(chosen, offset, 0.0))
 
-    def apply(self, crops: Tensor, params: LinearParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: LinearParams) -> Tensor:
         """Multiply and add."""
 
         def change(part: Tensor, rows: Tensor) -> Tensor:
-            return torch.addcmul(_column(params.offset[rows], part), part, _column(params.factor[rows], part))
+            return part.mul_(_column(params.factor[rows], part)).add_(_column(params.offset[rows], part))
 
-        return _where((params.factor != 1) | (params.offset != 0), crops, change)
+        return _where_((params.factor != 1) | (params.offset != 0), crops, change)
 
 
 @dataclass(frozen=True)
@@ -142,9 +148,9 @@ class Blur(Change[BlurParams]):
         sigma = uniform((count,), self.sigma, generator)
         return BlurParams(sigma * happens((count,), self.probability, generator))
 
-    def apply(self, crops: Tensor, params: BlurParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: BlurParams) -> Tensor:
         """Blur."""
-        return _where(params.sigma > 0, crops, lambda part, rows: gaussian(part, params.sigma[rows]))
+        return _where_(params.sigma > 0, crops, lambda part, rows: gaussian(part, params.sigma[rows]))
 
 
 @dataclass(frozen=True)
@@ -172,14 +178,14 @@ class Sharpen(Change[SharpenParams]):
         amount = uniform((count,), self.amount, generator)
         return SharpenParams(amount * happens((count,), self.probability, generator))
 
-    def apply(self, crops: Tensor, params: SharpenParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: SharpenParams) -> Tensor:
         """Sharpen."""
 
         def change(part: Tensor, rows: Tensor) -> Tensor:
             smooth = gaussian(part, torch.full((len(part),), self.sigma, dtype=torch.float64))
-            return part + _column(params.amount[rows], part) * (part - smooth)
+            return part.addcmul_(_column(params.amount[rows], part), smooth.neg_().add_(part))
 
-        return _where(params.amount > 0, crops, change)
+        return _where_(params.amount > 0, crops, change)
 
 
 @dataclass(frozen=True)
@@ -206,14 +212,14 @@ class Noise(Change[NoiseParams]):
         sigma = uniform((count,), self.sigma, generator) * happens((count,), self.probability, generator)
         return NoiseParams(sigma, seeds(count, generator))
 
-    def apply(self, crops: Tensor, params: NoiseParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: NoiseParams) -> Tensor:
         """Add the noise that belongs to the seeds."""
 
         def change(part: Tensor, rows: Tensor) -> Tensor:
             noise = normal(params.seed[rows], tuple(part.shape[1:]), part.device)
-            return torch.addcmul(part, noise, _column(params.sigma[rows], part))
+            return part.addcmul_(noise, _column(params.sigma[rows], part))
 
-        return _where(params.sigma > 0, crops, change)
+        return _where_(params.sigma > 0, crops, change)
 
 
 @dataclass(frozen=True)
@@ -247,10 +253,10 @@ class EnergyBands(Change[EnergyParams]):
         wanted = (mean + deviation * draws).clamp(min=0)
         return EnergyParams(wanted, happens((count,), self.probability, generator))
 
-    def apply(self, crops: Tensor, params: EnergyParams) -> Tensor:
+    def apply_(self, crops: Tensor, params: EnergyParams) -> Tensor:
         """Rescale the bands."""
 
         def change(part: Tensor, rows: Tensor) -> Tensor:
             return rescale_bands(part, params.energy[rows], self.reference.sigmas)
 
-        return _where(params.chosen, crops, change)
+        return _where_(params.chosen, crops, change)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from torch import Tensor
 from pretraining.samples import RawBatch
 from pretraining.views.geometry import Geometry, GeometryParams, source_map
 from pretraining.views.intensity import Change
-from pretraining.views.resample import resample
+from pretraining.views.resample import Sampling, plan, resample
+from pretraining.views.threads import run_all
 from pretraining.views.windows import Scale, Share
 
 CACHED_PIXELS = 4 * 224 * 224
@@ -121,21 +123,32 @@ class ViewPipeline:
         """
         self._check_shapes(batch)
         ranges = _checked_ranges(batch)
-        crops = []
-        for crop in params:
-            stride = _stride(crop.size, batch.images[0].device) or len(batch)
-            whole = torch.empty(len(batch), 1, *crop.size, device=batch.images[0].device)
-            for start in range(0, len(batch), stride):
+        count, device = len(batch), batch.images[0].device
+        shapes = torch.tensor([image.shape[1:] for image in batch.images])
+        crops = tuple(torch.empty(count, 1, *crop.size, device=device) for crop in params)
+        tasks = []
+        for whole, crop in zip(crops, params, strict=True):
+            sampling = plan(shapes, source_map(crop.geometry, crop.size), crop.size)
+            stride = _stride(crop.size) if device.type == "cpu" else count
+            for start in range(0, count, stride):
                 part = slice(start, start + stride)
-                whole[part] = self._crop(batch.images[part], ranges[part], take(crop, part))
-            crops.append(whole)
-        return Views(tuple(crops), params)
+                drawn = (take(sampling, part), take(crop.changes, part))
+                tasks.append(partial(self._fill, whole[part], batch.images[part], ranges[part], *drawn))
+        if device.type == "cpu":
+            run_all(tasks)
+        else:
+            for task in tasks:
+                task()
+        return Views(crops, params)
 
-    def _crop(self, images: tuple[Tensor, ...], ranges: Tensor, params: CropParams) -> Tensor:
-        pixels = resample(images, ranges, source_map(params.geometry, params.size), params.size)
-        for change, drawn in zip(self.changes, params.changes, strict=True):
-            pixels = change.apply(pixels, drawn)
-        return pixels
+    def _fill(
+        self, crops: Tensor, images: tuple[Tensor, ...], ranges: Tensor, sampling: Sampling, changes: tuple[Any, ...]
+    ) -> None:
+        """Make the crops of some samples."""
+        pixels = resample(images, ranges, sampling)
+        for change, drawn in zip(self.changes, changes, strict=True):
+            pixels = change.apply_(pixels, drawn)
+        crops.copy_(pixels)
 
     def _check_shapes(self, batch: RawBatch) -> None:
         if not batch.images:
@@ -161,9 +174,9 @@ def take(params: Any, part: slice) -> Any:
     return params
 
 
-def _stride(size: tuple[int, ...], device: torch.device) -> int | None:
-    """Samples to work on at once: on a CPU what its caches hold (measured: three times as fast), else None for all."""
-    return max(1, CACHED_PIXELS // math.prod(size)) if device.type == "cpu" else None
+def _stride(size: tuple[int, ...]) -> int:
+    """Samples to work on at once on a CPU: about what its caches hold."""
+    return max(1, CACHED_PIXELS // math.prod(size))
 
 
 def _checked_ranges(batch: RawBatch) -> Tensor:

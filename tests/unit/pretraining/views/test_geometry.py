@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pretraining.views.geometry import Geometry, GeometryParams, source_map
 from pretraining.views.pipeline import CropParams, CropSpec, ViewPipeline
-from pretraining.views.resample import resample
+from pretraining.views.resample import plan, resample
 from pretraining.views.windows import ImageSize, Share, Whole
 from tests.unit.pretraining.views import reference
 
@@ -131,7 +131,8 @@ def test_a_crop_lies_where_the_slow_reference_says(data: st.DataObject) -> None:
     extent = torch.minimum(drawn.extent, limit)
     drawn = GeometryParams(drawn.lower, extent, drawn.angles, drawn.zoom, drawn.shift, drawn.flip, drawn.distortion)
     source = source_map(drawn, size)
-    shown = resample([image[None]], torch.tensor([[0.0, 1.0]]), source, size)[0, 0]
+    sampling = plan(torch.tensor([shape]), source, size)
+    shown = resample([image[None]], torch.tensor([[0.0, 1.0]]), sampling)[0, 0]
     expected = reference.crop(
         image.double().numpy(), source.matrix[0].numpy(), source.centre[0].numpy(), float(source.distortion[0]), size
     )

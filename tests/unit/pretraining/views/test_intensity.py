@@ -21,7 +21,7 @@ from pretraining.views.intensity import (
     Sharpen,
     SharpenParams,
 )
-from pretraining.views.noise import normal
+from pretraining.views.noise import normal, scaled
 
 SHAPES = [(4, 1, 20, 31), (4, 1, 6, 9, 12)]
 
@@ -105,10 +105,10 @@ def test_noise_is_standard_normal_and_without_pattern() -> None:
 
 
 def test_every_value_of_the_noise_is_finite() -> None:
-    """The ends of the 23 uniform bits: neither may become infinite."""
-    ends = torch.tensor([0, 2**23 - 1]).to(torch.float32).add_(0.5).mul_(2.0**-22).sub_(1).erfinv()
+    """The ends of the 32 bits: neither may become infinite."""
+    ends = scaled(torch.tensor([-(2**31), 2**31 - 1], dtype=torch.int32))
     assert bool(ends.isfinite().all())
-    assert float(ends[0]) == -float(ends[1])
+    assert 3 < float(ends[1]) == -float(ends[0])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
