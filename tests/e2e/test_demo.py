@@ -32,7 +32,7 @@ def test_every_study_comes_back_and_nothing_stays_running(tmp_path: Path, capsys
             "key_image.png",
         }
     with Image.open(out / "summary.png") as picture:
-        assert picture.size == (2 * 372 + 12, 360 + 58 + 24)
+        assert picture.size == (2 * 372 + 12, 360 + 80 + 24)
     running = subprocess.run(["pgrep", "-f", str(out)], capture_output=True, text=True, check=False, timeout=10)
     assert running.stdout == ""
 

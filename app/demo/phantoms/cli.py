@@ -9,7 +9,7 @@ from rich.table import Table
 
 from app.demo.phantoms.gallery import gallery as draw_gallery
 from app.demo.phantoms.studies import TRUTH, write_studies
-from app.demo.phantoms.training_set import baseline_auc, write_training_set
+from app.demo.phantoms.training_set import baseline_auc, join_training_sets, write_training_set
 
 cli = typer.Typer(
     name="phantoms",
@@ -60,6 +60,18 @@ def training_set(
     """Write NIfTI volumes, masks and datalist.json; cases that are there already are kept."""
     datalist = write_training_set(folder, count, seed, workers, size, withheld=withheld, held_out=held_out)
     typer.echo(f"datalist: {datalist}")
+
+
+@cli.command()
+def join(
+    folder: Folder,
+    sets: Annotated[list[Path], typer.Argument(help="Folders of training sets.", exists=True, file_okay=False)],
+) -> None:
+    """Write one datalist.json for several training sets; the images stay where they are."""
+    try:
+        typer.echo(f"datalist: {join_training_sets(folder, sets)}")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @cli.command()

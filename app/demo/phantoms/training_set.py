@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -182,6 +182,30 @@ def write_training_set(
     partial_path = path.with_name(f".{DATALIST}")
     partial_path.write_text(json.dumps(lists, indent=1))
     partial_path.replace(path)
+    return path
+
+
+def join_training_sets(folder: Path, sets: Sequence[Path]) -> Path:
+    """Put the lists of several training sets together, training to training and test to test; images stay in place.
+
+    Raises:
+        ValueError: A set has no datalist, or two sets were drawn from the same seed.
+    """
+    lists: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "test": []}
+    seeds: set[int] = set()
+    for one in sets:
+        if not (one / DATALIST).is_file():
+            raise ValueError(f"{one / DATALIST} is missing; make the set with `python -m app phantoms training-set`")
+        for name, lines in json.loads((one / DATALIST).read_text()).items():
+            for line in lines:
+                if line["seed"] in seeds:
+                    raise ValueError(f"{one} repeats the case of seed {line['seed']}: a case must not be in two lists")
+                seeds.add(line["seed"])
+                files = {key: str((one / line[key]).resolve()) for key in ("image", "mask")}
+                lists[name].append({**line, **files})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / DATALIST
+    path.write_text(json.dumps(lists, indent=1))
     return path
 
 

@@ -15,7 +15,7 @@ from app.demo.phantoms import defects
 from app.demo.phantoms.acquisition import sample_acquisition
 from app.demo.phantoms.dicom_writer import SCANNERS, to_datasets, write_series
 from app.demo.phantoms.phantom import Phantom, make_phantom
-from app.demo.phantoms.training_set import baseline_auc, write_training_set
+from app.demo.phantoms.training_set import baseline_auc, join_training_sets, write_training_set
 
 ALLOWED = (
     # Siemens' own fourth value of ImageType; a defined term may be extended (PS3.3 C.8.2.1.1.1).
@@ -86,6 +86,17 @@ def test_a_training_set_is_written_in_parallel_and_grows(tmp_path: Path) -> None
 def test_a_held_out_set_has_test_cases_alone(tmp_path: Path) -> None:
     lists = json.loads(write_training_set(tmp_path, 3, seed=6, workers=1, size=48, held_out=True).read_text())
     assert {name: len(lines) for name, lines in lists.items()} == {"training": 0, "validation": 0, "test": 3}
+
+
+def test_sets_are_joined_list_by_list(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_training_set(one, 2, seed=7, workers=1, size=48)
+    write_training_set(two, 1, seed=8, workers=1, size=48, held_out=True)
+    lists = json.loads(join_training_sets(tmp_path / "both", [one, two]).read_text())
+    assert {name: len(lines) for name, lines in lists.items()} == {"training": 2, "validation": 0, "test": 1}
+    assert all(Path(line["image"]).is_file() for lines in lists.values() for line in lines)
+    with pytest.raises(ValueError, match="repeats the case"):
+        join_training_sets(tmp_path / "twice", [one, one])
 
 
 def test_the_baseline_reads_a_training_set(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """From the spool to the PACS, with real networks, real databases and real associations."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,9 @@ def test_a_destination_that_comes_back_gets_its_document(installation: Installat
     installation.destination(Pacs(tmp_path / "pacs", port=port), port=port, attempts=30)
     send_to_spool(installation.spool(), ct_slices())
     with installation.worker():
-        installation.wait(lambda found: bool(found and found[0].pending))
+        with socket.create_server(("127.0.0.1", port)) as nobody_home:
+            nobody_home.settimeout(60)
+            nobody_home.accept()[0].close()
         with Pacs(tmp_path / "pacs", port=port) as peer:
             (outcome,) = installation.wait_final()
     (receipt,) = outcome.receipts
