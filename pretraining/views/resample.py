@@ -192,7 +192,7 @@ def _blacken_outside_(crops: Tensor, planes: Tensor, sampling: Sampling, unit: T
         if crosses:
             slopes, shifts, limits = columns[:, :, axis]
             share = planes[-1 - axis].view(len(crops), -1)
-            torch.addcmul(shifts, share, slopes, out=share).abs_()
+            share.mul_(slopes).add_(shifts).abs_()
             torch.sub(limits, share, out=share).clamp_(0, 1)
             crops.view(len(crops), -1).mul_(share)
     return crops
