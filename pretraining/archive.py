@@ -24,7 +24,7 @@ from pretraining.data.sampler import BalancedSampler
 from pretraining.data.shards import StoreSettings, build_store
 from pretraining.data.store import ImageStore
 from pretraining.objectives.distributed import rank, world_size
-from pretraining.trainer import Step
+from pretraining.steps import Step
 
 STORES = Path("var/stores")
 INDEX = "index.parquet"

@@ -11,7 +11,7 @@ import structlog
 from ignite.engine import Engine, Events
 
 from pretraining.objectives.distributed import rank
-from pretraining.trainer import StepRecord
+from pretraining.steps import StepRecord
 
 CURVE = "history.csv"
 COLUMNS = (

@@ -20,7 +20,7 @@ from pretraining.objectives.hybrid import Hybrid
 from pretraining.objectives.objective import Objective
 from pretraining.objectives.swav import SwAV
 from pretraining.progress import CURVE, read_curve
-from pretraining.trainer import StepRecord
+from pretraining.steps import StepRecord
 
 SUMMARY = "summary.json"
 REMEMBERED_LOSSES = 1000

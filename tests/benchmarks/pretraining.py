@@ -30,7 +30,8 @@ from pretraining.backbones import make_encoder
 from pretraining.data.store import ImageStore
 from pretraining.objectives.simclr import SimCLR
 from pretraining.optim import Constant, make_optimizer
-from pretraining.trainer import PretrainingTrainer, StepRecord
+from pretraining.steps import StepRecord
+from pretraining.trainer import PretrainingTrainer
 from tests.benchmarks.ingest import Bound
 from tests.benchmarks.views import BATCH, IMAGE, SIZE, THREADS, MonaiViews, images, pipeline
 from tests.integration.receive.dcmtk import ROOT

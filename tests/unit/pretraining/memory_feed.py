@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pretraining.samples import RawBatch
-from pretraining.trainer import Step
+from pretraining.steps import Step
 
 
 class Counter:
