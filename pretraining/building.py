@@ -57,7 +57,7 @@ def encoder(backbone: str, initial: str | None = None) -> nn.Module:
     return network
 
 
-def on_device(objective: Objective, device: torch.device, *, compiled: bool = False) -> Objective:
+def on_device(objective: Objective, device: torch.device | str, *, compiled: bool = False) -> Objective:
     """The objective on its device; with ``compiled`` its networks are compiled in place, names of tensors unchanged."""
     objective.to(device)
     if compiled:

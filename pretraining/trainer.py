@@ -246,7 +246,7 @@ def unwrapped(objective: nn.Module) -> Objective:
     return bare
 
 
-def distributed(objective: Objective, device: torch.device, *, sync_batch_norm: bool = True) -> nn.Module:
+def distributed(objective: Objective, device: torch.device | str, *, sync_batch_norm: bool = True) -> nn.Module:
     """Wrap an objective for the processes of torchrun.
 
     Args:
@@ -256,6 +256,7 @@ def distributed(objective: Objective, device: torch.device, *, sync_batch_norm: 
             keys apart only where every process normalises on its own. On a CPU there is no such layer, and every
             process keeps its own statistics.
     """
+    device = torch.device(device)
     module: nn.Module = objective
     if sync_batch_norm and device.type == "cuda":
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
