@@ -3,27 +3,22 @@
 One function a check. A check raises `Problem` in words, or returns what it saw.
 """
 
-import io
 import json
-import logging
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
-import bundles
 from bundles.common.contract import load_service
 from bundles.common.manifest import WEIGHTS, load_manifest, metrics_table, sha256_of, shown_metrics
 from bundles.common.strict import ConfigurationError
+from bundles.opening import Problem, importable, optional_yaml, quiet, read_metadata, unbuilt
 
 HERE = Path(__file__).resolve().parent
 LARGEST_COMMITTED_BYTES = 10_000_000
@@ -80,10 +75,6 @@ INFERENCE_KEYS = ("bundle_root", "device", "dataset_dir", "dataset", "evaluator"
 SERVICE_KEYS = ("network_def", "preprocessing", "inferer", "postprocessing")
 
 
-class Problem(Exception):
-    """What a bundle lacks, and what to do about it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """Outcome of one check: what was seen, or the problem."""
@@ -104,7 +95,7 @@ def check_files(bundle: Path) -> str:
 
 def check_metadata(bundle: Path) -> str:
     """`metadata.json` has the schema's required keys, for every tensor too."""
-    metadata = _metadata(bundle)
+    metadata = read_metadata(bundle)
     missing = [key for key in REQUIRED_METADATA if not metadata.get(key) and key != "required_packages_version"]
     if "required_packages_version" not in metadata:
         missing.append("required_packages_version")
@@ -122,7 +113,7 @@ def check_metadata(bundle: Path) -> str:
 
 def check_version(bundle: Path) -> str:
     """The version stands in the changelog."""
-    metadata = _metadata(bundle)
+    metadata = read_metadata(bundle)
     version, changelog = metadata.get("version"), metadata.get("changelog") or {}
     if version not in changelog:
         raise Problem(f"configs/metadata.json: version {version} is not in its changelog; write what it changes")
@@ -147,11 +138,11 @@ def check_network(bundle: Path) -> str:
     """
     from monai.bundle.scripts import verify_net_in_out
 
-    settings = _optional_yaml(bundle / EXCLUSIONS)
+    settings = optional_yaml(bundle / EXCLUSIONS)
     if reason := settings.get("exclude"):
         return f"excluded: {reason}"
     net_id = str(settings.get("network_id", "network_def"))
-    with _quiet(), _importable(bundle):
+    with quiet(), importable(bundle):
         verify_net_in_out(
             net_id=net_id,
             meta_file=str(bundle / "configs/metadata.json"),
@@ -182,7 +173,7 @@ def check_weights_fit(bundle: Path) -> str:
     """The weights fit `network_def` of the inference configuration, strictly."""
     from monai.bundle import ConfigParser
 
-    with _quiet(), _importable(bundle):
+    with quiet(), importable(bundle):
         parser = ConfigParser()
         parser.read_config(str(bundle / "configs/inference.yaml"))
         parser["bundle_root"] = str(bundle)
@@ -209,7 +200,7 @@ def check_phantom_marks(bundle: Path) -> str:
         return "not trained on phantoms"
     texts = {
         str(CARD): (bundle / CARD).read_text(encoding="utf-8"),
-        "configs/metadata.json": json.dumps(_metadata(bundle)),
+        "configs/metadata.json": json.dumps(read_metadata(bundle)),
     }
     silent = [name for name, text in texts.items() if "phantom" not in text.lower()]
     if silent:
@@ -238,7 +229,7 @@ def check_presets(bundle: Path) -> str:
 
     Each makes one forward and one backward pass on random pixels; every trained parameter must get a gradient.
     """
-    settings = _optional_yaml(bundle / EXCLUSIONS)
+    settings = optional_yaml(bundle / EXCLUSIONS)
     presets = settings.get("presets") or []
     missing = [name for name in presets if not (bundle / f"configs/{name}.yaml").is_file()]
     if missing or not presets:
@@ -254,7 +245,7 @@ def check_presets(bundle: Path) -> str:
 def _one_pass(bundle: Path, files: list[str], shrunk: dict[str, Any]) -> float:
     from monai.bundle import ConfigParser
 
-    with _quiet(), _importable(bundle), torch.random.fork_rng(devices=[]):
+    with quiet(), importable(bundle), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         parser = ConfigParser()
         parser.read_config([str(bundle / "configs" / name) for name in files])
@@ -275,7 +266,7 @@ def _one_pass(bundle: Path, files: list[str], shrunk: dict[str, Any]) -> float:
 def _is_for_pretraining(bundle: Path) -> bool:
     """`"kind": "pretraining"` in the metadata; a bundle without legible metadata fails its own check of them."""
     try:
-        return bool(_metadata(bundle).get("kind") == PRETRAINING)
+        return bool(read_metadata(bundle).get("kind") == PRETRAINING)
     except Problem:
         return False
 
@@ -322,79 +313,13 @@ def _run(check: Callable[[Path], str], bundle: Path) -> Result:
 
 
 def _check_properties(bundle: Path, kind: str, keys: tuple[str, ...]) -> str:
-    with _quiet(), _importable(bundle):
-        workflow = _unbuilt(bundle, kind)
+    with quiet(), importable(bundle):
+        workflow = unbuilt(bundle, kind)
         wrong = list(workflow.check_properties() or [])
         wrong += [key for key in keys if key not in workflow.parser and key not in wrong]
     if wrong:
         raise Problem(f"configs/{kind}.yaml lacks {', '.join(wrong)}")
     return f"configs/{kind}.yaml has MONAI's properties and {len(keys)} keys"
-
-
-def _unbuilt(bundle: Path, kind: str) -> Any:
-    """A bundle's workflow whose properties are looked up, not built: no data are needed to check a configuration."""
-    from monai.bundle import ConfigWorkflow
-
-    class Unbuilt(ConfigWorkflow):  # type: ignore[misc]
-        def _get_property(self, name: str, property: dict[str, Any]) -> Any:  # noqa: A002
-            try:
-                found = self._get_prop_id(name, property)
-            except KeyError as error:
-                raise AttributeError(name) from error
-            return None if found is None else self.parser[found]
-
-    return Unbuilt(
-        config_file=str(bundle / f"configs/{kind}.yaml"),
-        meta_file=str(bundle / "configs/metadata.json"),
-        logging_file=False,
-        workflow_type=kind,
-        bundle_root=str(bundle),
-    )
-
-
-def _metadata(bundle: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Problem(f"configs/metadata.json: {error.strerror}") from error
-    except ValueError as error:
-        raise Problem(f"configs/metadata.json is not JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise Problem("configs/metadata.json holds no object")
-    return raw
-
-
-def _optional_yaml(path: Path) -> dict[str, Any]:
-    raw = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not isinstance(raw, dict):
-        raise Problem(f"{path.name} holds no mapping")
-    return raw
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MONAI's logs, prints and warnings away from the table."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-@contextmanager
-def _importable(bundle: Path) -> Iterator[None]:
-    """Let `bundles.<name>.scripts` be found wherever the folder lies."""
-    folder = str(bundle.resolve().parent)
-    added = folder not in bundles.__path__
-    if added:
-        bundles.__path__.append(folder)
-    try:
-        yield
-    finally:
-        if added:
-            bundles.__path__.remove(folder)
 
 
 def main(
