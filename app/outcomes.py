@@ -70,6 +70,7 @@ class StudyOutcome:
         files: Names of the spooled files that make the revision.
         interrupted: Whether the sender broke off before it had finished.
         arrival_notes: What else was odd about how the files came, in words.
+        arrival_signs: Signs, seen at the arrival, that images are missing.
         study_uid: StudyInstanceUID, "" until the study was assembled.
         notes: What was odd about the study, in words.
         problem: In words, why nothing could be made of a study or of one of its assignments; empty where all went well.
@@ -89,6 +90,7 @@ class StudyOutcome:
     files: tuple[str, ...] = ()
     interrupted: bool = False
     arrival_notes: tuple[str, ...] = ()
+    arrival_signs: tuple[str, ...] = ()
     study_uid: str = ""
     notes: tuple[str, ...] = ()
     problem: str = ""

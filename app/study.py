@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bundles.common.geometry import StackGeometry
 
-BROKEN_OFF = "the sender broke off before it had finished: images may be missing"
-"""Said of a study whose sender ended an association in another way than by a release, and did not come back."""
+BROKEN_OFF = "the sender had not finished: images may be missing"
+"""Said of a study whose sender ended an association in another way than by a release and did not come back, or whose
+association was still open when the study had waited long enough."""
 
 Header = str | int | float | tuple[str | int | float, ...]
 
@@ -67,6 +68,7 @@ class Series:
         notes: What was odd, in words, for people: "1 image repeats the position of slice 4 and was left out".
         damaged: Why pixels of the stack cannot be read, one sentence an instance; the geometry gate refuses such a
             stack. The instances stay in the stack, so that routing sees what was sent.
+        missing: Signs that the stack is not all that was acquired, in words. What is not seen in it is not absent.
     """
 
     uid: str
@@ -77,6 +79,7 @@ class Series:
     geometry: StackGeometry | None = None
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Study:
         interrupted: Whether the sender broke off before it had finished. What is not seen in such a study is not
             absent.
         notes: What was odd about its arrival, in words, for people.
+        missing: Signs that images are missing or were lost, in words; the same holds as for `interrupted`.
     """
 
     uid: str
@@ -110,6 +114,7 @@ class Study:
     unreadable: tuple[Unreadable, ...] = ()
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

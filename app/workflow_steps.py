@@ -127,7 +127,7 @@ class Steps:
         folder = self.settings.spool.folder / "studies" / key.partition("-")[0]
         known = self._outcome(key)
         files = [folder / name for name in sorted(known.files)]
-        study = assemble(files, interrupted=known.interrupted, notes=known.arrival_notes)
+        study = assemble(files, interrupted=known.interrupted, notes=known.arrival_notes, missing=known.arrival_signs)
         if study.key != key:
             raise Rejected(f"study {key}: its files in the spool are of another study or revision now; send it again")
         self.remember(study)

@@ -104,10 +104,13 @@ class Watcher:
     def _begin_revision(self, arrival: Arrival, copies: Copies, study: Study | None = None) -> None:
         """Begin what came, unless it was begun before; `study` is what was assembled of it meanwhile, if anything.
 
-        What was analysed as finished does not become unfinished when a sender repeats it and breaks off.
+        What was analysed as finished does not become unfinished when a sender repeats it and breaks off, or is still
+        sending at the cap.
         """
         whole = f"{arrival.key}-{revision_of(copies.files)}"
-        interrupted = arrival.interrupted and not self.begun(whole)
+        # At the cap an association may still be open: what it has not sent yet is missing as well.
+        unfinished = arrival.interrupted or arrival.open_associations > 0
+        interrupted = unfinished and not self.begun(whole)
         key = f"{arrival.key}-{revision_of(copies.files, interrupted=True)}" if interrupted else whole
         if self.begun(key):
             log.debug("study_known", study=key[:12], revision=key.rpartition("-")[2])
@@ -118,9 +121,10 @@ class Watcher:
             files=tuple(file.name for file in copies.files),
             interrupted=interrupted,
             arrival_notes=copies.notes,
+            arrival_signs=copies.signs,
         )
         outcomes.begin(self.steps.settings.results, begun)
-        if study is not None and study.key == key and study.notes == copies.notes:
+        if study is not None and study.key == key and study.notes == copies.notes and not copies.signs:
             self.steps.remember(study)
         self.begin(key)
         log.info(

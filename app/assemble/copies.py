@@ -12,10 +12,17 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """One file an instance, and in words which damaged copies were left out for them."""
+    """One file an instance, and in words which damaged copies were left out for them.
+
+    Attributes:
+        files: Sorted.
+        notes: Which damaged copies were left out.
+        signs: That images were lost, because different ones came under one UID.
+    """
 
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
 
 
 def choose_copies(versions: Iterable[Sequence[Path]]) -> Copies:
@@ -27,13 +34,19 @@ def choose_copies(versions: Iterable[Sequence[Path]]) -> Copies:
     Args:
         versions: All copies of each instance, the newest first (`Spool.versions`).
     """
-    files, named = [], []
+    files, named, mixed = [], [], 0
     for copies in versions:
-        chosen = copies[0] if len(copies) == 1 else next(filter(_is_whole, copies), copies[0])
-        files.append(chosen)
-        if chosen != copies[0]:
-            named.append(_name(chosen))
-    return Copies(tuple(sorted(files)), _notes(named))
+        if len(copies) == 1:
+            files.append(copies[0])
+            continue
+        whole = [copy for copy in copies if _is_whole(copy)]
+        files.append(whole[0] if whole else copies[0])
+        if whole and len(whole) < len(copies):
+            named.append(_name(whole[0]))
+        numbers, places = {_number(copy) for copy in whole}, {_place(copy) for copy in whole}
+        mixed += len(numbers) > 1 and len(places) > 1
+    signs = (f"{mixed} SOP Instance UIDs stand for several images each; the newest counts, the others are missing",)
+    return Copies(tuple(sorted(files)), _notes(named), signs if mixed else ())
 
 
 def _is_whole(path: Path) -> bool:
@@ -55,8 +68,17 @@ def _holds_its_pixels(header: Header, frames: int) -> bool:
     return header.pixel_bytes * 8 >= rows * columns * bits * frames
 
 
+def _number(whole: Path) -> int | None:
+    return integer(read_header(whole, FRAME_KEYWORDS).dataset, "InstanceNumber")
+
+
+def _place(whole: Path) -> str:
+    """With the number it tells images apart that share a UID: a corrected copy keeps its number or its place."""
+    return text(read_header(whole, FRAME_KEYWORDS).dataset, "ImagePositionPatient")
+
+
 def _name(whole: Path) -> str:
-    number = integer(read_header(whole, FRAME_KEYWORDS).dataset, "InstanceNumber")
+    number = _number(whole)
     return "an image without a number" if number is None else f"instance number {number}"
 
 

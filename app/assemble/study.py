@@ -3,13 +3,14 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
 import structlog
 
 from app.assemble.headers import plain_headers
+from app.assemble.missing import signs_in_series, signs_in_study
 from app.errors import Rejected
 from app.study import BROKEN_OFF, Instance, Series, Study, Unreadable, revision_of, uid_hash
 from bundles.common.elements import integer, text
@@ -37,7 +38,9 @@ class _Parsed:
     frames: tuple[Frame, ...]
 
 
-def assemble(files: Sequence[Path], *, interrupted: bool = False, notes: Sequence[str] = ()) -> Study:
+def assemble(
+    files: Sequence[Path], *, interrupted: bool = False, notes: Sequence[str] = (), missing: Sequence[str] = ()
+) -> Study:
     """Make a study of the files that arrived for it. The order of `files` never matters.
 
     Images are grouped by series, orientation, rows, columns and pixel spacing, localizers apart, and sorted along the
@@ -49,6 +52,7 @@ def assemble(files: Sequence[Path], *, interrupted: bool = False, notes: Sequenc
         files: One an instance.
         interrupted: Whether the sender broke off before it had finished.
         notes: What else was odd about the arrival, in words.
+        missing: Signs, seen at the arrival, that images are missing.
 
     Raises:
         Rejected: No file tells a StudyInstanceUID.
@@ -72,6 +76,7 @@ def assemble(files: Sequence[Path], *, interrupted: bool = False, notes: Sequenc
         unreadable=tuple(sorted(unreadable, key=lambda each: each.path.name)),
         interrupted=interrupted,
         notes=((BROKEN_OFF,) if interrupted else ()) + tuple(notes),
+        missing=(*missing, *signs_in_study(unreadable)),
     )
     log.debug(
         "study_assembled",
@@ -123,13 +128,20 @@ def _digest(path: Path) -> str:
 
 def _series(parsed: Sequence[_Parsed]) -> tuple[Series, ...]:
     by_path = {each.instance.path: each for each in parsed}
+    instances: dict[str, list[Instance]] = defaultdict(list)
+    for each in parsed:
+        if each.frames:
+            instances[each.frames[0].series_uid].append(each.instance)
     stacks = stack_frames(frame for each in parsed for frame in each.frames)
     by_uid: dict[str, list[FrameStack]] = defaultdict(list)
     for stack in stacks:
         by_uid[stack.frames[0].series_uid].append(stack)
     return tuple(
-        _one_series(stack, number, len(siblings), by_path)
-        for _, siblings in sorted(by_uid.items())
+        replace(
+            _one_series(stack, number, len(siblings), by_path),
+            missing=signs_in_series(stack, siblings, instances[uid]),
+        )
+        for uid, siblings in sorted(by_uid.items())
         for number, stack in enumerate(siblings)
     )
 

@@ -29,22 +29,29 @@ def undetermined(study: Study, assignment: Assignment, bundle: Bundle, outcome: 
     )
 
 
-def unfinished(report: Report) -> Report:
-    """Read the answers on a study whose sender broke off: what is not seen in a part is not absent.
+def signs_of_missing(study: Study, series: Series) -> tuple[str, ...]:
+    """Why the analysed stack may not be all that was acquired, in words; () where nothing says so."""
+    return ((BROKEN_OFF,) if study.interrupted else ()) + study.missing + series.missing
+
+
+def unfinished(report: Report, signs: Sequence[str]) -> Report:
+    """Read the answers on a stack that may not be whole: what is not seen in a part is not absent.
 
     What was found stays found. What was not found is undetermined; where that is all, the analysis has succeeded only
     in part, and the reason tells.
 
     Args:
         report: Outcome `SUCCEEDED`.
+        signs: Why images may be missing, in words; at least one.
     """
     findings = tuple(
         Finding(finding.kind, Presence.UNDETERMINED) if finding.presence is Presence.ABSENT else finding
         for finding in report.findings
     )
+    notes = tuple(dict.fromkeys((*signs, *report.notes)))
     if any(finding.presence is Presence.PRESENT for finding in findings):
-        return replace(report, findings=findings)
-    return replace(report, findings=findings, outcome=Outcome.PARTIAL, reason=BROKEN_OFF)
+        return replace(report, findings=findings, notes=notes)
+    return replace(report, findings=findings, notes=notes, outcome=Outcome.PARTIAL, reason="; ".join(signs))
 
 
 def find_series(study: Study, assignment: Assignment) -> Series:

@@ -15,7 +15,7 @@ from app.errors import AppError, Failed, Rejected, Retryable, location
 from app.findings import Outcome, Report
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.network import Item, Network, build, first_of_batch
-from app.infer.results import Numbers, find_series, sources, to_findings, unfinished
+from app.infer.results import Numbers, find_series, signs_of_missing, sources, to_findings, unfinished
 from app.settings import Inference
 from app.study import Series, Study
 from bundles.common.contract import Service
@@ -60,7 +60,7 @@ class Runner:
         """Run a bundle on the assigned series.
 
         Returns:
-            The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found in a study whose sender broke off.
+            The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found and images may be missing.
 
         Raises:
             Rejected: The series is larger than the voxel budget.
@@ -86,7 +86,8 @@ class Runner:
             notes=tuple(dict.fromkeys((*study.notes, *series.notes, *notes))),
             seconds=round(time.perf_counter() - started, 3),
         )
-        return unfinished(report) if study.interrupted else report
+        signs = signs_of_missing(study, series)
+        return unfinished(report, signs) if signs else report
 
     def _run(self, bundle: Bundle, series: Series) -> tuple[Numbers, Sequence[str]]:
         network = self._network(bundle)

@@ -30,14 +30,18 @@ class Presence:
     Args:
         folder: Of the spool's presences.
         interruptions: What a release takes back.
+        studies: Folder of the spool's studies.
     """
 
-    def __init__(self, folder: Path, interruptions: Interruptions) -> None:
+    def __init__(self, folder: Path, interruptions: Interruptions, studies: Path) -> None:
         self.id = uuid.uuid4().hex
         self._folder = folder
         self._path = folder / self.id
         self._interruptions = interruptions
+        self._studies = studies
         self._marks: dict[str, str] = {}
+        self._sent: dict[str, set[str]] = {}
+        self._grown: set[str] = set()
         # Locked under a name nobody looks at, then renamed: a reader never meets a file that is not locked yet.
         new = folder / f"{_NEW}{self.id}"
         self._descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
@@ -58,6 +62,13 @@ class Presence:
         sync_folder(self._folder)
         self._marks[key] = self._interruptions.token(key)
 
+    def sends(self, key: str, name: str) -> None:
+        """Note an image of an announced study, by the name of its file. Comes before the file is there."""
+        if self._marks[key]:
+            self._sent.setdefault(key, set()).add(_instance(name))
+            if key not in self._grown and not any((self._studies / key).glob(f"{_instance(name)}.*")):
+                self._grown.add(key)
+
     @property
     def studies(self) -> int:
         """How many studies this association has sent images of."""
@@ -68,7 +79,8 @@ class Presence:
 
         Args:
             released: Whether the sender said that it had finished (A-RELEASE). It then takes back the marks that its
-                studies carried when it began to send them; else its file stays behind as evidence, without its lock.
+                studies carried when it began to send them, of those that it brought something new of, or sent wholly;
+                one image sent again finishes nothing. Else its file stays behind as evidence, without its lock.
 
         Raises:
             OSError: The disk is broken.
@@ -78,7 +90,7 @@ class Presence:
         try:
             if released:
                 for key, token in self._marks.items():
-                    if token:
+                    if token and self._finished(key):
                         self._interruptions.clear(key, token)
             if released or not self._marks:
                 self._path.unlink(missing_ok=True)
@@ -87,6 +99,11 @@ class Presence:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _finished(self, key: str) -> bool:
+        if key in self._grown:
+            return True
+        return self._sent.get(key, set()) >= {_instance(path.name) for path in (self._studies / key).glob("*.dcm")}
+
     def __enter__(self) -> Self:
         return self
 
@@ -94,6 +111,11 @@ class Presence:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(released=kind is None)
+
+
+def _instance(name: str) -> str:
+    """Hash of the SOP Instance UID in the name of a spooled file."""
+    return name.partition(".")[0]
 
 
 def living(folder: Path, interruptions: Interruptions) -> Counter[str]:

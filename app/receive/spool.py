@@ -86,7 +86,7 @@ class Spool:
         """
         # First those that died before: what this one finishes later was interrupted earlier.
         self._mark_interrupted()
-        return Presence(self._associations, self._interruptions)
+        return Presence(self._associations, self._interruptions, self._studies)
 
     def leave(self, presence: Presence, *, released: bool) -> None:
         """End an association's presence; its studies are marked as interrupted unless it was released.
@@ -171,6 +171,7 @@ class Spool:
         presence.announce(key)
         self._make_study(key)
         with locked(target.parent, fcntl.LOCK_SH) as folder:
+            presence.sends(key, target.name)
             new = not target.exists()
             if new:
                 path.rename(target)

@@ -83,7 +83,7 @@ def test_an_open_association_holds_a_study_until_the_cap(worker: Worker, uid: st
         worker.watcher.look(time.time() + 50)
         assert worker.begun == []
         worker.watcher.look(time.time() + 101)
-        assert worker.begun == [worker.key(uid)]
+        assert worker.begun == [worker.key(uid, interrupted=True)]
 
 
 def test_images_that_come_between_begin_and_settle_make_a_revision(worker: Worker, uid: str) -> None:
@@ -167,6 +167,18 @@ def test_no_sender_is_waited_for_beyond_the_cap(worker: Worker, uid: str) -> Non
         assert worker.begun == []
         worker.watcher.look(time.time() + 101)
         assert worker.begun == [worker.key(uid, interrupted=True)]
+
+
+def test_a_study_whose_sender_is_still_sending_at_the_cap_is_unfinished(worker: Worker, uid: str) -> None:
+    slices = ct_slices(uid)
+    with worker.spool.attend() as presence:
+        for image in slices[:-1]:
+            hold(worker.spool, presence, image)
+        worker.watcher.look(time.time() + 101)
+        assert worker.begun == [worker.key(uid, interrupted=True)]
+        hold(worker.spool, presence, slices[-1])
+    worker.watcher.look(time.time() + IDLE_S + 1)
+    assert worker.begun[1:] == [worker.key(uid)]
 
 
 def test_a_sender_that_comes_back_in_time_leaves_one_whole_revision(worker: Worker, uid: str) -> None:

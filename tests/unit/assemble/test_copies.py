@@ -38,9 +38,22 @@ def test_a_copy_with_too_few_pixels_is_damaged_though_its_file_is_whole(tmp_path
     assert choose_copies([(damaged, whole)]) == Copies((whole,), (NOTE,))
 
 
-def test_a_whole_copy_displaces_a_damaged_one_without_a_word(whole: Path) -> None:
+def test_a_whole_copy_displaces_a_damaged_one(whole: Path) -> None:
     damaged = copy(whole, whole.read_bytes()[:-1])
-    assert choose_copies([(whole, damaged)]) == Copies((whole,))
+    assert choose_copies([(whole, damaged)]) == Copies((whole,), (NOTE,))
+
+
+def test_different_images_under_one_uid_are_a_sign_of_loss(tmp_path: Path) -> None:
+    newer, older = save(tmp_path, [ct_slice(4, ImagePositionPatient=[-120, -110, 50]), ct_slice(3)])
+    assert choose_copies([(newer, older)]) == Copies(
+        (newer,),
+        signs=("1 SOP Instance UIDs stand for several images each; the newest counts, the others are missing",),
+    )
+
+
+def test_a_corrected_image_under_its_uid_is_none(tmp_path: Path) -> None:
+    newer, older = save(tmp_path, [ct_slice(4, InstanceNumber=9), ct_slice(4)])
+    assert choose_copies([(newer, older)]) == Copies((newer,))
 
 
 def test_where_none_is_whole_the_newest_counts(whole: Path) -> None:

@@ -161,6 +161,39 @@ def test_radiographs_are_sorted_by_instance_number(tmp_path: Path) -> None:
     assert series.geometry is None
 
 
+def test_a_whole_volume_shows_no_sign_that_images_are_missing(tmp_path: Path) -> None:
+    study = assemble(save(tmp_path, ct_stack()))
+    assert (study.missing, study.series[0].missing) == ((), ())
+
+
+def test_numbers_that_nothing_has_are_a_sign(tmp_path: Path) -> None:
+    (series,) = assemble(save(tmp_path, ct_stack()[::2])).series
+    assert series.missing == ("instance numbers 2, 4, 6, 8 of the series are missing",)
+
+
+def test_images_beside_the_stack_are_a_sign_and_a_localizer_is_none(tmp_path: Path) -> None:
+    slices = ct_stack()
+    change(slices[0], ImagePositionPatient=None)
+    change(slices[1], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    volume = assemble(save(tmp_path, slices)).series[0]
+    assert volume.missing == (
+        "1 image of the series could not be put into this stack: position, orientation, size or kind differ",
+    )
+
+
+def test_what_cannot_be_read_is_a_sign(tmp_path: Path) -> None:
+    slices = ct_stack()
+    change(slices[0], Rows=0)
+    study = assemble(save(tmp_path, slices))
+    assert study.missing == ("1 file of the study could not be read: images may be missing",)
+
+
+def test_radiographs_need_not_be_numbered_through(tmp_path: Path) -> None:
+    changes = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "Modality": "CR"}
+    (series,) = assemble(save(tmp_path, [ct_slice(number, **changes) for number in (1, 3)])).series
+    assert series.missing == ()
+
+
 def test_promised_images_are_noted(tmp_path: Path) -> None:
     (series,) = assemble(save(tmp_path, ct_stack(ImagesInAcquisition=12))).series
     assert series.notes == ("ImagesInAcquisition promises 12 images, 10 arrived",)
@@ -172,7 +205,7 @@ def test_a_study_whose_sender_broke_off_says_so_and_is_another_revision(tmp_path
     assert (study.interrupted, study.notes) == (False, ("odd",))
     assert (broken.interrupted, broken.notes) == (
         True,
-        ("the sender broke off before it had finished: images may be missing", "odd"),
+        ("the sender had not finished: images may be missing", "odd"),
     )
     assert broken.revision == revision_of(paths, interrupted=True) != study.revision
     assert broken.series == study.series

@@ -102,7 +102,7 @@ def report_of(*findings: Finding) -> Report:
 def test_what_is_not_seen_in_a_part_is_not_absent() -> None:
     scores = (SliceScore("1.2.0", 0, 0.1),)
     absent = Finding("intracranial_hemorrhage", Presence.ABSENT, 0.1, 0.4, slices=scores)
-    report = unfinished(report_of(absent, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)))
+    report = unfinished(report_of(absent, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)), (BROKEN_OFF,))
     assert report.findings == (
         Finding("intracranial_hemorrhage", Presence.UNDETERMINED),
         Finding("subdural_hemorrhage", Presence.UNDETERMINED),
@@ -112,6 +112,6 @@ def test_what_is_not_seen_in_a_part_is_not_absent() -> None:
 
 def test_what_is_seen_in_a_part_is_there() -> None:
     present = Finding("intracranial_hemorrhage", Presence.PRESENT, 0.9, 0.4, slices=(SliceScore("1.2.0", 0, 0.9),))
-    report = unfinished(report_of(present, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)))
+    report = unfinished(report_of(present, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)), (BROKEN_OFF,))
     assert report.findings == (present, Finding("subdural_hemorrhage", Presence.UNDETERMINED))
     assert (report.outcome, report.reason, report.notes) == (Outcome.SUCCEEDED, "", (BROKEN_OFF,))

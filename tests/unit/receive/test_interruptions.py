@@ -66,6 +66,28 @@ def test_a_sender_that_comes_back_and_finishes_takes_the_mark_away(spool: Spool)
     assert not spool.interrupted(KEY)
 
 
+def test_one_image_sent_again_finishes_nothing(spool: Spool) -> None:
+    """Not even where its bytes differ a little."""
+    presence = spool.attend()
+    put(spool, presence, "1.2.3")
+    put(spool, presence, "1.2.4")
+    spool.leave(presence, released=False)
+    with spool.attend() as again:
+        put(spool, again, "1.2.3")
+    assert spool.interrupted(KEY)
+    with spool.attend() as again:
+        put(spool, again, "1.2.3")
+        put(spool, again, "1.2.4")
+    assert not spool.interrupted(KEY)
+
+
+def test_a_sender_that_brings_the_rest_takes_the_mark_away(spool: Spool) -> None:
+    send(spool, released=False)
+    with spool.attend() as rest:
+        put(spool, rest, "1.2.9")
+    assert not spool.interrupted(KEY)
+
+
 def test_a_sender_that_comes_back_and_breaks_off_again_keeps_it(spool: Spool) -> None:
     send(spool, released=False)
     send(spool, released=False)
