@@ -2,7 +2,7 @@
 
 A mark says that an association which sent images of the study ended in another way than by A-RELEASE: aborted, timed
 out, its connection lost, or this process killed. It goes when an association that began to send the study afterwards is
-released: the sender came back and finished.
+released and brought an image that was not there, or all that were: the sender came back and finished.
 """
 
 import contextlib
