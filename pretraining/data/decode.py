@@ -17,8 +17,7 @@ from bundles.common.geometry import spacing_mm
 from bundles.common.headers import UnreadableImage
 from bundles.common.reader import Stack, read_stack
 from pretraining.data.errors import ArchiveError
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+from pretraining.data.whole import Pixels, Whole, pack_whole, percentiles_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +98,35 @@ def store_image(
     Raises:
         UnreadableImage: Values that are no numbers, or the same everywhere.
     """
-    if not np.isfinite(image).all():
+    # A NaN or an infinite value is always one of the two: no further pass is needed.
+    if not (np.isfinite(image.min()) and np.isfinite(image.max())):
         raise UnreadableImage("it holds values that are not finite (NaN or infinite)")
     image = _reduced(image, recipe, spacing)
-    if image.min() == image.max():
+    low, high = float(image.min()), float(image.max())
+    if low == high:
         raise UnreadableImage("every pixel has the same value")
-    black, white = recipe.windows.get(modality) or _percentiles(image, recipe.percentiles)
+    window = recipe.windows.get(modality)
+    whole = pack_whole(image, low, high) if recipe.bits == 16 or window is None else None
+    black, white = window or _percentiles(image, whole, recipe.percentiles, (low, high))
     if recipe.bits == 8:
         scaled = (image - black) * (255 / (white - black))
         return StoredImage(np.rint(np.clip(scaled, 0, 255)).astype(np.uint8), 0.0, 255.0)
-    return _packed(image, black, white)
-
-
-def _percentiles(image: NDArray[np.float32], percentiles: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(value) for value in np.percentile(image, percentiles))
-    # A few bright pixels on an even ground: then the extremes are black and white.
-    return (low, high) if low < high else (float(image.min()), float(image.max()))
-
-
-def _packed(image: NDArray[np.float32], black: float, white: float) -> StoredImage:
-    low, high = float(image.min()), float(image.max())
-    if np.array_equal(image, np.rint(image)) and high - low <= 65535:
-        offset = low if low < 0 or high > 65535 else 0.0
-        moved = image - np.float32(offset)
-        pixels: Pixels = moved.astype(np.uint8) if high - offset <= 255 else moved.astype(np.uint16)
-        return StoredImage(pixels, black - offset, white - offset)
+    if whole is not None:
+        return StoredImage(whole.pixels, black - whole.offset, white - whole.offset)
     factor = 65535 / (high - low)
-    scaled = np.rint((image.astype(np.float64) - low) * factor).astype(np.uint16)
-    return StoredImage(scaled, (black - low) * factor, (white - low) * factor)
+    pixels = np.rint((image.astype(np.float64) - low) * factor).astype(np.uint16)
+    return StoredImage(pixels, (black - low) * factor, (white - low) * factor)
+
+
+def _percentiles(
+    image: NDArray[np.float32], whole: Whole | None, wanted: tuple[float, float], extremes: tuple[float, float]
+) -> tuple[float, float]:
+    if whole is None:
+        low, high = (float(value) for value in np.percentile(image, wanted))
+    else:
+        low, high = percentiles_of(whole, wanted)
+    # A few bright pixels on an even ground: then the extremes are black and white.
+    return (low, high) if low < high else extremes
 
 
 def _spacing(stack: Stack) -> tuple[float, ...] | None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -189,8 +190,7 @@ def _shard(archive: Path, target: Path, recipe: Recipe, shard: Shard) -> tuple[i
                 if isinstance(image, str):
                     problems.append({"path": source.paths[0], "reason": image})
                     continue
-                pixels = pa.array([image.pixels.tobytes()], pa.large_binary())
-                writer.write_batch(pa.record_batch([pixels], schema=PIXELS))
+                writer.write_batch(_batch(image))
                 rows.append(_row(source, number, image))
     with whole_file(skipped) as temporary:
         lines_of = (json.dumps(problem, ensure_ascii=False) + "\n" for problem in problems)
@@ -198,6 +198,14 @@ def _shard(archive: Path, target: Path, recipe: Recipe, shard: Shard) -> tuple[i
     with whole_file(table) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=ROWS), temporary, compression="zstd")
     return files, ShardSummary(len(rows), len(problems))
+
+
+def _batch(image: StoredImage) -> Any:
+    """One binary value that is the pixels themselves, uncopied."""
+    pixels = np.ascontiguousarray(image.pixels)
+    ends = pa.py_buffer(np.array([0, pixels.nbytes], dtype=np.int64))
+    column = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(pixels)], null_count=0)
+    return pa.record_batch([column], schema=PIXELS)
 
 
 def _row(source: Source, number: int, image: StoredImage) -> dict[str, Any]:
