@@ -1,0 +1,136 @@
+"""The images of a data set: where they lie, how large they are, what a DICOM header tells."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import pydicom
+from PIL import Image, UnidentifiedImageError
+from pydicom.errors import InvalidDicomError
+from rich.console import Console
+from rich.progress import track
+
+from bundles.common.datalist.boxes import Size
+from bundles.common.datalist.problems import Damaged, DatalistError, Kind
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+DICOM = frozenset({".dcm", ".dicom"})
+TAGS = ["SOPInstanceUID", "SeriesInstanceUID", "PatientID", "ViewPosition", "Modality", "Rows", "Columns"]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file tells without its pixels; pictures tell their size alone, the rest is empty.
+
+    Attributes:
+        size: Columns and rows.
+        uid: SOP Instance UID.
+        series: Series Instance UID.
+        patient: Patient ID.
+        view: View Position in capitals.
+        modality: Modality.
+    """
+
+    size: Size
+    uid: str = ""
+    series: str = ""
+    patient: str = ""
+    view: str = ""
+    modality: str = ""
+
+
+class ImageFolder:
+    """The images below a folder, found by path, by name or by name without ending."""
+
+    def __init__(self, root: Path, suffixes: frozenset[str] = PICTURES | DICOM) -> None:
+        if not root.is_dir():
+            raise DatalistError(f"{root}: no such folder of images")
+        self.root = root
+        self.files: list[str] = []
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for relative in _walk(root, suffixes):
+            self.files.append(relative)
+            path = PurePosixPath(relative)
+            self._by_name[path.name].append(relative)
+            self._by_name[path.stem].append(relative)
+        self._paths = frozenset(self.files)
+
+    def find(self, name: str) -> str:
+        """Return the path relative to the root.
+
+        Raises:
+            Damaged: There is no such image, or there are several.
+        """
+        if name in self._paths:
+            return name
+        found = self._by_name.get(name, [])
+        if not found:
+            raise Damaged(f"image '{name}' is not below {self.root}", Kind.MISSING)
+        if len(found) > 1:
+            raise Damaged(f"image '{name}' is there {len(found)} times: {found[0]}, {found[1]}; keep one")
+        return found[0]
+
+    def find_path(self, path: str) -> str:
+        """Return a listed path, or the rest of it where the root is its first folder (`MURA-v1.1/train/…`).
+
+        Raises:
+            Damaged: There is no such image.
+        """
+        _, _, inner = path.partition("/")
+        if inner in self._paths:
+            return inner
+        if path in self._paths:
+            return path
+        raise Damaged(f"image '{path}' is not below {self.root}", Kind.MISSING)
+
+    def header(self, relative: str) -> Header:
+        """Read what a file tells without its pixels.
+
+        Raises:
+            Damaged: The file is no image.
+        """
+        path = self.root / relative
+        return read_dicom_header(path) if path.suffix.lower() in DICOM else _picture_header(path)
+
+
+def read_dicom_header(path: Path) -> Header:
+    """Read the header of a DICOM image.
+
+    Raises:
+        Damaged: It is none, or tells no size.
+    """
+    try:
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        size = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)
+    except (InvalidDicomError, OSError, EOFError, ValueError, TypeError) as error:
+        raise Damaged(f"{path}: not a readable DICOM file") from error
+    if min(size) < 1:
+        raise Damaged(f"{path}: a DICOM file without Rows and Columns")
+    uid, series, patient, view, modality = (str(dataset.get(name) or "").strip() for name in TAGS[:5])
+    return Header(size, uid, series, patient, view.upper(), modality)
+
+
+def watched(items: Iterable[Item], description: str, total: int | None = None) -> Iterable[Item]:
+    """Go through items with a progress bar on stderr, which vanishes at the end."""
+    return track(items, description=description, total=total, console=Console(stderr=True), transient=True)
+
+
+def _picture_header(path: Path) -> Header:
+    try:
+        with Image.open(path) as image:
+            return Header(image.size)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise Damaged(f"{path}: not a readable picture") from error
+
+
+def _walk(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+                yield (Path(folder) / name).relative_to(root).as_posix()
