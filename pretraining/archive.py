@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-import torch
 from torch import distributed as dist
 
 from pretraining.data.decode import Recipe
@@ -105,10 +104,7 @@ def prepare(dataset_dir: Path | str, store_dir: Path | str, settings: ArchiveSet
     """
     folder, target = Path(dataset_dir), Path(store_dir)
     if rank() == 0:
-        # Decoding in this process works on one thread; the training that follows has its own idea.
-        threads = torch.get_num_threads()
         _prepare(folder, target, settings, workers)
-        torch.set_num_threads(threads)
     if world_size() > 1:
         dist.barrier()
     return target

@@ -44,19 +44,26 @@ def walk(folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    at_start: Callable[[], None] | None = None,
+) -> Iterator[Result]:
     """Map over processes, results in the order of the items; only a few items are in flight, so memory stays flat.
 
     Args:
         function: A picklable function.
         items: Taken as needed.
         workers: Processes; 0 works in this one.
+        at_start: Called once in each process that is started, never in this one; picklable.
     """
     if workers < 1:
         yield from map(function, items)
         return
     # Not fork: torch's and Arrow's threads do not survive it.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=at_start)
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:

@@ -98,7 +98,8 @@ def build_store(
         _agree(target, identity)
         plan = plan_shards(index, settings.recipe.dimensions, settings.labels, settings.group_by, settings.shard_pixels)
         images = skipped = shards = 0
-        for files, done in in_order(partial(_shard, archive, target, settings.recipe), plan, workers):
+        work = partial(_shard, archive, target, settings.recipe)
+        for files, done in in_order(work, plan, workers, at_start=one_thread):
             images, skipped, shards = images + done.images, skipped + done.skipped, shards + 1
             progress(files)
         _close(target, shards, ShardSummary(images, skipped))
@@ -128,6 +129,11 @@ def files_in(index: Path) -> int:
         return int(pq.read_metadata(index).num_rows)
     except (OSError, pa.ArrowInvalid) as error:
         raise ArchiveError(f"{index}: not an index; make one with 'python -m pretraining index'") from error
+
+
+def one_thread() -> None:
+    """Compute on one thread from now on: processes that decode share the cores."""
+    torch.set_num_threads(1)
 
 
 def _identity(index: Path, settings: StoreSettings) -> dict[str, Any]:
@@ -177,7 +183,6 @@ def _shard(archive: Path, target: Path, recipe: Recipe, shard: Shard) -> tuple[i
     if table.exists():
         with skipped.open(encoding="utf-8") as lines:
             return files, ShardSummary(pq.read_metadata(table).num_rows, sum(1 for _ in lines))
-    torch.set_num_threads(1)  # the processes share the cores
     rows: list[dict[str, Any]] = []
     problems: list[dict[str, str]] = []
     with (
