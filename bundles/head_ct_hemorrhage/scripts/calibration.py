@@ -1,13 +1,10 @@
-"""Platt scaling of logits and operating points, and the files that keep them."""
+"""The files that keep Platt scaling of logits and operating points."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from bundles.head_ct_hemorrhage.scripts.running import CALIBRATION
 
@@ -20,31 +17,6 @@ FINDING_OF = {
     "intraventricular": "intraventricular_hemorrhage",
     "intraparenchymal": "intraparenchymal_hemorrhage",
 }
-
-
-def fit_platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
-    """Factor and offset that turn logits into calibrated ones (Platt 1999, with his smoothed targets).
-
-    The smoothed targets keep the factor finite where validation cases are separated perfectly.
-
-    Args:
-        logits: (n,).
-        truth: (n,).
-
-    Raises:
-        ValueError: One of the classes is missing.
-    """
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if positives == 0 or negatives == 0:
-        raise ValueError("calibration needs cases with and without the finding")
-    targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        scaled = logits * np.exp(parameters[0]) + parameters[1]
-        return float(np.mean(np.logaddexp(0, scaled) - targets * scaled))
-
-    best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000})
-    return float(np.exp(best.x[0])), float(best.x[1])
 
 
 def write_calibration(bundle_root: Path, scale: Mapping[str, tuple[float, float]], cases: int) -> None:

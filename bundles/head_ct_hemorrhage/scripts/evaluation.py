@@ -16,9 +16,19 @@ from rich.progress import track
 from rich.table import Table
 from torch import nn
 
-from bundles.common.metrics import Auc, balanced_threshold, bootstrap_auc, sensitivity_specificity
+from bundles.common.metrics import (
+    Auc,
+    Platt,
+    area_under_roc,
+    balanced_threshold,
+    bootstrap,
+    bootstrap_auc,
+    fit_platt,
+    known,
+    sensitivity_specificity,
+)
 from bundles.common.strict import read_mapping
-from bundles.head_ct_hemorrhage.scripts.calibration import fit_platt, write_calibration, write_thresholds
+from bundles.head_ct_hemorrhage.scripts.calibration import write_calibration, write_thresholds
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
 from bundles.head_ct_hemorrhage.scripts.postprocess import Probabilitiesd, slice_logits
 from bundles.head_ct_hemorrhage.scripts.running import calibration
@@ -154,9 +164,9 @@ def _operating_point(outputs: Outputs, bundle_root: Path) -> dict[str, float]:
     threshold = float(read_mapping(bundle_root / "configs" / "service.yaml")["findings"][0]["threshold"])
     item: dict[Hashable, Any] = {"pred": _as_prediction(outputs.hemorrhage), "slice_positions": torch.zeros(1)}
     probabilities = Probabilitiesd(calibration(str(bundle_root)))(item)["hemorrhage"].numpy()
-    known = ~np.isnan(outputs.true_hemorrhage)
-    truth = outputs.true_hemorrhage[known] >= 0.5
-    sensitivity, specificity = sensitivity_specificity(probabilities[known], truth, threshold)
+    labelled = known(outputs.true_hemorrhage)
+    truth = outputs.true_hemorrhage[labelled] >= 0.5
+    sensitivity, specificity = sensitivity_specificity(probabilities[labelled], truth, threshold)
     return _rounded({"threshold": threshold, "sensitivity": sensitivity, "specificity": specificity})
 
 
@@ -164,39 +174,35 @@ def _as_prediction(hemorrhage: Array) -> dict[str, torch.Tensor]:
     return {"hemorrhage": torch.from_numpy(hemorrhage), "types": torch.zeros(len(TYPES)), "slices": torch.zeros(1)}
 
 
-def _threshold(logits: Array, truth: Array, scale: tuple[float, float]) -> float:
-    known = ~np.isnan(truth)
-    probabilities = 1 / (1 + np.exp(-(logits[known] * scale[0] + scale[1])))
-    return float(np.clip(balanced_threshold(probabilities, truth[known] >= 0.5), 0.02, 0.98))
+def _threshold(logits: Array, truth: Array, scale: Platt) -> float:
+    labelled = known(truth)
+    return float(np.clip(balanced_threshold(scale.apply(logits[labelled]), truth[labelled] >= 0.5), 0.02, 0.98))
 
 
 def _known(function: Callable[..., Any], scores: Array, truth: Array) -> Any:
-    known = ~np.isnan(truth)
-    return function(scores[known], truth[known] >= 0.5)
+    labelled = known(truth)
+    return function(scores[labelled], truth[labelled] >= 0.5)
 
 
 def _known_auc(scores: Array, truth: Array, groups: NDArray[np.intp] | None, replicates: int) -> Auc:
-    known = ~np.isnan(truth)
-    return bootstrap_auc(scores[known], truth[known] >= 0.5, None if groups is None else groups[known], replicates)
+    labelled = known(truth)
+    cases = None if groups is None else groups[labelled]
+    return bootstrap_auc(scores[labelled], truth[labelled] >= 0.5, cases, replicates)
 
 
-def _mean_over_types(outputs: Outputs, replicates: int, seed: int = 0) -> Auc:
+def _mean_over_types(outputs: Outputs, replicates: int) -> Auc:
     """Mean of the five areas; every bootstrap replicate draws cases and averages anew."""
 
     def mean_area(cases: NDArray[np.intp]) -> float:
         each = [
-            _known_auc(outputs.types[cases, index], outputs.true_types[cases, index], None, 0).value
+            _known(area_under_roc, outputs.types[cases, index], outputs.true_types[cases, index])
             for index in range(len(TYPES))
         ]
         return float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
 
-    generator = np.random.default_rng(seed)
-    count = len(outputs.types)
-    drawn = [mean_area(generator.integers(0, count, count)) for _ in range(replicates)]
-    known = np.array(drawn)[~np.isnan(drawn)] if drawn else np.array([])
-    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (float("nan"), float("nan"))
-    labels = outputs.true_types[~np.isnan(outputs.true_types)]
-    return Auc(mean_area(np.arange(count)), float(low), float(high), int(labels.sum()), int((labels == 0).sum()))
+    mean = bootstrap(mean_area, len(outputs.types), replicates=replicates)
+    labels = outputs.true_types[known(outputs.true_types)]
+    return Auc(mean.value, mean.low, mean.high, int(labels.sum()), int((labels == 0).sum()))
 
 
 def _table(measured: Mapping[str, Auc]) -> Table:

@@ -62,6 +62,15 @@ def test_temperature_recovers_the_divisor_and_repairs_the_error() -> None:
     assert expected_calibration_error(fitted.apply(logits), truth) < 0.2 * before
 
 
+def test_platt_recovers_the_scaling_behind_the_labels() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, 20000)
+    truth = generator.random(20000) < 1 / (1 + np.exp(-(0.5 * logits - 1)))
+    factor, offset = fit_platt(logits, truth)
+    assert factor == pytest.approx(0.5, abs=0.03)
+    assert offset == pytest.approx(-1, abs=0.06)
+
+
 def test_platt_is_a_logistic_regression_where_cases_are_many() -> None:
     generator = np.random.default_rng(2)
     logits = generator.normal(0, 2, 5000)
