@@ -10,6 +10,7 @@ from torch import distributed as dist
 from torch import nn
 
 from bundles.common.encoder_weights import load_encoder
+from bundles.common.running import flag  # noqa: F401  # called by configurations
 from pretraining.backbones import make_encoder
 from pretraining.data.store import ImageStore, collate
 from pretraining.objectives.distributed import rank, world_size
@@ -31,18 +32,6 @@ def spatial(size: int | Sequence[int], dimensions: int) -> tuple[int, ...]:
     if len(sides) != dimensions or min(sides) < 1:
         raise ValueError(f"a size of {dimensions} axes was expected, each 1 or more, not {size}")
     return sides
-
-
-def flag(value: bool | str | int) -> bool:
-    """A switch as the command line gives it: `--compile true` arrives as text.
-
-    Raises:
-        ValueError: Neither true nor false.
-    """
-    words = {"true": True, "1": True, "false": False, "0": False}
-    if str(value).lower() not in words:
-        raise ValueError(f"expected true or false, got {value!r}")
-    return words[str(value).lower()]
 
 
 def encoder(backbone: str, initial: str | None = None) -> nn.Module:

@@ -11,6 +11,7 @@ import yaml
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from bundles.common.running import flag  # noqa: F401  # called by configurations
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
 
 log = structlog.get_logger()
@@ -42,18 +43,6 @@ def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
 
 def _is_series(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_file() for path in folder.iterdir())
-
-
-def flag(value: bool | str | int) -> bool:
-    """A switch as the command line gives it: `--compile true` arrives as text.
-
-    Raises:
-        ValueError: Neither true nor false.
-    """
-    words = {"true": True, "1": True, "false": False, "0": False}
-    if str(value).lower() not in words:
-        raise ValueError(f"expected true or false, got {value!r}")
-    return words[str(value).lower()]
 
 
 def calibration(bundle_root: str) -> dict[str, tuple[float, float]]:
