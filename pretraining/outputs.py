@@ -20,7 +20,8 @@ from pretraining.export import Training, export_encoder, present_commit
 from pretraining.objectives.distributed import rank
 from pretraining.objectives.objective import Objective
 from pretraining.plots import plot_embedding, plot_training
-from pretraining.probe import ProbeResult, results_table
+from pretraining.probe import ProbeResult
+from pretraining.probe_report import results_table, write_results
 from pretraining.probing import embed_images
 from pretraining.progress import CURVE, read_curve
 from pretraining.trainer import PretrainingTrainer, stream_seed
@@ -199,9 +200,7 @@ class Plots:
 
 
 def report(results: Sequence[ProbeResult], folder: Path | str) -> None:
-    """Print a table of probes and write it to `evaluation.md`."""
-    table = results_table(results)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / "evaluation.md").write_text(table + "\n", encoding="utf-8")
+    """Print a table of probes and write it to `evaluation.md`, `evaluation.json` and `evaluation.png`."""
+    write_results(Path(folder) / "evaluation.md", results)
     log.info("evaluation_written", file=str(Path(folder) / "evaluation.md"))
-    sys.stdout.write(table + "\n")
+    sys.stdout.write(results_table(results) + "\n")

@@ -7,7 +7,7 @@ position and age separate many findings). Intervals resample patients, not image
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -61,6 +61,8 @@ class ProbeResult:
         auc: Area under the ROC curve with its 95 % interval over patients.
         patients: In this part of the test images.
         strength: Inverse regularisation C that cross-validation chose; None for kNN.
+        scores, truth, people: (images,) of this part: score, whether the finding is there, and whose image it is
+            (a number for each patient); for comparisons of two results on the same images.
     """
 
     features: str
@@ -69,6 +71,9 @@ class ProbeResult:
     auc: Auc
     patients: int
     strength: float | None = None
+    scores: Floats = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    truth: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool), repr=False, compare=False)
+    people: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp), repr=False, compare=False)
 
 
 def labelled(embedded: Embedded, label: str, patients: Mapping[str, str]) -> Labelled:
@@ -197,7 +202,8 @@ def probe(
                 else Auc(float("nan"), float("nan"), float("nan"), 0, 0)
             )
             patients = int(ids.max()) + 1 if len(ids) else 0
-            results.append(ProbeResult(name, method, stratum, auc, patients, chosen))
+            part = (scores[inside], test.truth[inside], ids)
+            results.append(ProbeResult(name, method, stratum, auc, patients, chosen, *part))
     return tuple(results)
 
 
@@ -236,21 +242,6 @@ def metadata_features(rows: Sequence[Mapping[str, str]], columns: Sequence[str])
     return np.stack(parts, axis=1) if parts else np.zeros((len(rows), 0))
 
 
-def results_table(results: Sequence[ProbeResult]) -> str:
-    """Markdown, one line a result."""
-    lines = [
-        "| Features | Method | Test images | AUROC | 95 % interval | With | Without | Patients |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {result.features} | {result.method} | {result.stratum} | {result.auc.value:.3f} "
-        f"| {result.auc.low:.3f} to {result.auc.high:.3f} | {result.auc.positives} | {result.auc.negatives} "
-        f"| {result.patients} |"
-        for result in results
-    ]
-    return "\n".join(lines)
-
-
 def _area_of_fold(train: Labelled, inside: NDArray[np.intp], outside: NDArray[np.intp], strength: float) -> float:
     if len(np.unique(train.truth[inside])) < 2:
         return float("nan")
@@ -263,7 +254,7 @@ def _fitted(train: Labelled, strength: float, features: Floats) -> Floats:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, solver="newton-cholesky", max_iter=500))
     model.fit(train.features.astype(np.float64), train.truth)
     scores: Floats = model.decision_function(features.astype(np.float64))
     return scores

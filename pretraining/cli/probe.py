@@ -19,7 +19,12 @@ def probe(
     metadata: Annotated[list[str] | None, typer.Option(help="Labels to probe alone, as a baseline")] = None,
     within: Annotated[list[str] | None, typer.Option(help="Labels by whose values to measure apart as well")] = None,
     replicates: Annotated[int, typer.Option(help="Of the bootstrap over patients", min=1)] = 1000,
-    output: Annotated[Path | None, typer.Option(help="Write the table (Markdown) here as well")] = None,
+    random_seeds: Annotated[int, typer.Option(help="Random networks to compare with, one a seed", min=1)] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the table (Markdown) here, .json and a picture (.png) beside it"),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Above the picture")] = "",
 ) -> None:
     """Measure AUROC of nearest neighbours and a linear probe on the store's test patients, with baselines."""
     import torch
@@ -29,7 +34,8 @@ def probe(
     from pretraining.backbones import make_encoder
     from pretraining.data.errors import ArchiveError
     from pretraining.evaluation import Question
-    from pretraining.probe import ProbeResult, random_encoder, results_table
+    from pretraining.probe import ProbeResult, random_encoder
+    from pretraining.probe_report import RANDOM, results_table, write_results
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results: list[ProbeResult] = []
@@ -44,8 +50,9 @@ def probe(
             results += question.probe_encoder(f"{manifest.objective} ({path.stem})", encoder.to(device))
             if (manifest.backbone, view) not in baselines:
                 baselines.add((manifest.backbone, view))
-                bare = random_encoder(manifest.backbone).to(device)
-                results += question.probe_encoder(f"random weights, {manifest.backbone}", bare)
+                for seed in range(random_seeds):
+                    bare = random_encoder(manifest.backbone, seed).to(device)
+                    results += question.probe_encoder(f"{RANDOM}, {manifest.backbone}, seed {seed}", bare)
         if metadata:
             results += Question(store, label, (1, 1), tuple(within or ()), replicates).probe_metadata(metadata)
     except (ArchiveError, ConfigurationError, ValueError, OSError) as error:
@@ -54,5 +61,4 @@ def probe(
     table = results_table(results)
     typer.echo(table)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(table + "\n", encoding="utf-8")
+        write_results(output, results, title)

@@ -1,5 +1,6 @@
 """Probes against slow loops; patients are never on both sides; baselines are honest."""
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bundles.common.metrics import area_under_roc, bootstrap_auc
 from pretraining.embedding import Embedded, centre_view, embed
@@ -19,8 +21,8 @@ from pretraining.probe import (
     patient_folds,
     probe,
     random_encoder,
-    results_table,
 )
+from pretraining.probe_report import against_random, plot_results, results_json, results_table, write_results
 from pretraining.samples import RawBatch
 
 
@@ -154,6 +156,43 @@ def test_the_table_has_a_line_for_each_result() -> None:
     lines = results_table(results).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith(f"| SimCLR | kNN | all | {results[0].auc.value:.3f} | {results[0].auc.low:.3f} to ")
+
+
+def test_better_features_lie_above_random_weights_and_equal_ones_do_not() -> None:
+    learn, test = cases(200, 4, 1), cases(120, 4, 2, offset=300)
+    blind = [Labelled(part.features[:, 1:], part.truth, part.patients) for part in (learn, test)]
+    results = [
+        *probe("good", learn, test, replicates=20),
+        *probe("same", *blind, replicates=20),
+        *probe("random weights, seed 0", *blind, replicates=20),
+    ]
+    good, same, base = (against_random(results[place], results) for place in (1, 3, 5))
+    assert good is not None
+    assert good.low > 0.1
+    assert good.value == pytest.approx(results[1].auc.value - results[5].auc.value)
+    assert same is not None
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert base is None
+
+
+def test_results_of_other_images_are_not_compared() -> None:
+    one = probe("good", cases(60, 3, 1), cases(60, 3, 2, offset=100), replicates=5)
+    other = probe("random weights", cases(60, 3, 1), cases(64, 3, 2, offset=100), replicates=5)
+    assert against_random(one[0], [*one, *other]) is None
+
+
+def test_what_is_written_is_a_table_figures_and_a_picture(tmp_path) -> None:
+    test = cases(60, 3, 2, offset=100)
+    strata = {"AP": np.arange(60) < 30, "none": np.zeros(60, dtype=bool)}
+    results = probe("SimCLR", cases(60, 3, 1), test, strata=strata, replicates=20)
+    write_results(tmp_path / "out" / "table.md", results, "a title")
+    assert (tmp_path / "out" / "table.md").read_text() == results_table(results) + "\n"
+    rows = json.loads((tmp_path / "out" / "table.json").read_text())
+    assert rows == json.loads(results_json(results))
+    assert [row["auroc"]["value"] for row in rows if row["stratum"] == "none"] == [None, None]
+    assert Image.open(tmp_path / "out" / "table.png").size[0] > 500
+    with pytest.raises(ValueError, match="no result"):
+        plot_results(tmp_path / "none.png", [])
 
 
 def raw(sizes: list[tuple[int, ...]], start: int = 0) -> RawBatch:
