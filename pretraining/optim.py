@@ -193,8 +193,8 @@ class WarmUpCosine:
     def __post_init__(self) -> None:
         if not 0 <= self.warm_up < self.total:
             raise ValueError(
-                f"the warm-up has {self.warm_up} steps and the training {self.total}: expected 0 or more, and fewer than "
-                "the training; give a shorter warm-up (warm_up_epochs) or more epochs"
+                f"the warm-up has {self.warm_up} steps and the training {self.total}: expected 0 or more, and fewer "
+                "than the training; give a shorter warm-up (warm_up_epochs) or more epochs"
             )
         if min(self.base, self.final, self.start) < 0:
             raise ValueError(f"learning rates must not be negative, got {self}")
