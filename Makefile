@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV := .venv/.installed
 CONFIG ?= deploy/vigil.yaml
+PROCESSES ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -32,8 +33,8 @@ serve: $(ENV) ## Run the service: make serve CONFIG=my.yaml
 check: $(ENV) ## Say whether a configuration can work: make check CONFIG=my.yaml
 	$(BIN)/python -m app check --config $(CONFIG)
 
-test: $(ENV) ## Run every test (needs dcmtk, dicom3tools, orthanc and postgresql: see .ci/packages)
-	$(BIN)/python -m pytest -m "not bench and not gpu" $(ARGS)
+test: $(ENV) ## Run every test in PROCESSES=2 (needs dcmtk, dicom3tools, orthanc and postgresql: see .ci/packages)
+	$(BIN)/python -m pytest -m "not bench and not gpu" -n $(PROCESSES) --dist loadgroup $(ARGS)
 
 lint: $(ENV) ## Format check, lint, types, import rules
 	$(BIN)/ruff format --check .

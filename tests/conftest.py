@@ -1,6 +1,7 @@
 """What every test stands on: a clean environment, and real images where the machine has them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,34 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Tests that start servers, or share what is slow to make, stay in one process of several; the longest begin first.
+TOGETHER = ("tests/e2e", "tests/integration/workflow", "tests/integration/bundles", "tests/integration/demo")
+
+# Several processes share the cores: threads of their own would only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 # A busy machine is no failure: speed is measured in tests/benchmarks alone.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 for _name in [name for name in os.environ if name.startswith(("VIGIL_", "PROMETHEUS_"))]:
     del os.environ[_name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say to pytest-xdist which tests go together, and put the long ones first."""
+    for item in items:
+        folder = item.path.parent.relative_to(ROOT).as_posix()
+        group = next((start for start in TOGETHER if folder.startswith(start)), None)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _turn(item.path.relative_to(ROOT).parts))
+
+
+def _turn(parts: Sequence[str]) -> int:
+    return next((turn for turn, kind in enumerate(("e2e", "integration")) if kind in parts), 2)
 
 
 @pytest.fixture(autouse=True)

@@ -217,7 +217,7 @@ def test_steps_count_from_zero(schedule) -> None:
 
 
 def test_impossible_schedules_are_refused() -> None:
-    with pytest.raises(ValueError, match="warm_up=5 and total=5"):
+    with pytest.raises(ValueError, match="warm-up has 5 steps and the training 5"):
         WarmUpCosine(0.1, 5, 5)
     with pytest.raises(ValueError, match="negative"):
         WarmUpCosine(-0.1, 5)
