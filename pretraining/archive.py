@@ -12,13 +12,15 @@ from typing import Any, Literal
 import structlog
 from torch import distributed as dist
 
+from bundles.common.running import flag
+from pretraining.data.changes import changes_since, files_path
 from pretraining.data.decode import Recipe
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import whole_file
 from pretraining.data.index import Settings, build_index
 from pretraining.data.loader import Prefetcher
 from pretraining.data.patients import Patients, Shares, read_table
-from pretraining.data.plan import Labels, read_labels
+from pretraining.data.plan import Groups, Labels, read_groups, read_labels
 from pretraining.data.sampler import BalancedSampler
 from pretraining.data.shards import StoreSettings, build_store
 from pretraining.data.store import ImageStore
@@ -42,7 +44,7 @@ class ArchiveSettings:
         min_spacing_mm: 3-D: finer axes are averaged down to it.
         percentiles: Values that become black and white where a modality has no window.
         windows: Modality to (black, white).
-        group_by: What batches are balanced by: modality, body_part or format.
+        group_by: What batches are balanced by: modality, body_part, format, or a column of `labels` or `patients`.
         modality: Of files whose header tells none.
         labels: CSV file with numbers for some images, and the column that names the image.
         label_key: That column.
@@ -51,6 +53,7 @@ class ArchiveSettings:
         patient_column: Column with the patient.
         patient_pattern: Or a regular expression on the path whose first group is the patient.
         shares: Parts of the patients in train, validate and test.
+        store_as_it_is: Take a finished store whatever it was made with, and whatever came into the archive since.
     """
 
     dimensions: int = 2
@@ -68,10 +71,12 @@ class ArchiveSettings:
     patient_column: str = "patient"
     patient_pattern: str | None = None
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    store_as_it_is: bool | str = False
 
     def plain(self) -> dict[str, Any]:
         """As JSON would give it back, with the tables' content in place of their names."""
         values = asdict(self)
+        del values["store_as_it_is"]
         for name in ("labels", "patients"):
             values[name] = None if values[name] is None else _digest(Path(values[name]))
         found: dict[str, Any] = json.loads(json.dumps(values))
@@ -87,8 +92,9 @@ def store_folder(dataset_dir: str, dimensions: int) -> str:
 def prepare(dataset_dir: Path | str, store_dir: Path | str, settings: ArchiveSettings, *, workers: int = 0) -> Path:
     """Index and decode a folder of images, unless that is done; a killed run goes on where it was.
 
-    A store that `python -m pretraining shard` made is taken as it is. With several processes the first one works, the
-    others wait.
+    A store that `python -m pretraining shard` made is taken as it is, and any finished store with
+    `settings.store_as_it_is`. Otherwise files that were added since stop the run, because nothing would show that they
+    are not trained on; files that are gone are a warning. With several processes the first one works, the others wait.
 
     Args:
         dataset_dir: DICOM, NIfTI, PNG or TIFF files, in any folders.
@@ -100,7 +106,8 @@ def prepare(dataset_dir: Path | str, store_dir: Path | str, settings: ArchiveSet
         The folder of the store.
 
     Raises:
-        ArchiveError: No images, a table that does not fit, or a store that was made with other settings.
+        ArchiveError: No images, a table that does not fit, a store that was made with other settings, or files that
+            came later than the store.
     """
     folder, target = Path(dataset_dir), Path(store_dir)
     if rank() == 0:
@@ -112,26 +119,62 @@ def prepare(dataset_dir: Path | str, store_dir: Path | str, settings: ArchiveSet
 
 def _prepare(folder: Path, target: Path, settings: ArchiveSettings, workers: int) -> None:
     made, complete = target / MADE_WITH, (target / "complete.json").is_file()
-    if complete and not made.is_file():
+    if flag(settings.store_as_it_is) and not complete:
+        raise ArchiveError(f"{target}: no finished store is here that could be taken as it is (store_as_it_is)")
+    if complete and (flag(settings.store_as_it_is) or not made.is_file()):
         log.info("store_taken_as_it_is", store=str(target))
         return
     identity = {"dataset_dir": str(folder.resolve()), **settings.plain()}
-    if made.is_file():
-        found = json.loads(made.read_text(encoding="utf-8"))
-        changed = [name for name, value in identity.items() if found.get(name) != value]
-        if changed:
-            raise ArchiveError(
-                f"{target}: this store was made with another {', '.join(changed)}; give another --store_dir, or delete "
-                "the folder to make it again"
-            )
-        if complete:
-            return
+    begun = made.is_file()
+    if begun:
+        _agree(made, identity)
     else:
         # An index without its settings is that of a run that was killed, or of another folder.
         (target / INDEX).unlink(missing_ok=True)
-    _index(folder, target, settings, workers)
-    with whole_file(made) as temporary:
-        temporary.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+    if not complete:
+        groups = _groups(settings)
+        _index(folder, target, settings, workers)
+        with whole_file(made) as temporary:
+            temporary.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+        _decode(folder, target, settings, groups, workers)
+    if begun:
+        _refuse_new_files(folder, target)
+
+
+def _agree(made: Path, identity: Mapping[str, Any]) -> None:
+    found = json.loads(made.read_text(encoding="utf-8"))
+    changed = [name for name, value in identity.items() if found.get(name) != value]
+    if changed:
+        raise ArchiveError(
+            f"{made.parent}: this store was made with another {', '.join(changed)}; give another --store_dir, or "
+            "delete the folder to make it again"
+        )
+
+
+def _refuse_new_files(folder: Path, target: Path) -> None:
+    if not files_path(target / INDEX).is_file():
+        log.warning("store_without_list_of_files", store=str(target), meaning="files added since cannot be told")
+        return
+    if not folder.is_dir():
+        log.warning("archive_not_there", dataset_dir=str(folder), meaning="the store is used alone")
+        return
+    changes = changes_since(folder, target / INDEX)
+    if changes.gone:
+        log.warning("files_gone_since_store_was_made", files=changes.gone, meaning="their images are in the store")
+    if changes.new:
+        raise ArchiveError(
+            f"{folder}: {changes.new} files are new since the store {target} was made (the first: {changes.first}). "
+            "Give another --store_dir, or delete the store, to have them in; or train without them: "
+            "--archive_settings#store_as_it_is true"
+        )
+
+
+def _groups(settings: ArchiveSettings) -> Groups:
+    tables = (Path(table) for table in (settings.labels, settings.patients) if table is not None)
+    return read_groups(settings.group_by, tables, settings.label_key)
+
+
+def _decode(folder: Path, target: Path, settings: ArchiveSettings, groups: Groups, workers: int) -> None:
     recipe = Recipe(
         dimensions=settings.dimensions,
         bits=settings.bits,
@@ -142,9 +185,8 @@ def _prepare(folder: Path, target: Path, settings: ArchiveSettings, workers: int
     )
     names = tuple(settings.label_names)
     labels = Labels() if settings.labels is None else read_labels(Path(settings.labels), settings.label_key, names)
-    stored = build_store(
-        folder, target / INDEX, target, StoreSettings(recipe, labels, settings.group_by), workers=workers
-    )
+    how = StoreSettings(recipe, labels, groups.name, group_table=groups.table)
+    stored = build_store(folder, target / INDEX, target, how, workers=workers)
     log.info("store_made", store=str(target), images=stored.images, left_out=stored.skipped)
 
 

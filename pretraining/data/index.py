@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from bundles.common.elements import text
 from bundles.common.headers import UnreadableImage
 from bundles.common.outline import outline
+from pretraining.data.changes import files_path
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import in_order, walk, whole_file
 from pretraining.data.patients import Patients, Shares, hashed
@@ -118,7 +119,8 @@ def build_index(
 
     Args:
         folder: The archive; hidden files and folders are left out.
-        target: Parquet file to write; appears whole or not at all. `report_path(target)` names what was unreadable.
+        target: Parquet file to write; appears whole or not at all. `report_path(target)` names what was unreadable,
+            `files_path(target)` every file that was met.
         settings: Patients, splits and defaults.
         workers: Processes that read headers; 0 reads in this one.
         progress: Called with the number of files that were just done.
@@ -129,10 +131,9 @@ def build_index(
     if not folder.is_dir():
         raise ArchiveError(f"{folder}: no such folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    files = _bundled(path.relative_to(folder).as_posix() for path in walk(folder))
-    parts = in_order(partial(_read_part, folder, settings or Settings()), files, workers)
     with whole_file(target) as table:
-        with whole_file(report_path(target)) as report:
+        with whole_file(report_path(target)) as report, whole_file(files_path(target)) as listed:
+            parts = in_order(partial(_read_part, folder, settings or Settings()), _listed(folder, listed), workers)
             summary = _write(parts, table, report, progress)
         # The report stays when there is no index: it says why.
         if summary.images == 0:
@@ -145,10 +146,13 @@ def report_path(target: Path) -> Path:
     return target.with_suffix(".report.jsonl")
 
 
-def _bundled(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    names = iter(names)
-    while some := tuple(islice(names, FILES_AT_ONCE)):
-        yield some
+def _listed(folder: Path, target: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the files of an archive some at a time, and write their names down."""
+    names = (path.relative_to(folder).as_posix() for path in walk(folder))
+    with target.open("w", encoding="utf-8") as lines:
+        while some := tuple(islice(names, FILES_AT_ONCE)):
+            lines.writelines(json.dumps(name) + "\n" for name in some)
+            yield some
 
 
 def _write(parts: Iterable[_Part], table: Path, report: Path, progress: Callable[[int], None]) -> Summary:

@@ -79,6 +79,19 @@ class Patients:
         return hashed(self.salt, "file", str(relative)), False
 
 
+def columns_of(path: Path) -> tuple[str, ...]:
+    """Name the columns of a CSV file.
+
+    Raises:
+        ArchiveError: The file is missing or no CSV.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return tuple(csv.DictReader(file, skipinitialspace=True).fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ArchiveError(f"{path}: cannot be read as CSV: {error}") from error
+
+
 def read_table(path: Path, key: str, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Read columns of a CSV file (UTF-8, with or without a byte order mark): key to the values of `columns`.
 

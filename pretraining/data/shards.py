@@ -9,7 +9,7 @@ Every file is whole or not there, so that a killed run, or a full disk, costs th
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from bundles.common.headers import UnreadableImage
 from pretraining.data.decode import Recipe, StoredImage, decode
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import in_order, whole_file
-from pretraining.data.plan import Labels, Shard, Source, plan_shards
+from pretraining.data.plan import Groups, Labels, Shard, Source, plan_shards
 
 VERSION = 1
 PIXELS = pa.schema([("pixels", pa.large_binary())])
@@ -50,14 +50,25 @@ class StoreSettings:
     Attributes:
         recipe: Of each image.
         labels: Numbers that go with the images.
-        group_by: Column of the index that batches are balanced by: modality, body_part or format.
+        group_by: What batches are balanced by: modality, body_part or format of the index, or a column's name.
         shard_pixels: Pixels of the sources of one shard, about; 128 MiB of 16-bit pixels.
+        group_table: File names to groups, where `group_by` is no column of the index; see `Groups`.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
     labels: Labels = field(default_factory=Labels)
     group_by: str = "modality"
     shard_pixels: int = 1 << 26
+    group_table: Mapping[str, str] | None = None
+
+    @property
+    def groups(self) -> Groups:
+        """What tells an image's group.
+
+        Raises:
+            ArchiveError: Neither a column of the index nor a table.
+        """
+        return Groups(self.group_by, self.group_table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ def build_store(
     try:
         target.mkdir(parents=True, exist_ok=True)
         _agree(target, identity)
-        plan = plan_shards(index, settings.recipe.dimensions, settings.labels, settings.group_by, settings.shard_pixels)
+        plan = plan_shards(index, settings.recipe.dimensions, settings.labels, settings.groups, settings.shard_pixels)
         images = skipped = shards = 0
         work = partial(_shard, archive, target, settings.recipe)
         for files, done in in_order(work, plan, workers, at_start=one_thread):
@@ -142,18 +153,23 @@ def _identity(index: Path, settings: StoreSettings) -> dict[str, Any]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ArchiveError(f"{index}: {error.strerror}; make an index with 'python -m pretraining index'") from error
-    table = repr(sorted((key, values) for key, values in settings.labels.table.items()))
     identity = {
         "version": VERSION,
         "index_sha256": digest,
         "recipe": asdict(settings.recipe),
         "label_names": settings.labels.names,
-        "labels_sha256": hashlib.sha256(table.encode()).hexdigest(),
+        "labels_sha256": _table_digest(settings.labels.table),
         "group_by": settings.group_by,
         "shard_pixels": settings.shard_pixels,
     }
+    if settings.group_table is not None:
+        identity["groups_sha256"] = _table_digest(settings.group_table)
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
+
+
+def _table_digest(table: Mapping[str, object]) -> str:
+    return hashlib.sha256(repr(sorted(table.items(), key=lambda entry: entry[0])).encode()).hexdigest()
 
 
 def _agree(target: Path, identity: dict[str, Any]) -> None:
