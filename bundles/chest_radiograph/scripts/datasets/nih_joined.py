@@ -1,7 +1,8 @@
 """NIH radiographs with labels and boxes joined: `labels.csv` and `boxes.csv` in pixels of the pictures beside them.
 
 `google_pneumothorax` and `google_nodule_or_mass` are radiologists' adjudicated labels for a part of the images
-(Majkowska et al., Radiology 294 (2020) 421); they stand over the labels mined from reports.
+(Majkowska et al., Radiology 294 (2020) 421); they stand over the labels mined from reports. Where they deny what has a
+box, the label is unknown and the box left out.
 """
 
 from pathlib import Path
@@ -66,17 +67,18 @@ def _record(row: Row, drawn: list[Drawn], images: ImageFolder, targets: Targets,
     known = truth(findings, checked, targets)
     answers = {name: row.one_of(column, ANSWERS) for name, column in ADJUDICATED.items()}
     labels = {name: known.labels[name] if answers[name] is None else int(str(answers[name])) for name in CLASSES}
-    boxed = {CLASSES[number] for number in known.classes}
+    kept = [pair for pair in zip(known.boxes, known.classes, strict=True) if labels[CLASSES[pair[1]]]]
+    disputed = {CLASSES[number] for number in known.classes if not labels[CLASSES[number]]}
     return Record(
         key=image,
         image=relative,
         patient=patient,
         place=row.place,
-        boxes=known.boxes,
-        classes=known.classes,
-        labels=labels,
+        boxes=tuple(box for box, _ in kept),
+        classes=tuple(number for _, number in kept),
+        labels={name: None if name in disputed else label for name, label in labels.items()},
         view=str(row.one_of("view", VIEWS)),
-        boxed=boxed == {name for name in CLASSES if labels[name] == 1},
+        boxed=not disputed and {CLASSES[number] for _, number in kept} == {name for name in CLASSES if labels[name]},
         more={
             "findings": list(findings),
             "adjudicated": [name for name in CLASSES if answers[name] is not None],

@@ -163,3 +163,16 @@ def test_adjudicated_labels_stand_over_mined_ones(tmp_path: Path) -> None:
     found = records(joined(labels, tmp_path / "images"))["00000012_000.png"]
     assert (found.labels, found.boxed) == ({"lesion": 1, "pneumothorax": 0}, False)
     assert found.more["adjudicated"] == ["lesion", "pneumothorax"]
+
+
+def test_a_box_that_was_adjudicated_away(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "00000012_000.png", 224, 224)
+    labels, boxes = tmp_path / "labels.csv", tmp_path / "boxes.csv"
+    labels.write_text(
+        "image,patient_id,age,sex,view,findings,google_pneumothorax,google_nodule_or_mass\n"
+        "00000012_000.png,12,40,F,AP,Mass,NO,NO\n",
+        encoding="utf-8",
+    )
+    boxes.write_text("image,finding,x,y,width,height\n00000012_000.png,Mass,1,2,3,4\n", encoding="utf-8")
+    found = records(joined(labels, tmp_path / "images", boxes))["00000012_000.png"]
+    assert (found.boxes, found.labels, found.boxed) == ((), {"lesion": None, "pneumothorax": 0}, False)

@@ -1,0 +1,72 @@
+"""`python -m bundles.wrist_fracture.scripts.datasets SET …`: label files in, one datalist out."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, make
+from bundles.common.datalist.images import ImageFolder
+from bundles.wrist_fracture.scripts.datasets import grazpedwri, mura
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Make a datalist (training, validation, test by patient) from a public set of wrist radiographs.",
+)
+
+
+class Split(StrEnum):
+    """Whose split is kept."""
+
+    OWN = "own"
+    HASH = "hash"
+
+
+@app.command("grazpedwri")
+def grazpedwri_command(
+    csv: Annotated[Path, typer.Option(help="dataset.csv")],
+    images: Images,
+    out: Out,
+    *,
+    yolo: Annotated[Path | None, typer.Option(help="Folder of YOLO label files (STEM.txt)")] = None,
+    voc: Annotated[Path | None, typer.Option(help="Folder of Pascal VOC files (STEM.xml)")] = None,
+    shares: SharesText = SHARES,
+    leave_out: LeaveOut = False,
+    only_boxed: OnlyBoxed = False,
+) -> None:
+    """GRAZPEDWRI-DX: fractures and eight other kinds of objects in children's wrists."""
+    make(
+        lambda problems: grazpedwri.read(csv, ImageFolder(images), grazpedwri.LabelFolders.below(yolo, voc), problems),
+        out,
+        shares,
+        leave_out=leave_out,
+        only_boxed=only_boxed,
+    )
+
+
+@app.command("mura")
+def mura_command(
+    paths: Annotated[list[Path], typer.Option(help="train_image_paths.csv; once more for valid_image_paths.csv")],
+    studies: Annotated[
+        list[Path], typer.Option(help="train_labeled_studies.csv; once more for valid_labeled_studies.csv")
+    ],
+    images: Images,
+    out: Out,
+    *,
+    split: Annotated[Split, typer.Option(help="The set's own split, or by a hash of the patient.")] = Split.OWN,
+    shares: SharesText = SHARES,
+    leave_out: LeaveOut = False,
+) -> None:
+    """MURA's wrists: studies that are normal or abnormal."""
+    make(
+        lambda problems: mura.read(paths, studies, ImageFolder(images), problems, own_split=split is Split.OWN),
+        out,
+        shares,
+        leave_out=leave_out,
+    )
+
+
+if __name__ == "__main__":
+    app()
