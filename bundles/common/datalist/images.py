@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-import pydicom
-from PIL import Image, UnidentifiedImageError
-from pydicom.errors import InvalidDicomError
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from bundles.common.datalist.boxes import Size
 from bundles.common.datalist.problems import Damaged, DatalistError, Kind
+from bundles.common.elements import integer, text
+from bundles.common.headers import UnreadableImage, read_header
+from bundles.common.plain import PICTURE_ERRORS
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 DICOM = frozenset({".dcm", ".dicom"})
-TAGS = ["SOPInstanceUID", "SeriesInstanceUID", "PatientID", "ViewPosition", "Modality", "Rows", "Columns"]
+KEYWORDS = ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "ViewPosition", "Modality", "Rows", "Columns")
 
 Item = TypeVar("Item")
 
@@ -34,6 +35,7 @@ class Header:
         patient: Patient ID.
         view: View Position in capitals.
         modality: Modality.
+        problem: Why the pixels cannot be read, as far as the header shows it; empty where nothing speaks against it.
     """
 
     size: Size
@@ -42,6 +44,7 @@ class Header:
     patient: str = ""
     view: str = ""
     modality: str = ""
+    problem: str = ""
 
 
 class ImageFolder:
@@ -92,27 +95,31 @@ class ImageFolder:
         """Read what a file tells without its pixels.
 
         Raises:
-            Damaged: The file is no image.
+            Damaged: The file is no image, or its pixel data is missing or cut off.
         """
         path = self.root / relative
-        return read_dicom_header(path) if path.suffix.lower() in DICOM else _picture_header(path)
+        header = read_dicom_header(path) if path.suffix.lower() in DICOM else _picture_header(path)
+        if header.problem:
+            raise Damaged(f"{path}: {header.problem}")
+        return header
 
 
 def read_dicom_header(path: Path) -> Header:
-    """Read the header of a DICOM image.
+    """Read the header of a DICOM image; pixel data that is missing or cut off is told in `problem`.
 
     Raises:
-        Damaged: It is none, or tells no size.
+        Damaged: It is no DICOM file, or tells no size.
     """
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        size = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)
-    except (InvalidDicomError, OSError, EOFError, ValueError, TypeError) as error:
+        header = read_header(path, KEYWORDS)
+    except UnreadableImage as error:
         raise Damaged(f"{path}: not a readable DICOM file") from error
+    dataset = header.dataset
+    size = integer(dataset, "Columns") or 0, integer(dataset, "Rows") or 0
     if min(size) < 1:
         raise Damaged(f"{path}: a DICOM file without Rows and Columns")
-    uid, series, patient, view, modality = (str(dataset.get(name) or "").strip() for name in TAGS[:5])
-    return Header(size, uid, series, patient, view.upper(), modality)
+    uid, series, patient, view, modality = (text(dataset, keyword) for keyword in KEYWORDS[:5])
+    return Header(size, uid, series, patient, view.upper(), modality, header.problem or "")
 
 
 def watched(items: Iterable[Item], description: str, total: int | None = None) -> Iterable[Item]:
@@ -124,7 +131,7 @@ def _picture_header(path: Path) -> Header:
     try:
         with Image.open(path) as image:
             return Header(image.size)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except PICTURE_ERRORS as error:
         raise Damaged(f"{path}: not a readable picture") from error
 
 

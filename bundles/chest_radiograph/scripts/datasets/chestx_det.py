@@ -78,6 +78,8 @@ def entries(path: Path) -> Iterator[tuple[Place, Any]]:
             entry, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
             raise DatalistError(f"{path}:{error.lineno}: not valid JSON: {error.msg}; is the file cut off?") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+            raise DatalistError(f"{path}:{line}: an entry that no list of images holds") from error
         yield Place(path, line), entry
         at = _skip(text, at)
         if text[at : at + 1] == ",":
@@ -167,4 +169,4 @@ def _points(outline: Any) -> list[tuple[float, float]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

@@ -12,7 +12,7 @@ from pathlib import Path
 from bundles.chest_radiograph.scripts.datasets.targets import CLASSES, LESION
 from bundles.common.datalist.boxes import around, inside
 from bundles.common.datalist.fusion import Mark, Merging, merge
-from bundles.common.datalist.images import DICOM, Header, ImageFolder, watched
+from bundles.common.datalist.images import DICOM, Header, ImageFolder, read_dicom_header, watched
 from bundles.common.datalist.marked_up import Element, read_xml
 from bundles.common.datalist.problems import Damaged, DatalistError, Kind, Place, Problems
 from bundles.common.datalist.records import Reading, Record
@@ -67,11 +67,15 @@ def read(xml: Path, images: ImageFolder, merging: Merging, problems: Problems) -
 
 def _radiographs(images: ImageFolder, xml: Path, problems: Problems) -> list[_Image]:
     found = []
-    for relative in watched(images.files, "headers", len(images.files)):
+    files = [relative for relative in images.files if Path(relative).suffix.lower() in DICOM]
+    for relative in watched(files, "headers", len(files)):
         with problems.at(Place(images.root / relative, 1), relative):
-            header = images.header(relative)
-            if header.modality in RADIOGRAPHS and Path(relative).suffix.lower() in DICOM:
-                found.append(_Image(relative, header))
+            header = read_dicom_header(images.root / relative)
+            if header.modality not in RADIOGRAPHS:
+                continue
+            if header.problem:
+                raise Damaged(header.problem)
+            found.append(_Image(relative, header))
     if not found:
         raise DatalistError(f"{images.root}: no CR or DX image in it; {xml} has readings of radiographs")
     return found

@@ -96,7 +96,7 @@ def _record(row: Row, images: ImageFolder, labels: LabelFolders, problems: Probl
     return Record(
         key=stem,
         image=relative,
-        patient=str(int(row["patient_id"])),
+        patient=str(int(row.number("patient_id"))),
         place=row.place,
         boxes=tuple(one.edges for one in marked),
         classes=tuple(one.kind for one in marked),
@@ -106,7 +106,7 @@ def _record(row: Row, images: ImageFolder, labels: LabelFolders, problems: Probl
         more={
             "marked": has_file,
             "laterality": str(side),
-            "study": str(int(row["study_number"])),
+            "study": str(int(row.number("study_number"))),
             "sex": row["gender"],
             "age": age,
             "pixel_spacing_mm": spacing,

@@ -9,7 +9,7 @@ from bundles.common.datalist.fusion import Merging, Method
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import Problems
 from bundles.common.datalist.records import Reading
-from tests.unit.bundles.common.datalist.sets import dicom_header, records, refusal
+from tests.unit.bundles.common.datalist.sets import radiograph, records, refusal
 
 SQUARE = [(10, 20), (30, 20), (30, 40), (10, 40)]
 
@@ -31,24 +31,21 @@ def message(*sessions: str, root: str = "IdriReadMessage", space: str = "http://
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    common = {"Rows": 100, "Columns": 80, "PatientID": "LIDC-IDRI-0001"}
-    dicom_header(
-        tmp_path / "a/pa.dcm",
-        SOPInstanceUID="1.2.3",
-        SeriesInstanceUID="1.9",
-        Modality="DX",
-        ViewPosition="PA",
-        **common,
-    )
-    dicom_header(
-        tmp_path / "a/ll.dcm",
-        SOPInstanceUID="1.2.4",
-        SeriesInstanceUID="1.9",
-        Modality="DX",
-        ViewPosition="LL",
-        **common,
-    )
-    dicom_header(tmp_path / "a/ct.dcm", SOPInstanceUID="1.2.5", SeriesInstanceUID="1.8", Modality="CT", **common)
+    for name, uid, series, modality, view in (
+        ("pa", "1.2.3", "1.9", "DX", "PA"),
+        ("ll", "1.2.4", "1.9", "DX", "LL"),
+        ("ct", "1.2.5", "1.8", "CT", ""),
+    ):
+        radiograph(
+            tmp_path / "a" / f"{name}.dcm",
+            80,
+            100,
+            SOPInstanceUID=uid,
+            SeriesInstanceUID=series,
+            Modality=modality,
+            ViewPosition=view,
+            PatientID="LIDC-IDRI-0001",
+        )
     return tmp_path
 
 
@@ -115,3 +112,13 @@ def test_folders_without_what_is_needed(folder: Path, tmp_path_factory: pytest.T
     assert "no XML file in it" in refusal(read)
     empty = tmp_path_factory.mktemp("empty")
     assert "no CR or DX image in it" in refusal(reader(empty, message("")))
+
+
+def test_a_radiograph_cut_off_is_named_and_a_ct_image_cut_off_is_not(folder: Path) -> None:
+    for name in ("ct", "ll"):
+        path = folder / "a" / f"{name}.dcm"
+        path.write_bytes(path.read_bytes()[:-100])
+    text = refusal(reader(folder, message(roi(SQUARE))))
+    assert f"{folder / 'a' / 'll.dcm'}:1: " in text
+    assert "truncated" in text
+    assert "ct.dcm" not in text

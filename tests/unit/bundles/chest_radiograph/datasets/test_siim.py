@@ -8,7 +8,7 @@ from bundles.chest_radiograph.scripts.datasets import siim
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import Problems
 from bundles.common.datalist.records import Reading
-from tests.unit.bundles.common.datalist.sets import damaged, dicom_header, picture, pictures, records, refusal
+from tests.unit.bundles.common.datalist.sets import damaged, picture, pictures, radiograph, records, refusal
 
 FILE = "siim_train_rle_head.csv"
 
@@ -60,7 +60,7 @@ def test_a_damaged_copy_is_refused_with_its_line(
 
 
 def written(folder: Path, *rows: str) -> Path:
-    dicom_header(folder / "images" / "x" / "a.dcm", Rows=3, Columns=2, PatientID="P1", ViewPosition="AP")
+    radiograph(folder / "images" / "x" / "a.dcm", 2, 3, PatientID="P1", ViewPosition="AP")
     csv = folder / "train-rle.csv"
     csv.write_text("ImageId, EncodedPixels\n" + "".join(row + "\n" for row in rows), encoding="utf-8")
     return csv

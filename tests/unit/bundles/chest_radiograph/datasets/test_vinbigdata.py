@@ -10,7 +10,7 @@ from bundles.common.datalist.fusion import Merging, Method
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import DatalistError, Problems
 from bundles.common.datalist.records import Reading
-from tests.unit.bundles.common.datalist.sets import damaged, dicom_header, picture, pictures, records, refusal
+from tests.unit.bundles.common.datalist.sets import damaged, picture, pictures, radiograph, records, refusal
 
 HEADER = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\n"
 TARGETS = targets(["Nodule/Mass"], ["Pneumothorax"], vinbigdata.FINDINGS)
@@ -99,7 +99,7 @@ def test_a_vote_on_the_image_without_a_common_place(tmp_path: Path) -> None:
 
 def test_the_header_of_dicom_tells_size_and_view(tmp_path: Path) -> None:
     csv = written(tmp_path, "b,Nodule/Mass,8,R1,10,10,30,30")
-    dicom_header(tmp_path / "images" / "b.dicom", Rows=30, Columns=30, ViewPosition="AP")
+    radiograph(tmp_path / "images" / "b.dicom", 30, 30, ViewPosition="AP")
     found = records(reader(csv, tmp_path / "images"))["b"]
     assert (found.view, found.image, found.patient) == ("AP", "b.dicom", "b")
 

@@ -29,8 +29,8 @@ def pictures(folder: Path, names: Iterable[str], columns: int, rows: int) -> Pat
     return folder
 
 
-def dicom_header(path: Path, **elements: object) -> None:
-    """A DICOM file without pixels."""
+def radiograph(path: Path, columns: int, rows: int, **elements: object) -> None:
+    """A black 8-bit DICOM radiograph."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -38,6 +38,9 @@ def dicom_header(path: Path, **elements: object) -> None:
     for name, value in elements.items():
         setattr(dataset, name, value)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "1.2.3")
+    dataset.Rows, dataset.Columns, dataset.BitsAllocated, dataset.SamplesPerPixel = rows, columns, 8, 1
+    dataset.PixelData = bytes(rows * columns + rows * columns % 2)
+    dataset["PixelData"].VR = "OB"
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
 

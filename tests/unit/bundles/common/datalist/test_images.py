@@ -4,22 +4,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from bundles.common.datalist.images import Header, ImageFolder
 from bundles.common.datalist.problems import Damaged, DatalistError, Kind
-
-
-def dicom(path: Path, **elements: object) -> None:
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = "1.2.3"
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
+from tests.unit.bundles.common.datalist.sets import radiograph
 
 
 def test_found_by_path_name_and_stem(tmp_path: Path) -> None:
@@ -42,15 +30,20 @@ def test_found_by_path_name_and_stem(tmp_path: Path) -> None:
 
 def test_headers(tmp_path: Path) -> None:
     Image.new("I;16", (7, 5)).save(tmp_path / "a.png")
-    dicom(
-        tmp_path / "b.dcm", Rows=5, Columns=7, PatientID="P1", ViewPosition="PA", Modality="DX", SeriesInstanceUID="1.9"
-    )
-    dicom(tmp_path / "c.dcm", PatientID="P1")
+    elements = {"SOPInstanceUID": "1.2.3", "SeriesInstanceUID": "1.9", "PatientID": "P1", "Modality": "DX"}
+    radiograph(tmp_path / "b.dcm", 7, 5, ViewPosition="pa ", **elements)
+    radiograph(tmp_path / "c.dcm", 0, 5, **elements)
+    (tmp_path / "e.dcm").write_bytes((tmp_path / "b.dcm").read_bytes()[:-9])
     for name in ("d.png", "d.dcm"):
         (tmp_path / name).write_bytes(b"nothing")
     images = ImageFolder(tmp_path)
     assert images.header("a.png") == Header((7, 5))
     assert images.header("b.dcm") == Header((7, 5), "1.2.3", "1.9", "P1", "PA", "DX")
-    for name, words in (("c.dcm", "without Rows"), ("d.png", "readable picture"), ("d.dcm", "readable DICOM")):
+    for name, words in (
+        ("c.dcm", "without Rows"),
+        ("e.dcm", "truncated, 27 of 36 bytes"),
+        ("d.png", "readable picture"),
+        ("d.dcm", "readable DICOM"),
+    ):
         with pytest.raises(Damaged, match=words):
             images.header(name)
