@@ -51,11 +51,13 @@ class Hits:
 def image_boxes(patient: str, boxes: ArrayLike, scores: ArrayLike, truth: ArrayLike) -> ImageBoxes:
     """Check and arrange one image; empty lists are allowed.
 
+    A predicted box may be as thin as nothing, at the border of the image: it is a false alarm.
+
     Raises:
-        ValueError: A shape that does not fit, a value that is not finite, or a box without width or height. It names
-            the place of the box.
+        ValueError: A shape that does not fit, a value that is not finite, a true box without area, or a predicted one
+            whose edges are swapped. It names the place of the box.
     """
-    found, known = _boxes(boxes, "predicted"), _boxes(truth, "true")
+    found, known = _boxes(boxes, "predicted", 0.0), _boxes(truth, "true", np.finfo(float).tiny)
     values = np.asarray(scores, dtype=np.float64).reshape(-1)
     if len(values) != len(found):
         raise ValueError(f"expected a score for each of {len(found)} boxes, got {len(values)}")
@@ -68,7 +70,7 @@ def intersection_over_union(first: Floats, second: Floats) -> Floats:
     """Shared area by joint area of every pair.
 
     Args:
-        first: (n, 4) of positive area.
+        first: (n, 4), whose area may be 0.
         second: (m, 4) of positive area.
 
     Returns:
@@ -126,13 +128,14 @@ def _hits(image: ImageBoxes, min_iou: float) -> NDArray[np.bool_]:
     return hit
 
 
-def _boxes(boxes: ArrayLike, kind: str) -> Floats:
+def _boxes(boxes: ArrayLike, kind: str, least: float) -> Floats:
     values = np.asarray(boxes, dtype=np.float64)
     values = values.reshape(0, 4) if values.size == 0 else values
     if values.ndim != 2 or values.shape[1] != 4:
         raise ValueError(f"expected {kind} boxes as (x0, y0, x1, y1), got shape {values.shape}")
-    good = np.isfinite(values).all(axis=1) & (values[:, 2] > values[:, 0]) & (values[:, 3] > values[:, 1])
+    sides = values[:, 2:] - values[:, :2]
+    good = np.isfinite(values).all(axis=1) & (sides >= least).all(axis=1)
     if not good.all():
         index = int(np.flatnonzero(~good)[0])
-        raise ValueError(f"{kind} box {index} has no area or no finite edges: {values[index].tolist()}")
+        raise ValueError(f"{kind} box {index} has no area, or edges that are not finite: {values[index].tolist()}")
     return values

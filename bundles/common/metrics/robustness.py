@@ -158,7 +158,7 @@ def changed(image: Image, change: Change) -> Image:
         # Rows run down: from a place in the result back to the source.
         back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / change.scale
         centre = (np.array(image.shape) - 1) / 2
-        values = affine_transform(values, back, centre - back @ centre, order=1, mode="constant", cval=low)
+        values = affine_transform(values, back, centre - back @ centre, order=1, mode="grid-constant", cval=low)
     if np.issubdtype(image.dtype, np.integer):
         values = np.rint(values)
     result: Image = values.astype(image.dtype)

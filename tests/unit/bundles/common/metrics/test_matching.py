@@ -124,6 +124,11 @@ def test_a_second_box_on_a_finding_is_a_false_alarm() -> None:
     assert hits.hit.tolist() == [True, False]
 
 
+def test_a_box_as_thin_as_nothing_is_a_false_alarm() -> None:
+    hits = match([image_boxes("p", [[0, 0, 0, 2]], [0.9], [[0, 0, 2, 2]])], 0.1)
+    assert hits.hit.tolist() == [False]
+
+
 def test_of_equal_scores_the_better_box_goes_first() -> None:
     found = [[0, 0, 2, 3], [0, 0, 2, 2]]
     for order in ([0, 1], [1, 0]):
@@ -189,9 +194,9 @@ def test_cocos_101_points_come_near() -> None:
 @pytest.mark.parametrize(
     ("found", "scores", "truth", "words"),
     [
-        ([[0, 0, 0, 2]], [0.5], [], "predicted box 0 has no area"),
+        ([[1, 0, 0, 2]], [0.5], [], "predicted box 0 has no area"),
         ([], [], [[0, 0, 1, 1], [3, 3, 2, 4]], "true box 1 has no area"),
-        ([[0, 0, np.nan, 2]], [0.5], [], "finite edges"),
+        ([[0, 0, np.nan, 2]], [0.5], [], "edges that are not finite"),
         ([[0, 0, 1, 1]], [], [], "a score for each of 1"),
         ([[0, 0, 1, 1]], [np.nan], [], "score 0 is not finite"),
         ([[0, 0, 1]], [0.5], [], "x0, y0, x1, y1"),
