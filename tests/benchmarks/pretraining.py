@@ -8,20 +8,16 @@ Rounds of both alternate; the ratio is the median over the rounds.
 
 from __future__ import annotations
 
-import json
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from ignite.engine import Events
-from monai.data import set_track_meta
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -33,8 +29,8 @@ from pretraining.optim import Constant, make_optimizer
 from pretraining.steps import StepRecord
 from pretraining.trainer import PretrainingTrainer
 from tests.benchmarks.ingest import Bound
-from tests.benchmarks.views import BATCH, IMAGE, SIZE, THREADS, MonaiViews, images, pipeline
-from tests.integration.receive.dcmtk import ROOT
+from tests.benchmarks.rates import THREADS, Rates, compared, keep, show
+from tests.benchmarks.views import BATCH, IMAGE, SIZE, MonaiViews, images, pipeline
 
 STEPS = 4
 ROUNDS = 3
@@ -42,19 +38,16 @@ RATE = 0.01
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Rates):
     """Images a second in each round, and the share of our steps that waited for data."""
 
-    ours: tuple[float, ...]
-    monai: tuple[float, ...]
     data_wait: float
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
         """What the issue promises."""
-        ratio = statistics.median(a / b for a, b in zip(self.ours, self.monai, strict=True))
         return (
-            Bound("SimCLR step, ours over MONAI's views in a DataLoader with 2 workers", ratio, 2.0),
+            Bound("SimCLR step, ours over MONAI's views in a DataLoader with 2 workers", self.ratio, 2.0),
             Bound("share of our steps that waits for data", self.data_wait, 0.1, at_least=False),
         )
 
@@ -81,9 +74,11 @@ class Ours:
     def __init__(self, store: ImageStore, folder: Path) -> None:
         self.store, self.folder, self.objective = store, folder, make_objective()
         self.records: list[StepRecord] = []
+        self.rounds = 0
 
     def round(self) -> float:
-        """Images a second of an epoch."""
+        """Images a second of an epoch, in a folder of its own: in an old one it would go on where that ended."""
+        self.rounds += 1
         trainer = PretrainingTrainer(
             device="cpu",
             max_epochs=1,
@@ -92,7 +87,7 @@ class Ours:
             objective=self.objective,
             optimizer=make_optimizer("sgd", self.objective, RATE),
             schedule=Constant(RATE),
-            output_dir=self.folder / f"round{len(self.records)}",
+            output_dir=self.folder / f"round{self.rounds}",
         )
         made: list[StepRecord] = []
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: made.append(engine.state.output))
@@ -138,37 +133,13 @@ def run(folder: Path) -> Result:
     return Result(tuple(a for a, _ in rounds), tuple(b for _, b in rounds), waited)
 
 
-def show(result: Result, console: Console) -> None:
-    """Print what was measured and what was promised."""
-    table = Table(title=f"SimCLR, ResNet-18, two views of {SIZE}² from {IMAGE}², batch {BATCH}, {THREADS} threads")
-    table.add_column("who")
-    table.add_column("images/s, median", justify="right")
-    table.add_row("ours", f"{statistics.median(result.ours):.2f}")
-    table.add_row("MONAI's views in a DataLoader, the same step", f"{statistics.median(result.monai):.2f}")
-    console.print(table)
-    console.print(f"ours waited for data {result.data_wait:.1%} of the time")
-    for bound in result.bounds:
-        console.print(
-            f"{bound.what}: {bound.value:.2f}, promised {bound.limit:.1f}: {'kept' if bound.holds else 'NOT KEPT'}"
-        )
-
-
 def bench() -> Result:
     """Measure, show and keep the numbers below var/bench."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    set_track_meta(False)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            result = run(Path(folder))
-    finally:
-        set_track_meta(True)
-        torch.set_num_threads(threads)
-    show(result, Console())
-    kept = ROOT / "var" / "bench"
-    kept.mkdir(parents=True, exist_ok=True)
-    bounds = [{**asdict(bound), "holds": bound.holds} for bound in result.bounds]
-    (kept / "pretraining.json").write_text(json.dumps({**asdict(result), "bounds": bounds}, indent=2) + "\n")
+    with compared(), tempfile.TemporaryDirectory() as folder:
+        result = run(Path(folder))
+    title = f"SimCLR, ResNet-18, two views of {SIZE}² from {IMAGE}², batch {BATCH}, {THREADS} threads"
+    show(title, "MONAI's views in a DataLoader, the same step", result, result.bounds, Console())
+    keep("pretraining", result, result.bounds)
     return result
 
 

@@ -7,15 +7,11 @@ lengths do, not as areas, and are shrunk without averaging, which is less work t
 ratio is the median over the rounds.
 """
 
-import json
-import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from monai.data import set_track_meta
 from monai.transforms import (
     Compose,
     RandAdjustContrast,
@@ -30,7 +26,6 @@ from monai.transforms import (
     ScaleIntensityRange,
 )
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -40,30 +35,24 @@ from pretraining.views.intensity import Blur, Gamma, Linear, Noise
 from pretraining.views.pipeline import CropSpec, ViewPipeline
 from pretraining.views.windows import Share
 from tests.benchmarks.ingest import Bound
-from tests.integration.receive.dcmtk import ROOT
+from tests.benchmarks.rates import THREADS, Rates, compared, keep, show
 
 BATCH = 32
 BATCHES = 4
 IMAGE = 512
 SIZE = 224
 ROUNDS = 5
-THREADS = 2
 AREA = 0.2
 DEGREES = 15.0
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Rates):
     """Images (two views each) a second in each round."""
-
-    ours: tuple[float, ...]
-    monai: tuple[float, ...]
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
         """What the issue promises."""
-        ratio = statistics.median(a / b for a, b in zip(self.ours, self.monai, strict=True))
-        return (Bound("views, ours over MONAI's in a DataLoader with 2 workers", ratio, 2.0),)
+        return (Bound("views, ours over MONAI's in a DataLoader with 2 workers", self.ratio, 2.0),)
 
 
 def images() -> tuple[Tensor, ...]:
@@ -152,35 +141,13 @@ def run() -> Result:
     return Result(tuple(a for a, _ in rounds), tuple(b for _, b in rounds))
 
 
-def show(result: Result, console: Console) -> None:
-    """Print what was measured and what was promised."""
-    table = Table(title=f"Two views of {SIZE}² from {IMAGE}², batch {BATCH}, {THREADS} threads or workers")
-    table.add_column("who")
-    table.add_column("images/s, median", justify="right")
-    table.add_row("ours", f"{statistics.median(result.ours):.0f}")
-    table.add_row("MONAI in a DataLoader", f"{statistics.median(result.monai):.0f}")
-    console.print(table)
-    for bound in result.bounds:
-        console.print(
-            f"{bound.what}: {bound.value:.2f}, promised {bound.limit:.1f}: {'kept' if bound.holds else 'NOT KEPT'}"
-        )
-
-
 def bench() -> Result:
     """Measure, show and keep the numbers below var/bench."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    set_track_meta(False)
-    try:
+    with compared():
         result = run()
-    finally:
-        set_track_meta(True)
-        torch.set_num_threads(threads)
-    show(result, Console())
-    folder = ROOT / "var" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    bounds = [{**asdict(bound), "holds": bound.holds} for bound in result.bounds]
-    (folder / "views.json").write_text(json.dumps({**asdict(result), "bounds": bounds}, indent=2) + "\n")
+    title = f"Two views of {SIZE}² from {IMAGE}², batch {BATCH}, {THREADS} threads or workers"
+    show(title, "MONAI in a DataLoader", result, result.bounds, Console())
+    keep("views", result, result.bounds)
     return result
 
 
