@@ -16,11 +16,13 @@ class Choices:
         shares: Parts of the patients in each split.
         leave_out: Leave out images that are missing or damaged instead of refusing the set.
         only_boxed: Leave out images whose boxes are not all known.
+        views: Keep only these; none keeps all.
     """
 
     shares: Shares = field(default_factory=Shares)
     leave_out: bool = False
     only_boxed: bool = False
+    views: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,22 @@ def assemble(reading: Reading, problems: Problems, choices: Choices) -> Datalist
     records = _without_duplicates(reading, problems)
     by_split(records, choices.shares, problems)
     problems.stop_unless(choices.leave_out)
-    usable = [record for record in records if record.key not in problems.spoiled]
-    boxed = [record for record in usable if record.boxed] if choices.only_boxed else usable
+    spoiled = problems.spoiled
+    usable = [record for record in records if record.key not in spoiled]
+    seen = [record for record in usable if not choices.views or record.view in choices.views]
+    boxed = [record for record in seen if record.boxed] if choices.only_boxed else seen
     if not boxed:
         raise DatalistError(f"{reading.name}: no image is left ({len(records)} were listed)")
     notes = list(reading.notes)
     unlabelled = sum(record.unlabelled for record in boxed)
     if unlabelled:
         notes.append(f"{unlabelled} images are unlabelled: no box, and every label unknown")
-    if problems.spoiled:
-        notes.append(f"{len(problems.spoiled)} images were left out: missing or damaged")
-    if len(boxed) < len(usable):
-        notes.append(f"{len(usable) - len(boxed)} images were left out because not everything on them has a box")
+    if spoiled:
+        notes.append(f"{len(spoiled)} images were left out: missing or damaged")
+    if len(seen) < len(usable):
+        notes.append(f"{len(usable) - len(seen)} images of other views than {', '.join(choices.views)} were left out")
+    if len(boxed) < len(seen):
+        notes.append(f"{len(seen) - len(boxed)} images were left out because not everything on them has a box")
     return Datalist(reading, by_split(boxed, choices.shares, problems), tuple(notes))
 
 

@@ -1,6 +1,6 @@
 """What every command that makes a datalist shares: its options, its errors, its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,9 @@ LeaveOut = Annotated[
 OnlyBoxed = Annotated[
     bool, typer.Option("--only-boxed", help="Leave out images on which something present has no box.")
 ]
+Views = Annotated[
+    list[str], typer.Option("--view", help="Keep only this view (AP, PA, LATERAL, …); may be repeated; default: all.")
+]
 SHARES = "0.8,0.1,0.1"
 
 
@@ -31,7 +34,13 @@ def report_path(out: Path) -> Path:
 
 
 def make(
-    read: Callable[[Problems], Reading], out: Path, shares: str, *, leave_out: bool, only_boxed: bool = False
+    read: Callable[[Problems], Reading],
+    out: Path,
+    shares: str,
+    *,
+    leave_out: bool,
+    only_boxed: bool = False,
+    views: Sequence[str] = (),
 ) -> None:
     """Read a set, check it, write the datalist, show its counts; exit with 1 where it is refused.
 
@@ -41,10 +50,11 @@ def make(
         shares: Such as `0.8,0.1,0.1`.
         leave_out: Leave out what is missing or damaged.
         only_boxed: Leave out images whose boxes are not all known.
+        views: Keep only these; none keeps all.
     """
     problems, console = Problems(), Console(soft_wrap=True, highlight=False)
     try:
-        choices = Choices(Shares.parse(shares), leave_out, only_boxed)
+        choices = Choices(Shares.parse(shares), leave_out, only_boxed, tuple(view.upper() for view in views))
         datalist = assemble(read(problems), problems, choices)
     except DatalistError as error:
         _refuse(error, problems, out)

@@ -83,6 +83,8 @@ def read_xml(path: Path) -> Element:
         raise DatalistError(f"{path}: {error.strerror}") from error
     except expat.ExpatError as error:
         raise DatalistError(f"{path}:{error.lineno}: not well-formed XML: {expat.ErrorString(error.code)}") from error
+    except DatalistError:
+        raise
     except (ValueError, LookupError) as error:
         raise DatalistError(f"{path}:1: an encoding that cannot be read") from error
     return root.children[0]

@@ -9,7 +9,7 @@ import typer
 from bundles.chest_radiograph.scripts.datasets import chestx_det, chexpert, lidc, nih, nih_joined, siim, vinbigdata
 from bundles.chest_radiograph.scripts.datasets.nih_findings import FINDINGS as NIH_FINDINGS
 from bundles.chest_radiograph.scripts.datasets.targets import targets
-from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, make
+from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, Views, make
 from bundles.common.datalist.fusion import Merging, Method
 from bundles.common.datalist.images import ImageFolder
 
@@ -24,6 +24,7 @@ Pneumothorax = Annotated[list[str], typer.Option(help="A finding that counts as 
 MergeMethod = Annotated[Method, typer.Option("--merge", help="Boxes of several readers: mean, vote, or all as drawn.")]
 Overlap = Annotated[float, typer.Option(help="IoU from which boxes of several readers are the same.")]
 Votes = Annotated[int, typer.Option(min=1, help="Readers who must agree, for --merge vote.")]
+ALL_VIEWS: list[str] = []
 LESION, NODULE_MASS, PNEUMOTHORAX = ["Nodule", "Mass"], ["Nodule/Mass"], ["Pneumothorax"]
 
 
@@ -81,6 +82,7 @@ def nih_command(
     lesion: Lesion = LESION,
     pneumothorax: Pneumothorax = PNEUMOTHORAX,
     shares: SharesText = SHARES,
+    view: Views = ALL_VIEWS,
     leave_out: LeaveOut = False,
     only_boxed: OnlyBoxed = False,
 ) -> None:
@@ -97,6 +99,7 @@ def nih_command(
         out,
         shares,
         leave_out=leave_out,
+        views=view,
         only_boxed=only_boxed,
     )
 
@@ -111,6 +114,7 @@ def nih_joined_command(
     lesion: Lesion = LESION,
     pneumothorax: Pneumothorax = PNEUMOTHORAX,
     shares: SharesText = SHARES,
+    view: Views = ALL_VIEWS,
     leave_out: LeaveOut = False,
     only_boxed: OnlyBoxed = False,
 ) -> None:
@@ -122,6 +126,7 @@ def nih_joined_command(
         out,
         shares,
         leave_out=leave_out,
+        views=view,
         only_boxed=only_boxed,
     )
 
@@ -133,10 +138,11 @@ def siim_command(
     out: Out,
     *,
     shares: SharesText = SHARES,
+    view: Views = ALL_VIEWS,
     leave_out: LeaveOut = False,
 ) -> None:
     """SIIM-ACR pneumothorax: run lengths."""
-    make(lambda problems: siim.read(csv, ImageFolder(images), problems), out, shares, leave_out=leave_out)
+    make(lambda problems: siim.read(csv, ImageFolder(images), problems), out, shares, leave_out=leave_out, views=view)
 
 
 @app.command("chestx-det")
@@ -182,6 +188,7 @@ def lidc_command(
     overlap: Overlap = 0.5,
     votes: Votes = 2,
     shares: SharesText = SHARES,
+    view: Views = ALL_VIEWS,
     leave_out: LeaveOut = False,
     only_boxed: OnlyBoxed = False,
 ) -> None:
@@ -191,6 +198,7 @@ def lidc_command(
         out,
         shares,
         leave_out=leave_out,
+        views=view,
         only_boxed=only_boxed,
     )
 
@@ -207,6 +215,7 @@ def chexpert_command(
     ] = chexpert.Unclear.UNKNOWN,
     split: WhoseSplit = Split.OWN,
     shares: SharesText = SHARES,
+    view: Views = ALL_VIEWS,
     leave_out: LeaveOut = False,
 ) -> None:
     """CheXpert: image labels with uncertain and blank values, no boxes."""
@@ -217,6 +226,7 @@ def chexpert_command(
         out,
         shares,
         leave_out=leave_out,
+        views=view,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, make
+from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, Views, make
 from bundles.common.datalist.images import ImageFolder
 from bundles.wrist_fracture.scripts.datasets import grazpedwri, mura
 
@@ -15,6 +15,9 @@ app = typer.Typer(
     add_completion=False,
     help="Make a datalist (training, validation, test by patient) from a public set of wrist radiographs.",
 )
+
+
+ALL_VIEWS: list[str] = []
 
 
 class Split(StrEnum):
@@ -33,6 +36,7 @@ def grazpedwri_command(
     yolo: Annotated[Path | None, typer.Option(help="Folder of YOLO label files (STEM.txt)")] = None,
     voc: Annotated[Path | None, typer.Option(help="Folder of Pascal VOC files (STEM.xml)")] = None,
     shares: SharesText = SHARES,
+    view: Views = ALL_VIEWS,
     leave_out: LeaveOut = False,
     only_boxed: OnlyBoxed = False,
 ) -> None:
@@ -43,6 +47,7 @@ def grazpedwri_command(
         shares,
         leave_out=leave_out,
         only_boxed=only_boxed,
+        views=view,
     )
 
 

@@ -15,7 +15,7 @@ ARGUMENTS = {
     "siim": ["--csv", "siim"],
     "nih": ["--entries", "nih", "--boxes", "boxes of nih"],
     "nih-joined": ["--labels", "nih joined"],
-    "chexpert": ["--csv", "chexpert", "--blank", "absent"],
+    "chexpert": ["--csv", "chexpert", "--blank", "absent", "--view", "ap"],
     "chestx-det": ["--train", "chestx-det"],
     "lidc": ["--xml", "."],
 }

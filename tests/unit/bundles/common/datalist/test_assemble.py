@@ -119,6 +119,13 @@ def test_only_boxed() -> None:
         assemble(reading(records[1]), Problems(), Choices(only_boxed=True))
 
 
+def test_only_some_views() -> None:
+    records = (record(1, view="AP"), record(2, view="LATERAL"), record(3, view=None))
+    made = assemble(reading(*records), Problems(), Choices(views=("AP", "PA")))
+    assert [r.image for split in SPLITS for r in made.splits[split]] == ["1.png"]
+    assert made.notes == ("2 images of other views than AP, PA were left out",)
+
+
 def labelled(tmp_path: Path) -> Datalist:
     labels = tmp_path / "labels.csv"
     labels.write_text("x", encoding="utf-8")

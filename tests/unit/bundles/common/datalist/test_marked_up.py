@@ -36,5 +36,8 @@ def test_refused(tmp_path: Path) -> None:
         tree(tmp_path / "a.xml", "<a>\n<b></a>")
     with pytest.raises(DatalistError, match=r"a\.xml:2: a document type"):
         tree(tmp_path / "a.xml", '<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY x "y">]>\n<a>&x;</a>')
+    for encoding in ("utf-7", "shift_jis"):
+        with pytest.raises(DatalistError, match=r"a\.xml:1: (an|not well-formed XML: unknown) encoding"):
+            tree(tmp_path / "a.xml", f'<?xml version="1.0" encoding="{encoding}"?>\n<a/>')
     with pytest.raises(DatalistError, match="No such file"):
         read_xml(tmp_path / "none.xml")
