@@ -33,6 +33,7 @@ from bundles.common.metrics.intervals import (
     Interval,
     bootstrap,
     bootstrap_difference,
+    bootstrap_several,
     clopper_pearson,
 )
 from bundles.common.metrics.matching import ImageBoxes, image_boxes, intersection_over_union
@@ -94,6 +95,7 @@ __all__ = [
     "bootstrap",
     "bootstrap_auc",
     "bootstrap_difference",
+    "bootstrap_several",
     "calls",
     "changed",
     "clopper_pearson",

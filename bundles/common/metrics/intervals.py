@@ -1,6 +1,6 @@
 """95 % intervals: patient-wise bootstrap of any statistic, paired differences, and Clopper-Pearson."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,11 +90,34 @@ def bootstrap(
     Raises:
         ValueError: No case, or another number of groups.
     """
+    return bootstrap_several(lambda indices: (statistic(indices),), count, groups, replicates, seed)[0]
+
+
+def bootstrap_several(
+    statistics: Callable[[Indices], Sequence[float]],
+    count: int,
+    groups: Groups | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> tuple[Interval, ...]:
+    """Several figures with their intervals from the same draws, each as `bootstrap` gives it.
+
+    Args:
+        statistics: Takes indices of cases and gives always the same figures, each NaN where it is undefined.
+        count: As in `bootstrap`.
+        groups: As in `bootstrap`.
+        replicates: As in `bootstrap`.
+        seed: As in `bootstrap`.
+
+    Raises:
+        ValueError: No case, or another number of groups.
+    """
     if count < 1:
         raise ValueError("there is no case to measure on")
-    drawn = [statistic(indices) for indices in resamples(count, groups, replicates, seed)]
-    low, high, used = percentiles(drawn)
-    return Interval(float(statistic(np.arange(count))), low, high, used)
+    values = [float(value) for value in statistics(np.arange(count))]
+    drawn = [statistics(indices) for indices in resamples(count, groups, replicates, seed)]
+    columns = np.array(drawn, dtype=np.float64).reshape(-1, len(values)).T
+    return tuple(Interval(value, *percentiles(column)) for value, column in zip(values, columns, strict=True))
 
 
 def bootstrap_difference(

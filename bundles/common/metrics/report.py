@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from bundles.common.metrics.calibration import ReliabilityBin, expected_calibration_error, reliability_curve
 from bundles.common.metrics.classification import Calls, calls
 from bundles.common.metrics.froc import MIN_IOU, RATES, measure_froc
-from bundles.common.metrics.inputs import Flags, Groups, scored
-from bundles.common.metrics.intervals import REPLICATES, Interval, bootstrap, clopper_pearson
+from bundles.common.metrics.inputs import Groups, scored
+from bundles.common.metrics.intervals import REPLICATES, Interval, bootstrap_several, clopper_pearson
 from bundles.common.metrics.matching import ImageBoxes
 from bundles.common.metrics.mean_average_precision import mean_average_precision
 from bundles.common.metrics.operating import at_balance, at_sensitivity, at_specificity
@@ -135,8 +135,7 @@ def report_classification(
         truth: (n,) of known label.
         patients: (n,); None takes every case as a patient.
         thresholds: Operating points that were chosen elsewhere, by name; they are reported beside the three that are
-            chosen
-            here: specificity 95 %, sensitivity 80 %, sensitivity = specificity.
+            chosen here: specificity 95 %, sensitivity 80 %, sensitivity = specificity.
         replicates: Of the bootstrap over patients.
         seed: Of the draws.
 
@@ -144,7 +143,8 @@ def report_classification(
         The report. With one class alone areas are NaN and no point is chosen here.
 
     Raises:
-        ValueError: No case, a value outside of 0 to 1, or as in `scored`.
+        ValueError: No case, a value outside of 0 to 1, a threshold with the name of a point chosen here, or as in
+            `scored`.
     """
     values, labels = scored(probabilities, truth)
     groups = np.arange(len(labels)) if patients is None else np.asarray(patients)
@@ -156,16 +156,32 @@ def report_classification(
             "sensitivity 80 %": at_sensitivity(values, labels, 0.80),
             "sensitivity = specificity": at_balance(values, labels),
         }
+        twice = sorted(cuts.keys() & chosen.keys())
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: the name of a point chosen here; name the threshold otherwise")
         cuts |= {name: (point.threshold, "these cases") for name, point in chosen.items()}
-    cases = _Cases(values, labels, groups, replicates, seed)
+
+    def everything(drawn: NDArray[np.intp]) -> list[float]:
+        own, flags = values[drawn], labels[drawn]
+        figures = [area_under_roc(own, flags), average_precision(own, flags)]
+        for threshold, _ in cuts.values():
+            counts = calls(own, flags, threshold)
+            figures += [float(getattr(counts, name)) for name in FIGURES]
+        return figures
+
+    auroc, precision, *rest = bootstrap_several(everything, len(labels), groups, replicates, seed)
+    by_point = [rest[start : start + len(FIGURES)] for start in range(0, len(rest), len(FIGURES))]
     return ClassificationReport(
         cases=len(labels),
         patients=len(np.unique(groups)),
         positives=int(labels.sum()),
         negatives=int((~labels).sum()),
-        auroc=cases.interval(area_under_roc),
-        average_precision=cases.interval(average_precision),
-        points={name: _point(cases, cut, chosen_on) for name, (cut, chosen_on) in cuts.items()},
+        auroc=auroc,
+        average_precision=precision,
+        points={
+            name: _point(calls(values, labels, threshold), threshold, chosen_on, figures)
+            for (name, (threshold, chosen_on)), figures in zip(cuts.items(), by_point, strict=True)
+        },
         calibration_error=error,
         reliability=reliability_curve(values, labels),
     )
@@ -209,32 +225,12 @@ def write_json(path: Path, evaluation: Evaluation) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cases:
-    values: NDArray[np.float64]
-    labels: Flags
-    groups: Groups
-    replicates: int
-    seed: int
-
-    def interval(self, figure: Callable[[NDArray[np.float64], Flags], float]) -> Interval:
-        def statistic(drawn: NDArray[np.intp]) -> float:
-            return figure(self.values[drawn], self.labels[drawn])
-
-        return bootstrap(statistic, len(self.labels), self.groups, self.replicates, self.seed)
-
-
-def _point(cases: _Cases, threshold: float, chosen_on: str) -> PointReport:
-    def figure(name: str) -> Callable[[NDArray[np.float64], Flags], float]:
-        return lambda values, labels: float(getattr(calls(values, labels, threshold), name))
-
-    counts = calls(cases.values, cases.labels, threshold)
+def _point(counts: Calls, threshold: float, chosen_on: str, figures: Sequence[Interval]) -> PointReport:
     exact = {
         "sensitivity": clopper_pearson(counts.true_positives, counts.true_positives + counts.false_negatives),
         "specificity": clopper_pearson(counts.true_negatives, counts.true_negatives + counts.false_positives),
     }
-    figures = {name: cases.interval(figure(name)) for name in FIGURES}
-    return PointReport(threshold, chosen_on, counts, figures, exact)
+    return PointReport(threshold, chosen_on, counts, dict(zip(FIGURES, figures, strict=True)), exact)
 
 
 def _plain(value: Any) -> Any:

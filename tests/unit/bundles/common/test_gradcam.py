@@ -112,7 +112,7 @@ def test_values_that_are_not_finite_are_refused(network: TwoHeads) -> None:
 
 
 def test_resnet_of_monai_is_hot_where_its_input_is_not_zero() -> None:
-    """Without biases everything else is zero, so that only the patch can speak, for one sign of the output or the other."""
+    """Without biases all else is zero: only the patch can speak, for one sign of the output or the other."""
     from monai.networks.nets import ResNet
 
     torch.manual_seed(1)

@@ -71,6 +71,12 @@ def test_it_is_said_where_a_threshold_was_chosen() -> None:
     assert points["sensitivity 80 %"].figures["sensitivity"].value >= 0.80
 
 
+def test_a_threshold_cannot_take_the_name_of_a_chosen_point() -> None:
+    probabilities, truth, _ = cases()
+    with pytest.raises(ValueError, match="name the threshold otherwise"):
+        report_classification(probabilities, truth, thresholds={"sensitivity 80 %": 0.5}, replicates=1)
+
+
 def test_one_class_alone_has_neither_areas_nor_points() -> None:
     report = report_classification([0.2, 0.4], [0, 0], thresholds={"service": 0.3}, replicates=5)
     assert np.isnan([report.auroc.value, report.average_precision.value]).all()
