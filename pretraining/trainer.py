@@ -194,7 +194,8 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         # A scaled loss may overflow: the scaler leaves that step out and lowers its scale.
         if not math.isfinite(norm) and not self.grad_scaler.is_enabled():
             raise FloatingPointError(
-                f"the gradient's norm is {norm}; nothing was changed. Lower the learning rate or lengthen the warm-up, "
+                f"the gradient's norm is {norm}; nothing was changed. Lower the learning rate or lengthen the warm-up"
+                f"{'' if self.amp_kind == 'off' else ', or train without mixed precision (amp: off)'}, "
                 "then start again: training goes on from the last checkpoint"
             )
         self.objective.before_optimizer_step(step)

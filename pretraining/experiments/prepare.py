@@ -1,0 +1,127 @@
+"""Images of an experiment as a folder of links with a table of labels beside it: `FOLDER/images`, `FOLDER/labels.csv`.
+
+Nothing is copied; the images stay where their terms allow them to be.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pretraining.data.errors import ArchiveError
+
+NIH_SETS = ("cxr_nih", "cxr_nih64")
+app = typer.Typer(no_args_is_help=True, help="Lay out the images of the small experiments (docs/experiments).")
+
+
+@app.callback()
+def _main() -> None:
+    """Keep the commands' names even where there is only one."""
+
+
+@app.command()
+def radiographs(
+    data: Annotated[Path, typer.Argument(help="Folder that holds cxr_nih and cxr_nih64")],
+    folder: Annotated[Path, typer.Argument(help="Where images and labels.csv go")],
+) -> None:
+    """Two sets of NIH ChestX-ray14 images as one; an image that both have is taken from the first."""
+    try:
+        rows = nih_rows(data)
+        lay_out(folder, rows)
+    except ArchiveError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{len(rows)} images in {folder / 'images'}")
+
+
+@app.command()
+def heads(
+    phantoms: Annotated[Path, typer.Argument(help="Folder of `python -m app phantoms training-set`")],
+    folder: Annotated[Path, typer.Argument(help="Where images and labels.csv go")],
+) -> None:
+    """Phantom head CTs without their masks."""
+    try:
+        rows = phantom_rows(phantoms)
+        lay_out(folder, rows)
+    except ArchiveError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{len(rows)} volumes in {folder / 'images'}")
+
+
+def nih_rows(data: Path) -> list[dict[str, Any]]:
+    """One row an image: path, `patient`, and numbers: `finding` (any), `ap`, `small` (of the 64² set), `age`, `female`.
+
+    Raises:
+        ArchiveError: A table or an image is missing.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for name in NIH_SETS:
+        for line in _table(data / name / "labels.csv"):
+            rows.setdefault(
+                line["image"],
+                {
+                    "path": data / name / "images" / line["image"],
+                    "patient": line["patient_id"],
+                    "finding": int(line["findings"] != "No Finding"),
+                    "ap": int(line["view"] == "AP"),
+                    "small": int(name == "cxr_nih64"),
+                    "age": line.get("age", ""),
+                    "female": {"F": 1, "M": 0}.get(line.get("sex", ""), ""),
+                },
+            )
+    return list(rows.values())
+
+
+def phantom_rows(phantoms: Path) -> list[dict[str, Any]]:
+    """One row a volume: its path, `patient` (its seed) and `hemorrhage`.
+
+    Raises:
+        ArchiveError: There is no list of phantoms.
+    """
+    path = phantoms / "datalist.json"
+    if not path.is_file():
+        raise ArchiveError(f"{path} is missing; make it with 'python -m app phantoms training-set {phantoms}'")
+    parts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    cases = [case for name in ("training", "validation", "test") for case in parts.get(name, ())]
+    return [{"path": phantoms / case["image"], "patient": case["seed"], "hemorrhage": case["label"]} for case in cases]
+
+
+def lay_out(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Link the images and write the table; links that are there are kept.
+
+    Raises:
+        ArchiveError: No row, images are missing, or another file has the place of a link.
+    """
+    rows = list(rows)
+    missing = [row["path"] for row in rows if not row["path"].is_file()]
+    if missing or not rows:
+        raise ArchiveError(f"{len(missing)} of {len(rows)} images are missing, such as {(missing or ['any'])[0]}")
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        link, target = folder / "images" / row["path"].name, row["path"].resolve()
+        if link.is_symlink() and link.resolve() == target:
+            continue
+        if link.exists() or link.is_symlink():
+            raise ArchiveError(f"{link} is there and is no link to {target}; choose another folder")
+        link.symlink_to(target)
+    names = [name for name in rows[0] if name != "path"]
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", *names])
+        writer.writerows([row["path"].name, *(row[name] for name in names)] for row in rows)
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise ArchiveError(
+            f"{path}: {error.strerror}; docs/experiments/cxr_nih.md tells the sets"
+        ) from error
