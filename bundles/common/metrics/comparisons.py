@@ -156,7 +156,7 @@ def stuart_maxwell(table: ArrayLike) -> TableTest:
 
     Seed 004 compares models so (Table 2). With two classes it is McNemar's test without correction. The degrees of
     freedom are the rank of the covariance: one less than the classes, and fewer where classes are unused or never
-        confused with others.
+    confused with others.
 
     Args:
         table: (classes, classes) counts on the same cases; rows are the first model's classes, columns the second's.

@@ -55,8 +55,7 @@ def measure_froc(
     The sensitivity at a rate is the best that some threshold reaches with no more false positives than that: a step, no
     interpolation towards a point that needs more. Every threshold counts, the lowest too (MONAI's leaves it out, and
     takes a point in a mask for a hit). A curve that ends before a rate keeps its last sensitivity. Seed 001 does not
-    state the
-    overlap of a hit: `min_iou` goes into every report.
+    state the overlap of a hit: `min_iou` goes into every report.
 
     Args:
         images: One class; images without findings count, their boxes being false positives.

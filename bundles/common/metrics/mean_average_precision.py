@@ -37,8 +37,7 @@ def mean_average_precision(
     """Mean over classes of the area under the precision-recall curve of boxes.
 
     Precision is made falling first, as VOC (since 2010) and COCO do: at each recall the best precision at that or a
-    higher one. The area is exact, not sampled at 101 recalls as COCO's; the two differ by less than 0.01 except for few
-    findings.
+    higher one. The area is exact, not sampled at 101 recalls as COCO's; with many findings the two are near.
 
     Args:
         classes: Of every class the same images in the same order.

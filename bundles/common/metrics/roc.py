@@ -167,8 +167,8 @@ def roc_band(
 ) -> RocBand:
     """Pointwise 95 % bootstrap interval of the ROC curve, for drawing.
 
-    At every false positive rate the sensitivity of a replicate is that of its straight lines between points, whose area
-    is the AUROC.
+    At every false positive rate the sensitivity of a replicate is that of the straight lines between its points, whose
+    area is the AUROC.
 
     Raises:
         ValueError: One of the classes is missing, or as in `scored`.

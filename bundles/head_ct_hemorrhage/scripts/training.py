@@ -14,6 +14,7 @@ from ignite.metrics import Metric
 from torch import Tensor, nn
 
 from bundles.common.metrics import area_under_roc
+from bundles.common.metrics.handlers import gathered
 from bundles.head_ct_hemorrhage.scripts.loss import TASKS
 
 CHECKPOINT = "checkpoint.pt"
@@ -149,12 +150,8 @@ def task_auc(task: str, scores: np.ndarray[Any, Any], truths: np.ndarray[Any, An
 
 
 def _gathered(parts: list[Tensor]) -> np.ndarray[Any, Any]:
-    own = torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return own
-    every: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(every, own)
-    return np.concatenate([part for part in every if len(part)])
+    every = gathered([part.numpy() for part in parts])
+    return np.concatenate(every) if every else np.zeros((0, 1), np.float32)
 
 
 class Resume:
