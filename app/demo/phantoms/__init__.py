@@ -1,1 +1,1 @@
-"""Head CT studies that no patient ever was, with the truth about every voxel."""
+"""Head CTs and radiographs that no patient ever had, with the truth about every voxel or pixel."""

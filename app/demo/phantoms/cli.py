@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.demo.phantoms.gallery import gallery as draw_gallery
+from app.demo.phantoms.radiographs.cli import radiographs
 from app.demo.phantoms.studies import TRUTH, write_studies
 from app.demo.phantoms.training_set import baseline_auc, join_training_sets, write_training_set
 
@@ -15,8 +16,9 @@ cli = typer.Typer(
     name="phantoms",
     no_args_is_help=True,
     add_completion=False,
-    help="Head CT studies that no patient ever was, with their truth.",
+    help="Studies that no patient ever was, with their truth: head CTs; radiographs of chests, wrists, other views.",
 )
+cli.add_typer(radiographs, name="radiographs")
 
 Folder = Annotated[Path, typer.Argument(help="Where to write; made if it is missing.", file_okay=False)]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same phantoms.")]

@@ -93,7 +93,7 @@ def scanner_of(seed: int) -> Scanner:
     return SCANNERS[str(stream(seed, "scanner make").choice(list(SCANNERS)))]
 
 
-def _decimal(value: float) -> str:
+def decimal_string(value: float) -> str:
     """A decimal string of at most 16 characters (PS3.5 6.2)."""
     text = f"{value:.8f}".rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text[:16]
@@ -131,9 +131,9 @@ def _common(phantom: Phantom, scanner: Scanner, token: str, series_number: int) 
     image.AnatomicRegionSequence = Sequence([_anatomy("Head", "69536005")])
     image.KVP, image.XRayTubeCurrent, image.ExposureTime = "120", int(rng.integers(180, 340)), 1000
     image.ConvolutionKernel = str(rng.choice(scanner.kernels))
-    image.GantryDetectorTilt = _decimal(phantom.acquisition.tilt_deg)
+    image.GantryDetectorTilt = decimal_string(phantom.acquisition.tilt_deg)
     image.DataCollectionDiameter = "250"
-    image.ReconstructionDiameter = _decimal(phantom.acquisition.field_of_view_mm)
+    image.ReconstructionDiameter = decimal_string(phantom.acquisition.field_of_view_mm)
     image.SoftwareVersions = "phantom generator"
     return image
 
@@ -165,7 +165,8 @@ def stored_values(volume_hu: NDArray[np.int16], scanner: Scanner) -> NDArray[np.
     return values.astype(np.int16)
 
 
-def _meta(image: Dataset) -> None:
+def add_meta(image: Dataset) -> None:
+    """Give a data set file meta information: explicit VR little endian, uncompressed."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -187,7 +188,7 @@ def to_datasets(phantom: Phantom, *, scanner: Scanner | None = None, token: str 
     scanner = scanner_of(phantom.seed) if scanner is None else scanner
     acquisition = phantom.acquisition
     stored = stored_values(phantom.volume_hu, scanner)
-    orientation = [_decimal(float(v)) for v in (*acquisition.row_direction, *acquisition.column_direction)]
+    orientation = [decimal_string(float(v)) for v in (*acquisition.row_direction, *acquisition.column_direction)]
     count = len(stored)
     images = []
     for index, origin in enumerate(acquisition.origins):
@@ -195,15 +196,15 @@ def to_datasets(phantom: Phantom, *, scanner: Scanner | None = None, token: str 
         number = count - index if scanner.descending else index + 1
         image.SOPInstanceUID = uid(phantom.seed, f"image 2 {index}", token)
         image.InstanceNumber = number
-        image.ImagePositionPatient = [_decimal(float(v)) for v in origin]
+        image.ImagePositionPatient = [decimal_string(float(v)) for v in origin]
         image.ImageOrientationPatient = orientation
-        image.SliceLocation = _decimal(acquisition.table_mm[index])
-        image.SliceThickness = _decimal(acquisition.thickness_mm)
-        image.PixelSpacing = [_decimal(acquisition.pixel_mm)] * 2
+        image.SliceLocation = decimal_string(acquisition.table_mm[index])
+        image.SliceThickness = decimal_string(acquisition.thickness_mm)
+        image.PixelSpacing = [decimal_string(acquisition.pixel_mm)] * 2
         _pixel_module(image, stored[index], scanner)
         if scanner.padding is not None and scanner.bits == 16:
             image.add_new("PixelPaddingValue", "SS", scanner.padding)
-        _meta(image)
+        add_meta(image)
         images.append(image)
     return images
 

@@ -120,7 +120,7 @@ def split(lines: list[dict[str, Any]], *, held_out: bool = False) -> dict[str, l
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let child processes use one thread each: the cases run in parallel, the arithmetic within one need not."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
@@ -134,7 +134,8 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """The bar that shows how many cases are written."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     )
@@ -167,7 +168,7 @@ def write_training_set(
     folder.mkdir(parents=True, exist_ok=True)
     seeds = [case_seed(seed, index) for index in range(count)]
     items: dict[int, Item] = {}
-    with _one_thread(), _progress() as progress:
+    with one_thread(), progress_bar() as progress:
         task = progress.add_task("phantoms", total=count)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -192,16 +193,17 @@ def join_training_sets(folder: Path, sets: Sequence[Path]) -> Path:
         ValueError: A set has no datalist, or two sets were drawn from the same seed.
     """
     lists: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "test": []}
-    seeds: set[int] = set()
+    seen: set[str] = set()
     for one in sets:
         if not (one / DATALIST).is_file():
             raise ValueError(f"{one / DATALIST} is missing; make the set with `python -m app phantoms training-set`")
         for name, lines in json.loads((one / DATALIST).read_text()).items():
             for line in lines:
-                if line["seed"] in seeds:
+                case = str(line.get("patient", line["seed"]))
+                if case in seen:
                     raise ValueError(f"{one} repeats the case of seed {line['seed']}: a case must not be in two lists")
-                seeds.add(line["seed"])
-                files = {key: str((one / line[key]).resolve()) for key in ("image", "mask")}
+                seen.add(case)
+                files = {key: str((one / line[key]).resolve()) for key in ("image", "mask") if key in line}
                 lists[name].append({**line, **files})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / DATALIST

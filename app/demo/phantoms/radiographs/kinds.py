@@ -1,0 +1,44 @@
+"""All kinds of phantom radiographs by name."""
+
+from app.demo.phantoms.radiographs.chest import make_chest
+from app.demo.phantoms.radiographs.other_views import OTHER_KINDS, make_other
+from app.demo.phantoms.radiographs.radiograph import Radiograph
+from app.demo.phantoms.radiographs.wrist import make_wrist
+
+KINDS = ("chest", "wrist", *OTHER_KINDS)
+VIEWS = "views"
+"""A set of all kinds in turns, to train a view classifier on."""
+VIEW_CLASSES = ("chest-frontal", "chest-lateral", "wrist", "other")
+"""What a view classifier tells apart, in the order of its outputs."""
+_CLASS_OF = {"chest": "chest-frontal", "chest-lateral": "chest-lateral", "wrist": "wrist"}
+_TURNS = ("chest", "chest-lateral", "wrist", "hand", "chest", "chest-lateral", "wrist", "hip")
+
+
+def kind_of(kind: str, index: int) -> str:
+    """The kind of one case of a set: the set's own, or for `VIEWS` one in turns, the four classes equally often."""
+    return _TURNS[index % len(_TURNS)] if kind == VIEWS else kind
+
+
+def make_radiograph(kind: str, seed: int, size: int) -> Radiograph:
+    """Draw a radiograph of one of `KINDS`.
+
+    Args:
+        kind: Which.
+        seed: Same seed and size, same picture.
+        size: Rows.
+
+    Raises:
+        ValueError: The kind is not known.
+    """
+    if kind == "chest":
+        return make_chest(seed, size)
+    if kind == "wrist":
+        return make_wrist(seed, size)
+    if kind in OTHER_KINDS:
+        return make_other(seed, kind, size)
+    raise ValueError(f"no radiograph of kind {kind}; choose one of {', '.join(KINDS)}")
+
+
+def view_class(kind: str) -> int:
+    """Index in `VIEW_CLASSES`."""
+    return VIEW_CLASSES.index(_CLASS_OF.get(kind, "other"))
