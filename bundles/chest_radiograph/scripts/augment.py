@@ -15,7 +15,7 @@ from bundles.common.boxes.geometry import area, clip
 
 
 class RandRadiographd(Randomizable, Transform):  # type: ignore[misc]  # MONAI is untyped
-    """Change `image` (1, rows, columns) of 0 to 1, and `boxes` with it.
+    """Change `image` (1, rows, columns) of 0 to 1, and `boxes` with it; the image becomes float32.
 
     A box of which less than `least_visible` is left is dropped, and the item is no longer `boxed`.
 
@@ -49,7 +49,7 @@ class RandRadiographd(Randomizable, Transform):  # type: ignore[misc]  # MONAI i
         factor = 1 + float(self.R.uniform(-self.scale, self.scale))
         across = -factor if self.R.random() < self.mirror else factor
         right, down = (float(value) for value in self.R.uniform(-self.shift, self.shift, 2))
-        item["image"] = self._recoloured(moved(item["image"], (factor, across), (down, right)))
+        item["image"] = self._recoloured(moved(item["image"].float(), (factor, across), (down, right)))
         self._move_boxes(item, (factor, across), (down, right))
         return item
 

@@ -79,16 +79,6 @@ class TrainingItemd(Transform):  # type: ignore[misc]
         }
 
 
-class ToFloatd(MapTransform):  # type: ignore[misc]
-    """Half precision, as the cache holds it, to float32."""
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Apply to one item."""
-        item = dict(data)
-        item.update({key: item[key].float() for key in self.key_iterator(item)})
-        return item
-
-
 def normalised(pixels: Pixels) -> Pixels:
     """(rows, columns) to 0…1, the brightest 1 % clipped.
 
