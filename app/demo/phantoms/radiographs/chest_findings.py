@@ -199,7 +199,7 @@ def draw_pneumothorax(  # noqa: PLR0917
         plane: Of the picture.
         attenuation: Soft tissue and lung; changed.
         vessels: Their attenuation; changed.
-        lung: Lengths of rays in lung, mm.
+        lung: Lengths of rays in lung, mm; becomes 0 where the air is, so that no lesion is put there.
         field: Outlines of the lungs.
     """
     far, gap = pneumothorax_gap(found, chest, plane, field)
@@ -216,6 +216,7 @@ def draw_pneumothorax(  # noqa: PLR0917
     pleura = np.clip(1.2 - off / np.float32(max(found.line, 0.6 * plane.pitch_mm)), 0, 1) * visible
     attenuation += np.asarray(pleura * np.float32(0.085), dtype=np.float32)
     box = _largest(air, lung)
+    lung[air] = 0
     if box is None:
         return None
     return Mark("pneumothorax", PNEUMOTHORAX, box, round(float(gap[air].max()), 1))

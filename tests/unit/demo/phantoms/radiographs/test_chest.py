@@ -1,5 +1,7 @@
 """Chests: what the truth says is what was drawn, and where it says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,10 @@ from app.demo.phantoms.radiographs.chest_body import draw_torso, sample_chest
 from app.demo.phantoms.radiographs.chest_findings import (
     Lesion,
     draw_lesion,
+    draw_pneumothorax,
     pneumothorax_gap,
     sample_findings,
+    sample_lesions,
     sample_pneumothorax,
 )
 from app.demo.phantoms.radiographs.plane import Plane
@@ -83,6 +87,22 @@ def test_a_pneumothorax_is_lucent_and_lies_along_the_wall(seed: int) -> None:
     healthy = make_chest(seed, 256, findings=(0, None))
     assert healthy.boxes == []
     assert float(with_air.picture[air].mean()) < float(healthy.picture[air].mean())
+
+
+def test_no_lesion_lies_in_the_air_of_a_pneumothorax() -> None:
+    plane = Plane(96, 96, 4.0)
+    chest = sample_chest(2)
+    torso = draw_torso(chest, plane)
+    found = replace(sample_pneumothorax(chest), width=50.0, apical=1.1)
+    far, gap = pneumothorax_gap(found, chest, plane, torso.field)
+    vessels = np.zeros(plane.shape, dtype=np.float32)
+    draw_pneumothorax(found, chest, plane, torso.attenuation, vessels, torso.lung, torso.field)
+    air = (far > 0) & (far < gap) & (gap > 2)
+    assert air.sum() > 100
+    lesions = sample_lesions(chest, 30, plane, torso.lung)
+    assert lesions
+    places = [plane.pixels(*lesion.centre) for lesion in lesions]
+    assert not any(air[int(row), int(column)] for column, row in places)
 
 
 def test_about_as_many_have_findings_as_are_meant_to() -> None:
