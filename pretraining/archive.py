@@ -165,7 +165,7 @@ def _refuse_new_files(folder: Path, target: Path) -> None:
         raise ArchiveError(
             f"{folder}: {changes.new} files are new since the store {target} was made (the first: {changes.first}). "
             "Give another --store_dir, or delete the store, to have them in; or train without them: "
-            "--archive_settings#store_as_it_is true"
+            "--store_as_it_is true"
         )
 
 

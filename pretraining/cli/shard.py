@@ -24,7 +24,8 @@ def shard(  # noqa: PLR0917  # typer reads options from the signature
         list[str] | None, typer.Option(metavar="MODALITY=BLACK:WHITE", help="E.g. CT=-1000:1000 (HU). Repeatable.")
     ] = None,
     group_by: Annotated[
-        str, typer.Option(help="Batches are balanced by it: modality, body_part or format.")
+        str,
+        typer.Option(help="Batches are balanced by it: modality, body_part, format, or a column of --labels' table."),
     ] = "modality",
     labels: Annotated[
         tuple[str, str] | None, typer.Option(metavar="CSV KEY", help="Table of labels, and its column of file names.")
@@ -35,7 +36,7 @@ def shard(  # noqa: PLR0917  # typer reads options from the signature
     """Decode every image of an index once, into files that training maps into memory. Can be stopped and run again."""
     from pretraining.data.decode import Recipe
     from pretraining.data.errors import ArchiveError
-    from pretraining.data.plan import Labels, read_labels
+    from pretraining.data.plan import Labels, read_groups, read_labels
     from pretraining.data.shards import StoreSettings, build_store, files_in
 
     with fail_with(), counting("Sharding") as (expect, advance):
@@ -48,7 +49,9 @@ def shard(  # noqa: PLR0917  # typer reads options from the signature
         )
         table = read_labels(Path(labels[0]), labels[1], tuple(label or ())) if labels is not None else Labels()
         expect(files_in(index))
-        settings = StoreSettings(recipe, table, group_by)
+        path, key = (None, "") if labels is None else (Path(labels[0]), labels[1])
+        groups = read_groups(group_by, () if path is None else (path,), key)
+        settings = StoreSettings(recipe, table, groups.name, group_table=groups.table)
         summary = build_store(folder, index, store, settings, workers=workers, progress=advance)
     typer.echo(f"{summary.images} images in {store}.")
     if summary.skipped:

@@ -122,6 +122,4 @@ def _table(path: Path) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except OSError as error:
-        raise ArchiveError(
-            f"{path}: {error.strerror}; docs/experiments/cxr_nih.md tells the sets"
-        ) from error
+        raise ArchiveError(f"{path}: {error.strerror}; docs/experiments/cxr_nih.md tells the sets") from error
