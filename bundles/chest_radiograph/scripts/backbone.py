@@ -1,34 +1,15 @@
 """The encoders of pretraining as a backbone: feature maps C3 to C5 of a ResNet for one channel."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
-import structlog
-from monai.networks.nets import ResNet
 from torch import Tensor, nn
 
-from bundles.common.encoder_weights import load_encoder
-from bundles.common.strict import nearest
-
-log = structlog.get_logger()
-
-STAGE_CHANNELS = (64, 128, 256, 512)
-# Block, blocks a stage, factor on all channels, channels out for each channel in; as `pretraining.backbones` has them.
-DESIGNS: Mapping[str, tuple[str, tuple[int, int, int, int], int, int]] = MappingProxyType(
-    {
-        "resnet18": ("basic", (2, 2, 2, 2), 1, 1),
-        "resnet50": ("bottleneck", (3, 4, 6, 3), 1, 4),
-        "resnet50w2": ("bottleneck", (3, 4, 6, 3), 2, 4),
-    }
-)
+from bundles.common.radiograph.encoder import make_encoder
 
 
 class Backbone(nn.Module):
     """MONAI's ResNet without its pooling.
 
     Args:
-        name: One of `DESIGNS`; "resnet50w2" is the paper's.
+        name: One of `bundles.common.radiograph.encoder.DESIGNS`; "resnet50w2" is the paper's.
         encoder_weights: File from `python -m pretraining export`; None starts from random weights.
 
     Attributes:
@@ -41,25 +22,8 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str = "resnet18", encoder_weights: str | None = None) -> None:
         super().__init__()
-        if name not in DESIGNS:
-            raise ValueError(f"no backbone is called '{name}'{nearest(name, list(DESIGNS))}")
-        block, layers, width, expansion = DESIGNS[name]
-        self.encoder: Any = ResNet(
-            block=block,
-            layers=list(layers),
-            block_inplanes=list(STAGE_CHANNELS),
-            spatial_dims=2,
-            n_input_channels=1,
-            conv1_t_stride=2,
-            shortcut_type="B",
-            bias_downsample=False,
-            widen_factor=width,
-            feed_forward=False,
-        )
-        self.channels = tuple(stage * width * expansion for stage in STAGE_CHANNELS[1:])
-        if encoder_weights:
-            report = load_encoder(self.encoder, encoder_weights).require_complete()
-            log.info("backbone_loaded", backbone=name, what=report.summary())
+        self.encoder, channels = make_encoder(name, encoder_weights)
+        self.channels = channels[1:]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(batch, 1, rows, columns) → C3, C4, C5 at strides 8, 16 and 32."""

@@ -1,29 +1,27 @@
-"""Radiographs of a datalist, checked before training begins: everything wrong is named at once.
+"""Chest radiographs of a datalist (`bundles.common.radiograph.datalist`), checked before training begins.
 
-A datalist is JSON with the sections `training`, `validation` and `test`, each a list of
-`{"image": path, "boxes": [[x0, y0, x1, y1], …], "classes": [0 | 1, …], "labels": {"lesion": 0 | 1 | null, …},
-"patient": name, "boxed": true | false}`. Boxes are edges in pixels of the source image, x to the right, y down. Images
-without boxes belong in it. `boxed` is false where something present has no box; it may be left out.
+Of its rows `classes` are 0 for a lesion and 1 for a pneumothorax, and `boxed` is false where something present has no
+box; it may be left out. Images without boxes belong in it.
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from bundles.chest_radiograph.scripts.network import CLASSES
-from bundles.common.boxes.geometry import as_boxes, inside_image
-from bundles.common.headers import UnreadableImage
-from bundles.common.outline import outline
+from bundles.common.radiograph.datalist import (
+    Item,
+    Row,
+    checked_items,
+    image_file,
+    label_of,
+    read_datalist,
+    sound_boxes,
+)
 
 log = structlog.get_logger()
-
-SECTIONS = ("training", "validation", "test")
-SHOWN = 20
-Item = dict[str, Any]
 
 
 def load_radiographs(datalist: str, section: str, image_dir: str = "", limit: int = 0) -> list[Item]:
@@ -33,7 +31,7 @@ def load_radiographs(datalist: str, section: str, image_dir: str = "", limit: in
 
     Args:
         datalist: The file; see the module.
-        section: One of `SECTIONS`.
+        section: `training`, `validation` or `test`.
         image_dir: Folder that paths are relative to; empty takes the datalist's own.
         limit: Take only so many; 0 takes all.
 
@@ -45,50 +43,21 @@ def load_radiographs(datalist: str, section: str, image_dir: str = "", limit: in
         ValueError: The file or the section is missing or empty; or, all named together: images that are missing,
             patients in two sections, boxes without area or outside of their image, labels that contradict boxes.
     """
-    path = Path(datalist)
-    if not path.is_file():
-        raise ValueError(
-            f"{path} is missing; write one with bundles.chest_radiograph.scripts.datasets, or give --datalist"
-        )
-    content = json.loads(path.read_text(encoding="utf-8"))
-    rows = content.get(section) or []
-    if not rows:
-        raise ValueError(f"{path} has no images in '{section}'")
-    folder = Path(image_dir) if image_dir else path.parent
-    items, problems = _items(rows[: limit or None], folder)
-    _refuse([*_shared_patients(content), *problems], path)
+    content = read_datalist(datalist, "chest_radiograph")
+    items = checked_items(content, section, datalist, _item, image_dir=image_dir, limit=limit)
     known = [item for item in items if item["boxes"] or not all(math.isnan(label) for label in item["labels"])]
     if len(known) < len(items):
         log.warning("unlabelled_left_out", section=section, images=len(items) - len(known), of=len(items))
     return known
 
 
-def _items(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[list[Item], list[str]]:
-    items, problems = [], []
-    for row in rows:
-        try:
-            items.append(_item(row, folder))
-        except (ValueError, KeyError, UnreadableImage) as error:
-            problems.append(f"{row.get('image')}: lacks {error}" if isinstance(error, KeyError) else str(error))
-    return items, problems
-
-
-def _item(row: Mapping[str, Any], folder: Path) -> Item:
-    name = str(row["image"])
-    image = (folder / name).resolve()
-    if not image.is_file():
-        raise ValueError(f"{name}: no such image below {folder}")
-    classes = [int(each) for each in row["classes"]]
-    boxes = as_boxes(row["boxes"], name)
-    if len(classes) != len(boxes) or not set(classes) <= set(range(len(CLASSES))):
+def _item(row: Row, folder: Path) -> Item:
+    name, image = str(row["image"]), image_file(row, folder)
+    boxes, classes = sound_boxes(row, image)
+    if not set(classes) <= set(range(len(CLASSES))):
         raise ValueError(
             f"{name}: {len(boxes)} boxes with classes {classes}; expected one of 0 to {len(CLASSES) - 1} each"
         )
-    if len(boxes):
-        found = outline(image)
-        if found is None:
-            raise ValueError(f"{name}: not an image")
-        inside_image(boxes, found.shape[1], found.shape[2], name)
     return {
         "image": str(image),
         "name": name,
@@ -100,33 +69,11 @@ def _item(row: Mapping[str, Any], folder: Path) -> Item:
     }
 
 
-def _labels(row: Mapping[str, Any], classes: Sequence[int], name: str) -> list[float]:
+def _labels(row: Row, classes: Sequence[int], name: str) -> list[float]:
     labels = []
     for index, finding in enumerate(CLASSES):
-        label = row["labels"].get(finding)
-        if label not in {0, 1, None}:
-            raise ValueError(f"{name}: label of {finding} is {label!r}, expected 0, 1 or null")
+        label = label_of(row, finding)
         if label == 0 and index in classes:
             raise ValueError(f"{name}: has a box of {finding}, and its label says that there is none")
         labels.append(1.0 if index in classes else math.nan if label is None else float(label))
     return labels
-
-
-def _shared_patients(content: Mapping[str, Any]) -> list[str]:
-    """Sentences about patients in more than one section."""
-    where: dict[str, set[str]] = {}
-    for section in SECTIONS:
-        for row in content.get(section) or []:
-            where.setdefault(str(row.get("patient")), set()).add(section)
-    return [
-        f"patient '{patient}' is in {' and '.join(sorted(sections))}: a test must not know whom the training saw"
-        for patient, sections in where.items()
-        if len(sections) > 1
-    ]
-
-
-def _refuse(problems: Sequence[str], path: Path) -> None:
-    if not problems:
-        return
-    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-    raise ValueError("\n  ".join([f"{path}: {len(problems)} problems", *problems[:SHOWN], *more]))

@@ -6,8 +6,8 @@ from typing import Any
 from monai.transforms import Transform
 
 from bundles.chest_radiograph.scripts.detections import Choice, detections_of
-from bundles.chest_radiograph.scripts.placement import Placement
 from bundles.common.boxes.geometry import clip
+from bundles.common.radiograph.placement import Placement
 
 
 class Detectionsd(Transform):  # type: ignore[misc]  # MONAI is untyped

@@ -1,4 +1,4 @@
-"""Pieces of the inference configuration: what to read, and where results go."""
+"""Where results of inference go."""
 
 import json
 from collections.abc import Mapping
@@ -6,31 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import torch
 from ignite.engine import Engine, Events
-from torch import Tensor
 
 from bundles.chest_radiograph.scripts.network import CLASSES
-from bundles.common import embedding
 
 log = structlog.get_logger()
-
-
-def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
-    """Radiographs below a folder, of one file, or of a datalist, as `{"image": path, "name": name}`.
-
-    Raises:
-        ConfigurationError: There is nothing to read.
-    """
-    found = embedding.find_images(source, dimensions=2, limit=limit)
-    return [{"image": item["image"][0], "name": item["name"]} for item in found]
-
-
-def prepare_batch(
-    batch: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **_: Any
-) -> tuple[Tensor, None]:
-    """The image on the device; there is no label."""
-    return batch["image"].to(device, non_blocking=non_blocking), None
 
 
 class WriteResults:

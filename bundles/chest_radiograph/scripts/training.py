@@ -1,4 +1,4 @@
-"""Pieces of the training configuration that MONAI does not have: batches with boxes, precision, learning rate."""
+"""Pieces of the training configuration that MONAI does not have: batches with boxes, learning rate, order."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from torch import Tensor, nn
+from torch import Tensor
 
 from bundles.chest_radiograph.scripts.truth import Truth, known_boxes
 
@@ -37,28 +37,6 @@ def prepare_batch(
     return image, batch["truth"].to(device, non_blocking=non_blocking)
 
 
-class Autocast(nn.Module):
-    """Runs a network in bfloat16 where that is sound (`torch.autocast`); parameters stay float32.
-
-    Args:
-        network: Whose parameters are trained; its state dict is what gets saved, never this wrapper's.
-        device: Its type chooses the kind of autocast.
-        enabled: False runs in float32.
-    """
-
-    def __init__(self, network: nn.Module, device: torch.device | str, *, enabled: bool = True) -> None:
-        super().__init__()
-        self.network = network
-        self.device_type = torch.device(device).type
-        self.enabled = enabled
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Same as the network, outputs in float32."""
-        with torch.autocast(self.device_type, dtype=torch.bfloat16, enabled=self.enabled):
-            outputs = self.network(x)
-        return {key: value.float() for key, value in outputs.items()}
-
-
 def warm_cosine(steps: int, warm: float = 0.1) -> Callable[[int], float]:
     """Factor of the learning rate at every step: linear rise over the first share `warm`, cosine fall to 0.1 %.
 
@@ -72,14 +50,6 @@ def warm_cosine(steps: int, warm: float = 0.1) -> Callable[[int], float]:
         return 0.001 + 0.999 * (1 + math.cos(math.pi * (share - warm) / (1 - warm))) / 2
 
     return factor
-
-
-def synchronised(network: nn.Module) -> nn.Module:
-    """Batch statistics over all processes where the devices allow it (CUDA); on CPU each process keeps its own."""
-    if not next(network.parameters()).is_cuda:
-        return network
-    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    return converted
 
 
 def shuffle_every_epoch(trainer: Engine, sampler: Any) -> None:

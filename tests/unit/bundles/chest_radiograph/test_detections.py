@@ -5,9 +5,9 @@ from torch import Tensor
 
 from bundles.chest_radiograph.scripts.detections import Choice, detections_of
 from bundles.chest_radiograph.scripts.grid import encode, grid_of
-from bundles.chest_radiograph.scripts.placement import Placement
 from bundles.chest_radiograph.scripts.postprocess import Detectionsd
 from bundles.chest_radiograph.scripts.running import as_plain
+from bundles.common.radiograph.placement import Placement
 
 SIZE = (96, 128)
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from structlog.testing import capture_logs
 
-from bundles.chest_radiograph.scripts.backbone import DESIGNS, Backbone
+from bundles.chest_radiograph.scripts.backbone import Backbone
 from bundles.chest_radiograph.scripts.grid import grid_of
 from bundles.chest_radiograph.scripts.loss import DetectionLoss
 from bundles.chest_radiograph.scripts.network import ChestDetector, ImageLogits
 from bundles.chest_radiograph.scripts.truth import Truth
+from bundles.common.radiograph.encoder import DESIGNS
 from bundles.common.strict import ConfigurationError
 from pretraining.backbones import RESNETS, make_encoder
 

@@ -11,10 +11,11 @@ from monai.transforms import Compose, LoadImaged
 from PIL import Image
 
 from bundles.chest_radiograph.scripts.augment import RandRadiographd, moved, moved_boxes
-from bundles.chest_radiograph.scripts.placement import Placement, placed
-from bundles.chest_radiograph.scripts.preprocess import Radiographd, TrainingItemd, normalised
+from bundles.chest_radiograph.scripts.preprocess import TrainingItemd
 from bundles.common.boxes.geometry import clip
 from bundles.common.headers import UnreadableImage
+from bundles.common.radiograph.placement import Placement, placed
+from bundles.common.radiograph.scaling import Radiographd, normalised
 from tests.unit.bundles.common.dicom import save
 from tests.unit.pretraining.data.archive import radiograph
 

@@ -1,6 +1,7 @@
 """A killed run goes on with its last epoch, and the best weights are kept; both load with `weights_only=True`."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ class KeepBest:
     Args:
         network: Whose weights.
         folder: Where `best.pt` and `best.json` (epoch and metrics) lie.
-        metric: Name of the evaluator's metric to compare; higher is better.
+        metric: Name of the evaluator's metric to compare; higher is better. One that is NaN is never the best.
         epoch: Says which epoch of training this is.
     """
 
@@ -74,6 +75,8 @@ class KeepBest:
         record = self.folder / "best.json"
         best = json.loads(record.read_text(encoding="utf-8"))[self.metric] if record.is_file() else float("-inf")
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
+        if math.isnan(metrics[self.metric]):
+            log.warning("epoch_cannot_be_compared", metric=self.metric, epoch=self.epoch())
         if not metrics[self.metric] > best:
             return
         write_durably(self.folder / BEST, self.network.state_dict())

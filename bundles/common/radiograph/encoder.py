@@ -1,0 +1,57 @@
+"""The encoders of pretraining: MONAI's ResNets for one channel, random or filled from an export."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+from monai.networks.nets import ResNet
+
+from bundles.common.encoder_weights import load_encoder
+from bundles.common.strict import nearest
+
+log = structlog.get_logger()
+
+STAGE_CHANNELS = (64, 128, 256, 512)
+# Block, blocks a stage, factor on all channels, channels out for each channel in; as `pretraining.backbones` has them.
+DESIGNS: Mapping[str, tuple[str, tuple[int, int, int, int], int, int]] = MappingProxyType(
+    {
+        "resnet18": ("basic", (2, 2, 2, 2), 1, 1),
+        "resnet50": ("bottleneck", (3, 4, 6, 3), 1, 4),
+        "resnet50w2": ("bottleneck", (3, 4, 6, 3), 2, 4),
+    }
+)
+
+
+def make_encoder(name: str, encoder_weights: str | None = None) -> tuple[Any, tuple[int, int, int, int]]:
+    """MONAI's ResNet, (batch, 1, rows, columns) → (batch, features), and the channels of its stages C2 to C5.
+
+    Args:
+        name: One of `DESIGNS`.
+        encoder_weights: File from `python -m pretraining export`; None starts from random weights. The log says how
+            many tensors were loaded.
+
+    Raises:
+        ValueError: No such backbone.
+        ConfigurationError: The weights are those of another backbone, or differ from their manifest.
+    """
+    if name not in DESIGNS:
+        raise ValueError(f"no backbone is called '{name}'{nearest(name, list(DESIGNS))}")
+    block, layers, width, expansion = DESIGNS[name]
+    encoder: Any = ResNet(
+        block=block,
+        layers=list(layers),
+        block_inplanes=list(STAGE_CHANNELS),
+        spatial_dims=2,
+        n_input_channels=1,
+        conv1_t_stride=2,
+        shortcut_type="B",
+        bias_downsample=False,
+        widen_factor=width,
+        feed_forward=False,
+    )
+    if encoder_weights:
+        report = load_encoder(encoder, encoder_weights).require_complete()
+        log.info("backbone_loaded", backbone=name, what=report.summary())
+    first, second, third, fourth = (stage * width * expansion for stage in STAGE_CHANNELS)
+    return encoder, (first, second, third, fourth)
