@@ -1,0 +1,58 @@
+"""Thorat et al. 2024 (seed 000): a ResNet-18 for one channel and a classification head with one logit, fracture.
+
+Values are 0 to 1, bright is dense, any size; the paper's is 512 × 512.
+"""
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from bundles.common.radiograph.encoder import make_encoder
+
+FINDING = "fracture"
+LAST_STAGE = "encoder.layer4"
+"""The layer that Grad-CAM looks at: the last with a spatial extent."""
+
+
+class WristFractureNet(nn.Module):
+    """Encoder and a linear head.
+
+    The head begins with a batch normalisation without weights, as in linear probing after He et al. 2022 (Masked
+    autoencoders, A.1): features of another encoder have another scale, and one learning rate shall fit them all. The
+    paper says "an appropriate classification head".
+
+    Args:
+        backbone: The paper's "resnet18", or another of `bundles.common.radiograph.encoder.DESIGNS`.
+        encoder_weights: File from `python -m pretraining export`; None starts from random weights.
+        dropout: On the features, before the head; 0 is none.
+
+    Raises:
+        ValueError: No such backbone.
+        ConfigurationError: The encoder weights are those of another backbone, or differ from their manifest.
+    """
+
+    def __init__(self, backbone: str = "resnet18", encoder_weights: str | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.encoder, channels = make_encoder(backbone, encoder_weights)
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(channels[-1], affine=False), nn.Dropout(dropout), nn.Linear(channels[-1], 1)
+        )
+        self.encoder_is_frozen = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, rows, columns) → logits (batch, 1)."""
+        logits: Tensor = self.head(self.encoder(x))
+        return logits
+
+    def freeze_encoder(self, *, frozen: bool = True) -> None:
+        """Hold the encoder: no gradients, and the statistics of its batch normalisation stay as they are."""
+        self.encoder_is_frozen = frozen
+        self.encoder.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; a frozen encoder stays in evaluation, whoever calls this."""
+        super().train(mode)
+        if self.encoder_is_frozen:
+            self.encoder.eval()
+        return self

@@ -1,0 +1,60 @@
+"""From the logit to the probability of a fracture, and the region that Grad-CAM names, in pixels of the source."""
+
+from collections.abc import Hashable, Mapping
+from threading import Lock
+from typing import Any
+
+import torch
+from monai.transforms import Transform
+from torch import Tensor
+
+from bundles.common.gradcam import SHARE, Box, HeatMaps, hottest_box, to_source
+from bundles.common.radiograph.placement import Placement
+from bundles.wrist_fracture.scripts.network import LAST_STAGE, WristFractureNet
+
+
+class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
+    """Turn `pred` (1,) into `probabilities` (1,), and add where the network looked, as `boxes`, `scores`, `classes`.
+
+    `boxes` (0 or 1, 4) are edges x0, y0, x1, y1 in pixels of the source, x to the right, y down; the only score is the
+    probability of the image, the only class 0. There is none where nothing spoke for a fracture. The region is a hint
+    for the eye and means nothing on an image that is called normal. All on the CPU.
+
+    Args:
+        network: That gave `pred`; one region is made at a time.
+        share: Of the hottest value; see `hottest_box`.
+        heat: Also add `heat` (rows, columns) of the network's input.
+    """
+
+    def __init__(self, network: WristFractureNet, share: float = SHARE, *, heat: bool = False) -> None:
+        self.network, self.share, self.heat = network, share, heat
+        self._maps = HeatMaps(network, LAST_STAGE)
+        self._one_at_a_time = Lock()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply to one item with `pred`, `image` (1, rows, columns) and `placement`."""
+        item = dict(data)
+        probability = torch.as_tensor(item["pred"]).float().cpu().reshape(1).sigmoid()
+        heat = self._heat(torch.as_tensor(item["image"]))
+        box = region(heat, Placement.from_tensor(item["placement"]), self.share)
+        item["probabilities"] = probability
+        edges = [] if box is None else [[box.x0, box.y0, box.x1, box.y1]]
+        item["boxes"] = torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
+        item["scores"] = probability.expand(len(edges)).clone()
+        item["classes"] = torch.zeros(len(edges), dtype=torch.int64)
+        if self.heat:
+            item["heat"] = heat
+        return item
+
+    def _heat(self, image: Tensor) -> Tensor:
+        device = next(self.network.parameters()).device
+        with self._one_at_a_time:
+            return self._maps(image[None].to(device))[0].cpu()
+
+
+def region(heat: Tensor, placement: Placement, share: float = SHARE) -> Box | None:
+    """The hottest part of a heat map (rows, columns) of the input, in pixels of the source; the padding has none."""
+    rows, columns = placement.scaled
+    content = Box(0.0, 0.0, float(columns), float(rows))
+    box = hottest_box(heat.numpy(), share, content)
+    return None if box is None else to_source(box, content, placement.source)
