@@ -54,7 +54,9 @@ class Question:
         return self._measured(name, learn, self._labelled(embedded, store), store)
 
     def probe_metadata(self, columns: Sequence[str]) -> tuple[ProbeResult, ...]:
-        """Both probes of what labels of the store other than the asked one give away.
+        """Both probes of what labels of the store other than the asked one give away, alone and in pairs.
+
+        Each is standardised; products of two let a linear probe see that a view means one thing here, another there.
 
         Raises:
             ArchiveError: No store, or a label that it does not have.
@@ -64,7 +66,7 @@ class Question:
             raise ValueError(f"'{self.label}' is what is asked; it cannot be the metadata as well")
         store = ImageStore(self.store)
         known = self._known(store)
-        features = _metadata(store, columns)[known]
+        features = with_products(_metadata(store, columns)[known])
         truth, patients = store.labels[self.label][known] == 1, store.patients[known]
         everything = Labelled(features, truth, patients)
         test = ImageStore(self.store, "test")
@@ -110,6 +112,15 @@ def _metadata(store: ImageStore, columns: Sequence[str]) -> Floats:
         for name, values in store.labels.items()
     }
     return metadata_features([{name: texts[name][i] for name in texts} for i in range(len(store))], columns)
+
+
+def with_products(features: Floats) -> Floats:
+    """Standardised columns and the products of any two of them."""
+    spread = features.std(axis=0)
+    even: Floats = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    first, second = np.triu_indices(features.shape[1], k=1)
+    products = even[:, first] * even[:, second]
+    return np.concatenate([even, products], axis=1)
 
 
 def _joined(parts: Sequence[Labelled]) -> Labelled:

@@ -39,6 +39,7 @@ def probe(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results: list[ProbeResult] = []
+    bare_results: list[ProbeResult] = []
     baselines: set[tuple[str, tuple[int, ...]]] = set()
     try:
         for path in weights:
@@ -52,7 +53,8 @@ def probe(
                 baselines.add((manifest.backbone, view))
                 for seed in range(random_seeds):
                     bare = random_encoder(manifest.backbone, seed).to(device)
-                    results += question.probe_encoder(f"{RANDOM}, {manifest.backbone}, seed {seed}", bare)
+                    bare_results += question.probe_encoder(f"{RANDOM}, {manifest.backbone}, seed {seed}", bare)
+        results += bare_results
         if metadata:
             results += Question(store, label, (1, 1), tuple(within or ()), replicates).probe_metadata(metadata)
     except (ArchiveError, ConfigurationError, ValueError, OSError) as error:

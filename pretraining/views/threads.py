@@ -31,8 +31,15 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> None:
         return
     with _starting:
         pool = _pool(os.getpid(), threads)
-    for done in [pool.submit(task) for task in tasks]:
+    modes = (torch.is_inference_mode_enabled(), torch.is_grad_enabled())
+    for done in [pool.submit(_in_modes, task, *modes) for task in tasks]:
         done.result()
+
+
+def _in_modes(task: Callable[[], Any], inference: bool, gradients: bool) -> None:
+    """Run a task in the modes of the thread that gave it: torch keeps them for each thread."""
+    with torch.inference_mode(inference), torch.set_grad_enabled(gradients and not inference):
+        task()
 
 
 @lru_cache(maxsize=2)

@@ -110,7 +110,7 @@ def test_probe_measures_the_encoder_beside_its_baselines(store: Path, checkpoint
     assert table.strip() in output
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     found = {tuple(row[:3]): float(row[3]) for row in cells}
-    names = ("SimCLR (encoder)", "random weights, resnet18", "metadata")
+    names = ("SimCLR (encoder)", "random weights, resnet18, seed 0", "metadata")
     strata = ("all", "view = 0", "view = 1")
     assert set(found) == {(name, method, part) for name in names for method in ("kNN", "linear") for part in strata}
     assert found["metadata", "linear", "all"] == 1.0

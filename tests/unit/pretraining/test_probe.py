@@ -12,6 +12,7 @@ from PIL import Image
 
 from bundles.common.metrics import area_under_roc, bootstrap_auc
 from pretraining.embedding import Embedded, centre_view, embed
+from pretraining.evaluation import with_products
 from pretraining.probe import (
     Labelled,
     knn_scores,
@@ -140,6 +141,23 @@ def test_metadata_become_numbers_flags_and_words() -> None:
     assert metadata_features(rows, ["age", "view"]).tolist() == expected
     with pytest.raises(ValueError, match="no column 'sex' in the list; there are: age, view"):
         metadata_features(rows, ["sex"])
+
+
+def test_products_show_a_linear_probe_what_two_columns_tell_together() -> None:
+    rng = np.random.default_rng(0)
+    flags = rng.integers(0, 2, (400, 2)).astype(float)
+    truth, patients = flags[:, 0] != flags[:, 1], np.arange(400).astype(str)
+
+    def linear(features: np.ndarray) -> float:
+        everything = Labelled(features, truth, patients)
+        return probe("m", everything.part(np.arange(200)), everything.part(np.arange(200, 400)), replicates=5)[
+            1
+        ].auc.value
+
+    assert linear(flags) < 0.7
+    assert linear(with_products(flags)) == 1.0
+    constant = with_products(np.ones((4, 2)))
+    assert constant.tolist() == [[0, 0, 0]] * 4
 
 
 def test_random_weights_are_those_of_their_seed_and_leave_the_generator() -> None:

@@ -54,6 +54,21 @@ def test_each_thread_computes_alone_and_the_caller_as_before() -> None:
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_threads_work_in_the_mode_of_their_caller(mode: type) -> None:
+    found: list[tuple[bool, bool]] = []
+
+    def task() -> None:
+        found.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
+
+    with mode():
+        expected = (torch.is_inference_mode_enabled(), torch.is_grad_enabled())
+        run_all([task] * 8)
+        crops = ViewPipeline([CropSpec(1, (224, 224))])(images(), torch.Generator().manual_seed(0)).crops
+    assert found == [expected] * 8
+    assert crops[0].is_inference() == (mode is torch.inference_mode)
+
+
 def test_what_a_thread_raises_reaches_the_caller() -> None:
     def task() -> None:
         raise ValueError("the third crop")
