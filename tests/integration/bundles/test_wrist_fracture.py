@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from app.demo.phantoms.radiographs.image_set import write_image_set
 from bundles.wrist_fracture.scripts.datalist import load_wrists
@@ -81,6 +82,28 @@ def test_two_processes_train_both_phases_on_gloo(wrists: Path, tmp_path: Path, r
     momenta = state["optimizer"]["state"].values()
     assert len(momenta) == len(list(WristFractureNet().parameters()))
     assert all(value["momentum_buffer"].abs().sum() > 0 for value in momenta)
+
+
+def test_real_wrists_are_read_and_regions_lie_inside_of_them(
+    imaging_data: Path, tmp_path: Path, run_bundle: Run
+) -> None:
+    torch.manual_seed(0)
+    network = WristFractureNet()
+    network.head[2].weight.data.abs_()  # every feature speaks for a fracture: each image has a region
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    source = imaging_data / "xr_wrist_grazped"
+    run_bundle(
+        f"{CONFIGS}/inference.yaml", "--input", source, "--output_dir", tmp_path / "out",
+        "--weights", tmp_path / "weights.pt", "--size", 128,
+    )  # fmt: skip
+    results = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("*.json")]
+    sizes = {path.name: Image.open(path).size for path in source.rglob("*.png")}
+    assert {Path(result["image"]).name for result in results} == set(sizes)
+    for result in results:
+        x0, y0, x1, y1 = result["region"]
+        columns, rows = sizes[Path(result["image"]).name]
+        assert 0 <= x0 < x1 <= columns
+        assert 0 <= y0 < y1 <= rows
 
 
 def plain(printed: str) -> str:

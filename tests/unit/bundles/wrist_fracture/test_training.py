@@ -67,12 +67,17 @@ def test_first_only_the_head_moves_then_everything(
     assert moved(head, checkpoint(tmp_path / "run")["network"]) == set(start)
 
 
-@pytest.mark.parametrize("killed_after", [1, 2])
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, make_datalist: Callable[[Path], Path], configured: Run, run_config: Run, killed_after: int
+@pytest.mark.parametrize(("killed_after", "workers"), [(1, 0), (2, 0), (2, 1)])
+def test_a_killed_run_ends_as_one_that_was_not(  # noqa: PLR0917
+    tmp_path: Path,
+    make_datalist: Callable[[Path], Path],
+    configured: Run,
+    run_config: Run,
+    killed_after: int,
+    workers: int,
 ) -> None:
     datalist = make_datalist(tmp_path)
-    same = {"head_epochs": 1, "all_epochs": 2, "batch_size": 4, "dropout": 0.2}
+    same = {"head_epochs": 1, "all_epochs": 2, "batch_size": 4, "dropout": 0.2, "workers": workers}
     run_config("train", **where(tmp_path / "whole", datalist), **same)
     killed = configured("train", **where(tmp_path / "killed", datalist), **same)
     killed.get_parsed_content("initialize")
