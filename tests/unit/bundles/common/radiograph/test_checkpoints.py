@@ -1,0 +1,57 @@
+"""A run goes on after its last stored epoch, the best weights are kept, and what cannot be compared is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Engine
+from structlog.testing import capture_logs
+from torch import nn
+
+from bundles.common.radiograph.checkpoints import KeepBest, Resume, load_weights
+
+NAN = float("nan")
+
+
+def counting(network: nn.Module, seen: list[int]) -> Engine:
+    def step(engine: Engine, _: object) -> None:
+        seen.append(engine.state.epoch)
+        with torch.no_grad():
+            network.weight += 1
+
+    return Engine(step)
+
+
+@pytest.mark.parametrize(("interval", "epochs"), [(1, [1, 2, 3, 4, 5]), (2, [1, 2, 3, 3, 4, 5])])
+def test_a_run_goes_on_after_its_last_stored_epoch(tmp_path: Path, interval: int, epochs: list[int]) -> None:
+    seen: list[int] = []
+    for length in (3, 5):
+        engine = counting(network := nn.Linear(1, 1), seen)
+        Resume(str(tmp_path), {"network": network}, interval=interval).attach(engine)
+        engine.run([0], max_epochs=length)
+    assert seen == epochs
+
+
+def test_only_a_better_epoch_replaces_the_best_and_nan_is_said(tmp_path: Path) -> None:
+    network = nn.Linear(1, 1)
+    with capture_logs() as logs:
+        for epoch, (value, best) in enumerate(((0.5, 0.5), (0.9, 0.9), (0.7, 0.9), (NAN, 0.9)), start=1):
+            engine = Engine(lambda *_: None)
+            KeepBest(network, str(tmp_path), metric="auroc", epoch=lambda epoch=epoch: epoch).attach(engine)
+            engine.state.metrics = {"auroc": value}
+            engine.run([0])
+            assert json.loads((tmp_path / "best.json").read_text())["auroc"] == best
+    assert logs == [{"event": "epoch_cannot_be_compared", "metric": "auroc", "epoch": 4, "log_level": "warning"}]
+    assert json.loads((tmp_path / "best.json").read_text())["epoch"] == 2
+
+
+def test_weights_in_half_precision_become_the_network_s_own(tmp_path: Path) -> None:
+    network, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    torch.save({name: value.half() for name, value in network.state_dict().items()}, tmp_path / "half.pt")
+    load_weights(other, str(tmp_path / "half.pt"))
+    assert other.weight.dtype == torch.float32
+    assert torch.equal(other.weight, network.weight.half().float())
+    assert not other.training
+    with pytest.raises(ValueError, match=r"none\.pt is missing; train first"):
+        load_weights(other, str(tmp_path / "none.pt"))
