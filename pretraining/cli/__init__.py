@@ -5,6 +5,7 @@ import typer
 from pretraining.cli.export import export
 from pretraining.cli.index import index
 from pretraining.cli.probe import probe
+from pretraining.cli.retrieve import retrieve
 from pretraining.cli.shard import shard
 
 app = typer.Typer(
@@ -17,3 +18,4 @@ app.command()(index)
 app.command()(shard)
 app.command()(export)
 app.command()(probe)
+app.command()(retrieve)

@@ -117,6 +117,31 @@ def test_probe_measures_the_encoder_beside_its_baselines(store: Path, checkpoint
     assert found["SimCLR (encoder)", "linear", "all"] > 0.9
 
 
+def test_retrieve_tells_how_often_a_view_finds_its_own_other_half(
+    store: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    assert call("export", checkpoint, tmp_path / "encoder.pt")[0] == 0
+    code, output = call(
+        "retrieve", store, tmp_path / "encoder.pt", "--area", 0.9, 1, "--rotation", 0, "--split", "train"
+    )
+    assert code == 0, output
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in output.splitlines()
+        if line.startswith(("| S", "| r"))
+    ]
+    assert [row[0] for row in rows] == ["SimCLR (encoder)", "random weights, resnet18, seed 0"]
+    assert rows[0][1:] == rows[1][1:]  # the encoder of this test has those very weights
+    share, images = float(rows[0][1]), int(rows[0][4])
+    assert float(rows[0][5]) == pytest.approx(1 / images, abs=1e-3)
+    assert share > 10 / images
+    small = call("retrieve", store, tmp_path / "encoder.pt", "--area", 0.05, 0.2, "--split", "train")
+    found = next(line for line in small[1].splitlines() if line.startswith("| SimCLR"))
+    assert float(found.split("|")[2]) < share
+    code, output = call("retrieve", store, tmp_path / "encoder.pt", "--split", "tests")
+    assert (code, "error: " in output) == (1, True)
+
+
 def test_probe_names_the_labels_there_are(store: Path, checkpoint: Path, tmp_path: Path) -> None:
     assert call("export", checkpoint, tmp_path / "encoder.pt")[0] == 0
     code, output = call("probe", store, "ill", tmp_path / "encoder.pt")
