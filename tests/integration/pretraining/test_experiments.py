@@ -23,6 +23,8 @@ SHRUNK: dict[str, Any] = {
     "device": "cpu",
     "plot_images": 4,
     "warm_up_epochs": 0,
+    # In bfloat16 batch normalisation of a few images as even as these explodes.
+    "amp": "off",
 }
 
 
@@ -113,8 +115,7 @@ def test_the_recipe_for_phantom_heads_trains(tmp_path: Path) -> None:
         "volume01.nii.gz,1,1",
     ]
     recipe = RECIPES / "phantom_heads" / "simclr.yaml"
-    # Batch normalisation of waves as even as these explodes in bfloat16.
-    changes = {"amp": "off", "image_size": [8, 64, 64], "patient_pattern": r"(\d+)", "windows": {"CT": [0, 1000]}}
+    changes = {"image_size": [8, 64, 64], "patient_pattern": r"(\d+)", "windows": {"CT": [0, 1000]}}
     out = run([recipe], "ssl_3d", laid_out, tmp_path, **changes)
     assert len(losses(out)) == 1
     assert json.loads((out / "encoder.json").read_text())["data"].startswith("phantom")
