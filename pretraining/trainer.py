@@ -21,6 +21,7 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from bundles.common.careful_convolutions import make_convolutions_careful
 from pretraining import checkpoint
 from pretraining.objectives.distributed import rank, sum_over_processes, world_size
 from pretraining.objectives.objective import Objective, ObjectiveOutput
@@ -98,6 +99,8 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
         self.channels_last = channels_last and views.dimensions == 2
         if self.channels_last:
             self.objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.device.type == "cpu" and amp != "off":
+            make_convolutions_careful(self.objective)
         self.grad_scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "fp16")
         self.generator = torch.Generator().manual_seed(stream_seed(seed, rank()))
         self._ended = time.perf_counter()

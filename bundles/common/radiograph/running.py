@@ -26,30 +26,6 @@ def prepare_batch(
     return batch["image"].to(device, non_blocking=non_blocking), None
 
 
-class Autocast(nn.Module):
-    """Runs a network in bfloat16 where that is sound (`torch.autocast`); parameters stay float32.
-
-    Args:
-        network: Whose parameters are trained; its state dict is what gets saved, never this wrapper's.
-        device: Its type chooses the kind of autocast.
-        enabled: False runs in float32.
-    """
-
-    def __init__(self, network: nn.Module, device: torch.device | str, *, enabled: bool = True) -> None:
-        super().__init__()
-        self.network = network
-        self.device_type = torch.device(device).type
-        self.enabled = enabled
-
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
-        """Same as the network, which gives one tensor or several by name; outputs in float32."""
-        with torch.autocast(self.device_type, dtype=torch.bfloat16, enabled=self.enabled):
-            outputs = self.network(x)
-        if isinstance(outputs, Tensor):
-            return outputs.float()
-        return {key: value.float() for key, value in outputs.items()}
-
-
 def synchronised(network: nn.Module) -> nn.Module:
     """Batch statistics over all processes where the devices allow it (CUDA); on CPU each process keeps its own."""
     if not next(network.parameters()).is_cuda:

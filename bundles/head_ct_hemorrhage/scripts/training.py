@@ -52,28 +52,6 @@ def _absolute(folder: Path, image: str | list[str]) -> str | list[str]:
     )
 
 
-class Autocast(nn.Module):
-    """Runs a network in bfloat16 where that is sound (`torch.autocast`); parameters stay float32.
-
-    Args:
-        network: Whose parameters are trained; its state dict is what gets saved, never this wrapper's.
-        device: Its type chooses the kind of autocast.
-        enabled: False runs in float32.
-    """
-
-    def __init__(self, network: nn.Module, device: torch.device | str, *, enabled: bool = True) -> None:
-        super().__init__()
-        self.network = network
-        self.device_type = torch.device(device).type
-        self.enabled = enabled
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Same as the network, logits in float32."""
-        with torch.autocast(self.device_type, dtype=torch.bfloat16, enabled=self.enabled):
-            outputs = self.network(x)
-        return {key: value.float() for key, value in outputs.items()}
-
-
 def warm_cosine(steps: int, warm: float = 0.15) -> Callable[[int], float]:
     """Factor of the learning rate at every step: linear rise over the first share `warm`, cosine fall to 0.1 %.
 

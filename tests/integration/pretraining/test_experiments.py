@@ -23,8 +23,6 @@ SHRUNK: dict[str, Any] = {
     "device": "cpu",
     "plot_images": 4,
     "warm_up_epochs": 0,
-    # In bfloat16 batch normalisation of a few images as even as these explodes.
-    "amp": "off",
 }
 
 

@@ -8,9 +8,9 @@ import torch
 from ignite.engine import Engine
 from torch import nn
 
+from bundles.common.mixed_precision import Autocast
 from bundles.head_ct_hemorrhage.scripts.baseline import bright_share
 from bundles.head_ct_hemorrhage.scripts.training import (
-    Autocast,
     KeepBest,
     MultiTaskAuc,
     Resume,

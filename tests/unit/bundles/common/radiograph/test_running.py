@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bundles.common.radiograph.running import Autocast, find_images, prepare_batch, synchronised
+from bundles.common.mixed_precision import Autocast
+from bundles.common.radiograph.running import find_images, prepare_batch, synchronised
 from bundles.common.strict import ConfigurationError
 
 
