@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import structlog
 from torch import distributed as dist
 
@@ -188,6 +189,24 @@ def _decode(folder: Path, target: Path, settings: ArchiveSettings, groups: Group
     how = StoreSettings(recipe, labels, groups.name, group_table=groups.table)
     stored = build_store(folder, target / INDEX, target, how, workers=workers)
     log.info("store_made", store=str(target), images=stored.images, left_out=stored.skipped)
+    for name, known in known_labels(target).items():
+        log.info("label_known", label=name, images=known, of=stored.images)
+
+
+def known_labels(target: Path) -> dict[str, int]:
+    """Count the images of a finished store whose label is known, for each label.
+
+    Raises:
+        ArchiveError: There are labels, and none is known of any image: then the table's key does not name these files.
+    """
+    store = ImageStore(target)
+    known = {name: int((~np.isnan(values)).sum()) for name, values in store.labels.items()}
+    if known and not any(known.values()):
+        raise ArchiveError(
+            f"{target}: no image has a value of {', '.join(known)}: the key column of the labels must hold file "
+            "names, stems or paths below the folder. Correct the table and make the store in another place"
+        )
+    return known
 
 
 def _index(folder: Path, target: Path, settings: ArchiveSettings, workers: int) -> None:
@@ -196,7 +215,7 @@ def _index(folder: Path, target: Path, settings: ArchiveSettings, workers: int) 
     table = {}
     if settings.patients is not None:
         rows = read_table(Path(settings.patients), settings.label_key, (settings.patient_column,))
-        table = {key: values[0] for key, values in rows.items()}
+        table = {key: values[0] for key, values in rows.items() if values[0]}
     identity = Patients(table=table, pattern=settings.patient_pattern)
     found = build_index(
         folder,
@@ -263,6 +282,12 @@ class ArchiveFeed:
     def steps_per_epoch(self) -> int:
         """Optimiser steps until as many images were seen as there are."""
         return max(1, self.sampler.batches_per_epoch // self.accumulate)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the images that are trained on: the store's making and the split."""
+        made = json.dumps([self.store.identity, self.store.split], sort_keys=True)
+        return hashlib.sha256(made.encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return self.steps_per_epoch

@@ -11,6 +11,7 @@ from torch import nn
 
 from bundles.common.encoder_weights import load_encoder
 from bundles.common.running import flag  # noqa: F401  # called by configurations
+from pretraining import checkpoint
 from pretraining.backbones import make_encoder
 from pretraining.data.store import ImageStore, collate
 from pretraining.objectives.distributed import rank, world_size
@@ -78,14 +79,15 @@ def energy_reference(
     decides what a band is. With several processes the first one measures.
 
     Args:
-        path: Of the JSON file; read where it exists.
+        path: Of the JSON file; read where a checkpoint lies beside it, which was trained with it.
         store: The training images.
         views: Whose first kind of crop is measured.
         images: R; all where there are fewer.
         seed: Chooses images and crops.
     """
     path = Path(path)
-    if rank() == 0 and not path.is_file():
+    trained = (path.parent / checkpoint.NAME).is_file()
+    if rank() == 0 and not (trained and path.is_file()):
         path.parent.mkdir(parents=True, exist_ok=True)
         generator = torch.Generator().manual_seed(seed)
         first = views.specs[0]

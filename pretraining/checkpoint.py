@@ -39,6 +39,8 @@ class RunShape:
         accumulate: Batches of one optimiser step.
         steps_per_epoch: Optimiser steps of an epoch.
         amp: ``off``, ``bf16`` or ``fp16``.
+        data: Which images: a hash of the store and its split.
+        crops: Number and size of the views.
     """
 
     world_size: int
@@ -46,6 +48,8 @@ class RunShape:
     accumulate: int
     steps_per_epoch: int
     amp: str
+    data: str
+    crops: str
 
     def require(self, path: Path, saved: Mapping[str, Any]) -> None:
         """Compare with what a checkpoint says.

@@ -51,7 +51,8 @@ class ExamplePage:
             engine.add_event_handler(Events.ITERATION_STARTED, self._write)
 
     def _write(self, engine: PretrainingTrainer) -> None:
-        if self.done or self.path.is_file():
+        # A page of a run that never came to a checkpoint may show other images or settings.
+        if self.done or (self.path.is_file() and engine.state.iteration > 1):
             return
         self.done = True
         batch = engine.state.batch.batches[0]

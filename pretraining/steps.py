@@ -27,6 +27,7 @@ class Feed(Protocol):
     batch_size: int
     steps_per_epoch: int
     accumulate: int
+    identity: str
     sampler: Sampler
 
     def __iter__(self) -> Iterator[Step]:

@@ -120,7 +120,10 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # MONAI is untyped
     def shape(self) -> checkpoint.RunShape:
         """What must not change on resume."""
         feed = self.feed
-        return checkpoint.RunShape(world_size(), feed.batch_size, feed.accumulate, feed.steps_per_epoch, self.amp_kind)
+        crops = ", ".join(f"{spec.count} of {'x'.join(map(str, spec.size))}" for spec in self.views.specs)
+        return checkpoint.RunShape(
+            world_size(), feed.batch_size, feed.accumulate, feed.steps_per_epoch, self.amp_kind, feed.identity, crops
+        )
 
     def run(self) -> None:
         """Train to the end, from the checkpoint where there is one; a finished training only runs its last handlers.

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from bundles.common.elements import integer
 from bundles.common.headers import FRAME_KEYWORDS, UnreadableImage, frames_of, read_header
-from bundles.common.plain import NIFTI_ERRORS, PICTURE_ERRORS, is_nifti, is_picture
+from bundles.common.plain import NIFTI_ERRORS, PICTURE_ERRORS, check_pages, is_nifti, is_picture
 
 Format = Literal["dicom", "nifti", "picture"]
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -91,8 +91,11 @@ def _nifti(path: Path) -> Outline:
 def _picture(path: Path) -> Outline:
     try:
         with Image.open(path) as image:
+            check_pages(path, image)
             # Pillow calls 16-bit greys I;16, I;16B or I, by file and platform.
             dtype = PICTURE_DTYPES.get(image.mode, "float32" if image.mode == "F" else "uint16")
             return Outline("picture", (1, image.height, image.width), dtype)
+    except UnreadableImage:
+        raise
     except PICTURE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: not a readable picture") from error

@@ -80,6 +80,7 @@ def read_picture(path: Path, max_voxels: int) -> tuple[NDArray[np.float32], tupl
     except PICTURE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: not a readable picture") from error
     with image:
+        check_pages(path, image)
         _check_size(path, (image.height, image.width), max_voxels)
         grey = image.mode in GREY_MODES
         try:
@@ -87,6 +88,17 @@ def read_picture(path: Path, max_voxels: int) -> tuple[NDArray[np.float32], tupl
         except PICTURE_ERRORS as error:
             raise UnreadableImage(f"{path.name}: truncated or corrupt picture") from error
     return values, () if grey else ("colour picture, turned into luminance",)
+
+
+def check_pages(path: Path, image: Image.Image) -> None:
+    """Refuse a file of several pictures, of which only the first would be seen.
+
+    Raises:
+        UnreadableImage: It has more than one.
+    """
+    pages = int(getattr(image, "n_frames", 1))
+    if pages > 1:
+        raise UnreadableImage(f"{path.name}: {pages} pages, expected one picture; split it, or store a volume as NIfTI")
 
 
 def _check_size(path: Path, shape: tuple[int, ...], max_voxels: int) -> None:

@@ -34,6 +34,7 @@ def shard(  # noqa: PLR0917  # typer reads options from the signature
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 works in this one.")] = 2,
 ) -> None:
     """Decode every image of an index once, into files that training maps into memory. Can be stopped and run again."""
+    from pretraining.archive import known_labels
     from pretraining.data.decode import Recipe
     from pretraining.data.errors import ArchiveError
     from pretraining.data.plan import Labels, read_groups, read_labels
@@ -53,7 +54,10 @@ def shard(  # noqa: PLR0917  # typer reads options from the signature
         groups = read_groups(group_by, () if path is None else (path,), key)
         settings = StoreSettings(recipe, table, groups.name, group_table=groups.table)
         summary = build_store(folder, index, store, settings, workers=workers, progress=advance)
+        known = known_labels(store)
     typer.echo(f"{summary.images} images in {store}.")
+    for name, count in known.items():
+        typer.echo(f"{name}: known of {count} images.")
     if summary.skipped:
         typer.echo(f"{summary.skipped} left out: see {store / 'report.jsonl'}.")
 

@@ -108,6 +108,8 @@ def read_table(path: Path, key: str, columns: tuple[str, ...]) -> dict[str, tupl
             table: dict[str, tuple[str, ...]] = {}
             for row in reader:
                 values = tuple((row[column] or "").strip() for column in columns)
+                if row[key] is None:
+                    raise ArchiveError(f"{path}: line {reader.line_num} ends before the column '{key}'")
                 if table.setdefault(row[key].strip(), values) != values:
                     raise ArchiveError(f"{path}: line {reader.line_num} gives a key a second time, with other values")
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -47,6 +47,7 @@ class ImageStore(Dataset[Sample]):
     processes map the files anew.
 
     Attributes:
+        split: That part of it; None for all.
         group_names: All groups of the store, sorted, whatever the split; `Sample.group` counts in it.
         groups: (images,) int64 in `group_names`; for `BalancedSampler`.
         patients: (images,) hashes; for patient-wise statistics.
@@ -65,6 +66,7 @@ class ImageStore(Dataset[Sample]):
         Raises:
             ArchiveError: No store, an unfinished one, one of another version, or an unknown split.
         """
+        self.split = split
         if split is not None and split not in SPLITS:
             raise ArchiveError(f"split '{split}'; choose one of {', '.join(SPLITS)}")
         self.folder = Path(folder)

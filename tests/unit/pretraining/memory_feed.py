@@ -45,6 +45,7 @@ class MemoryFeed:
         poison: int | None = None,
     ) -> None:
         self.batch_size, self.steps_per_epoch, self.accumulate = batch_size, steps_per_epoch, accumulate
+        self.identity = f"{count} random images of {spatial}"
         self.sampler = Counter()
         self.images = torch.rand(count, 1, *spatial, generator=torch.Generator().manual_seed(1))
         self.groups, self.poison = groups, poison
