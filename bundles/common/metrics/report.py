@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from bundles.common.metrics.calibration import ReliabilityBin, expected_calibration_error, reliability_curve
 from bundles.common.metrics.classification import Calls, calls
 from bundles.common.metrics.froc import MIN_IOU, RATES, measure_froc
-from bundles.common.metrics.inputs import Groups, scored
+from bundles.common.metrics.inputs import Flags, Groups, Scores, scored
 from bundles.common.metrics.intervals import REPLICATES, Interval, bootstrap_several, clopper_pearson
 from bundles.common.metrics.matching import ImageBoxes
 from bundles.common.metrics.mean_average_precision import mean_average_precision
@@ -149,17 +149,7 @@ def report_classification(
     values, labels = scored(probabilities, truth)
     groups = np.arange(len(labels)) if patients is None else np.asarray(patients)
     error = expected_calibration_error(values, labels)
-    cuts = {name: (float(threshold), "elsewhere") for name, threshold in (thresholds or {}).items()}
-    if labels.any() and not labels.all():
-        chosen = {
-            "specificity 95 %": at_specificity(values, labels, 0.95),
-            "sensitivity 80 %": at_sensitivity(values, labels, 0.80),
-            "sensitivity = specificity": at_balance(values, labels),
-        }
-        twice = sorted(cuts.keys() & chosen.keys())
-        if twice:
-            raise ValueError(f"{', '.join(twice)}: the name of a point chosen here; name the threshold otherwise")
-        cuts |= {name: (point.threshold, "these cases") for name, point in chosen.items()}
+    cuts = _cuts(values, labels, thresholds or {})
 
     def everything(drawn: NDArray[np.intp]) -> list[float]:
         own, flags = values[drawn], labels[drawn]
@@ -185,6 +175,22 @@ def report_classification(
         calibration_error=error,
         reliability=reliability_curve(values, labels),
     )
+
+
+def _cuts(values: Scores, labels: Flags, thresholds: Mapping[str, float]) -> dict[str, tuple[float, str]]:
+    """Name to threshold and where it was chosen: those given, and three from these cases if both classes are here."""
+    cuts = {name: (float(threshold), "elsewhere") for name, threshold in thresholds.items()}
+    if labels.all() or not labels.any():
+        return cuts
+    chosen = {
+        "specificity 95 %": at_specificity(values, labels, 0.95),
+        "sensitivity 80 %": at_sensitivity(values, labels, 0.80),
+        "sensitivity = specificity": at_balance(values, labels),
+    }
+    twice = sorted(cuts.keys() & chosen.keys())
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: the name of a point chosen here; name the threshold otherwise")
+    return cuts | {name: (point.threshold, "these cases") for name, point in chosen.items()}
 
 
 def report_detection(
