@@ -26,8 +26,9 @@ Verdicts = dict[tuple[tuple[int, ...], torch.dtype], bool]
 def make_convolutions_careful(module: nn.Module) -> None:
     """From now on the module's convolutions check their weight gradient once a shape, where they run in half precision.
 
-    Nothing happens in float32, without gradients, and on other devices than the CPU. A first pass of a new shape takes
-    about one more step. Parameters, buffers and torch's random generator stay as they are; call it once.
+    Nothing happens in float32, without gradients, and on other devices than the CPU. The first pass of a new shape
+    costs four more backward passes of the layer. Parameters, buffers and torch's random generator stay as they are;
+    call it once.
 
     Args:
         module: Its `nn.Conv2d` and `nn.Conv3d`, at any depth, are changed in place.
