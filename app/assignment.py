@@ -16,6 +16,8 @@ class Assignment:
         priority: Queue priority, 1 is the most urgent (DBOS convention).
         evidence: What matched, in words: "Modality is CT", "36 slices (wanted 8 to 400)".
         limits: The geometry the bundle accepts.
+        more: Further (series UID, stack) of the study that the bundle is to analyse, each image by itself, for the same
+            report; () for bundles that read stacks.
     """
 
     bundle: str
@@ -25,6 +27,12 @@ class Assignment:
     priority: int
     evidence: tuple[str, ...] = ()
     limits: GeometryLimits = field(default_factory=GeometryLimits)
+    more: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def stacks(self) -> tuple[tuple[str, int], ...]:
+        """(series UID, stack) of everything that is to be analysed, the first one first."""
+        return ((self.series_uid, self.stack), *self.more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ FINDING_KINDS = MappingProxyType(
             FindingKind("epidural_hemorrhage", Code("82999001", "SCT", "Epidural hemorrhage")),
             FindingKind("intraventricular_hemorrhage", HEMORRHAGE, Code("35764002", "SCT", "Brain ventricle")),
             FindingKind("intraparenchymal_hemorrhage", Code("274100004", "SCT", "Cerebral hemorrhage")),
+            FindingKind(
+                "wrist_fracture", Code("125605004", "SCT", "Fracture of bone"), Code("74670003", "SCT", "Wrist joint")
+            ),
+            FindingKind("lung_lesion", Code("52988006", "SCT", "Lesion"), Code("39607008", "SCT", "Lung")),
+            FindingKind("pneumothorax", Code("36118008", "SCT", "Pneumothorax")),
         )
     }
 )
@@ -92,6 +97,37 @@ class SliceScore:
     certainty: float
 
 
+class RegionKind(StrEnum):
+    """What a region is.
+
+    A detection is a place that the algorithm itself calls the finding. An attention region is where a classifier of the
+    whole image looked (Grad-CAM): a hint for the eye, without a certainty of its own.
+    """
+
+    DETECTION = "detection"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box in one source image.
+
+    Attributes:
+        sop_instance_uid: The source instance.
+        box: Left, upper, right, lower edge in pixels of the stored image as (column, row), the upper left corner of the
+            upper left pixel being 0, 0 (DICOM PS3.3 section C.18.6.1.2).
+        kind: What it means.
+        certainty: 0 to 1; None for attention.
+        frame: From 1 (DICOM numbering), for multi-frame instances.
+    """
+
+    sop_instance_uid: str
+    box: tuple[float, float, float, float]
+    kind: RegionKind
+    certainty: float | None = None
+    frame: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding that was sought, whatever the answer.
@@ -102,7 +138,10 @@ class Finding:
         certainty: Output of the algorithm, 0 to 1; None where undetermined.
         threshold: Operating point that turned certainty into presence; None where undetermined.
         calibrated: Whether the certainty was fitted to observed frequencies.
-        slices: Every source slice with its score, in the order of the series; empty where not scored.
+        slices: Every source slice with its score, in the order of the series; for a bundle that reads each image by
+            itself, every image. Empty where not scored.
+        regions: Where it was seen, the most certain first; empty where not present.
+        urgent: Whether the finding, being present, is to be read before others.
     """
 
     kind: str
@@ -111,6 +150,8 @@ class Finding:
     threshold: float | None = None
     calibrated: bool = False
     slices: tuple[SliceScore, ...] = ()
+    regions: tuple[Region, ...] = ()
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +197,8 @@ class Report:
         reason: In words, where the outcome is not SUCCEEDED. No patient data.
         notes: For people: "gantry tilt of 18.5° was corrected".
         seconds: Wall time of the analysis.
+        more: Further (series UID, stack) that were analysed and that the findings speak for: the other projections of a
+            radiograph study.
     """
 
     study_uid: str
@@ -168,3 +211,14 @@ class Report:
     reason: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    more: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def stacks(self) -> tuple[tuple[str, int], ...]:
+        """(series UID, stack) of everything that was analysed, the first one first."""
+        return ((self.series_uid, self.stack), *self.more)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether something is present that is to be read before other studies."""
+        return any(finding.urgent and finding.presence is Presence.PRESENT for finding in self.findings)

@@ -36,6 +36,28 @@ class GeometryLimits(Strict):
     max_in_plane_spacing_mm: float = 2.0
 
 
+class RegionOutput(Strict):
+    """Boxes of a finding in the source image.
+
+    Attributes:
+        boxes: Key of the postprocessed output with (found, 4) edges x0, y0, x1, y1 in pixels of the source image.
+        scores: Key with (found,) certainties, 0 to 1.
+        classes: Key with (found,) class indices.
+        index: Which class is this finding.
+        threshold: Boxes of lower scores are not shown.
+        limit: Most boxes that are shown in one image.
+        kind: `detection`, or `attention` where the box only says where a classifier of the whole image looked.
+    """
+
+    boxes: str = "boxes"
+    scores: str = "scores"
+    classes: str = "classes"
+    index: int = Field(0, ge=0)
+    threshold: float = Field(0.5, ge=0, lt=1)
+    limit: int = Field(10, ge=1, le=100)
+    kind: Literal["detection", "attention"] = "detection"
+
+
 class FindingOutput(Strict):
     """What one number of the bundle's output means.
 
@@ -46,6 +68,8 @@ class FindingOutput(Strict):
         threshold: Operating point: at or above it, the finding is present.
         calibrated: Whether the probability was fitted to observed frequencies.
         slices: Key of the postprocessed output with one probability for each source slice, in the order of the series.
+        regions: Where its boxes are; None for bundles that give none.
+        urgent: Whether the finding, being present, is to be read before others.
     """
 
     finding: str
@@ -54,6 +78,8 @@ class FindingOutput(Strict):
     threshold: float = Field(0.5, gt=0, lt=1)
     calibrated: bool = False
     slices: str | None = None
+    regions: RegionOutput | None = None
+    urgent: bool = False
 
 
 class Window(Strict):
@@ -74,7 +100,9 @@ class Service(Strict):
         accepts: A condition of the rule language (`docs/routing.md`), parsed by the service.
         geometry: Limits; a stack outside of them ends undetermined.
         findings: The main finding first.
-        window: Of the key image.
+        reads: `stack`: a series at a time, as a volume. `image`: each image by itself, all images of a study that match
+            going into one report (radiographs).
+        window: Of the key image; None shows an image as radiographs are shown, scaled as the network sees it.
     """
 
     title: str
@@ -84,7 +112,8 @@ class Service(Strict):
     accepts: dict[str, Any]
     geometry: GeometryLimits = GeometryLimits()
     findings: tuple[FindingOutput, ...] = Field(min_length=1)
-    window: Window
+    reads: Literal["stack", "image"] = "stack"
+    window: Window | None = None
 
 
 def load_service(bundle: Path) -> Service:

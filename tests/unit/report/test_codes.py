@@ -18,6 +18,9 @@ def test_the_table_is_what_was_agreed() -> None:
         "epidural_hemorrhage": ("82999001", "SCT", None),
         "intraventricular_hemorrhage": ("50960005", "SCT", "35764002"),
         "intraparenchymal_hemorrhage": ("274100004", "SCT", None),
+        "wrist_fracture": ("125605004", "SCT", "74670003"),
+        "lung_lesion": ("52988006", "SCT", "39607008"),
+        "pneumothorax": ("36118008", "SCT", None),
     }
 
 
@@ -42,7 +45,7 @@ def test_what_dicom_lists_means_what_we_say() -> None:
     wrong = [c for c, found in listed.items() if found and not any(m.startswith(c.meaning.lower()) for m in found)]
     assert (wrong, {c.value for c, found in listed.items() if not found}) == (
         [],
-        {"21454007", "35486000", "82999001", "274100004"},  # SNOMED CT, but in no context group of DICOM
+        {"21454007", "35486000", "82999001", "274100004", "125605004"},  # SNOMED CT, but in no context group of DICOM
     )
 
 
