@@ -6,7 +6,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from app.documents import DocumentKind
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Outcome, Presence, Report
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Outcome, Presence, Report
 from app.report import encode
 from app.study import Study
 from tests.unit.report.dump import dump
@@ -51,7 +51,8 @@ def test_is_never_absent_after_a_failure(outcome: Outcome, study: Study, tmp_pat
 
 
 def test_finding_codes_come_from_the_table_with_their_site(study: Study, tmp_path: Path) -> None:
-    values = codes(structured_report(make_report(), study, tmp_path), "ConceptCodeSequence")
+    every = tuple(Finding(kind, Presence.ABSENT, certainty=0.1, threshold=0.5) for kind in FINDING_KINDS)
+    values = codes(structured_report(make_report(findings=every), study, tmp_path), "ConceptCodeSequence")
     table = [c for kind in FINDING_KINDS.values() for c in (kind.code, kind.site) if c]
     assert [value for value in values if value in {(c.value, c.scheme, c.meaning) for c in table}] == [
         (c.value, c.scheme, c.meaning) for c in table
