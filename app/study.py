@@ -51,10 +51,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One stack of images that belong together: same series, orientation, rows and columns.
+    """One stack of images that belong together: same series, orientation, rows and columns; or one radiograph.
 
     A DICOM series that holds several stacks (a localizer beside its volume) becomes several `Series` with the same
-    `uid` and different `stack` numbers, the largest first.
+    `uid` and different `stack` numbers, the largest first. Radiographs of one series are stacks of one image each, in
+    the order of their instance numbers.
 
     Attributes:
         uid: SeriesInstanceUID (0020,000E).

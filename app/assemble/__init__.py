@@ -2,7 +2,7 @@
 
 from app.assemble.completeness import is_complete
 from app.assemble.copies import Copies, choose_copies
-from app.assemble.gate import check_geometry
+from app.assemble.gate import check_geometry, check_image
 from app.assemble.study import assemble
 
-__all__ = ["Copies", "assemble", "check_geometry", "choose_copies", "is_complete"]
+__all__ = ["Copies", "assemble", "check_geometry", "check_image", "choose_copies", "is_complete"]

@@ -1,9 +1,11 @@
 """The geometry gate: whether a stack is what a bundle can cope with, and if not, which slice and what was expected."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from app.radiographs import is_raw
 from app.study import Series
 from bundles.common.contract import GeometryLimits
 from bundles.common.geometry import StackGeometry, affine, extent_mm, gaps_mm, tilt_deg
@@ -17,6 +19,25 @@ TILT_TOLERANCE_DEG = 0.01
 """Rounding of ImageOrientationPatient with four decimals."""
 
 
+def check_image(series: Series) -> str | None:
+    """Say why a bundle that reads each image by itself cannot take this one; None where it can.
+
+    In words without patient data. A radiograph has no place in the patient and needs none.
+
+    Args:
+        series: As `assemble` made it: one radiograph, or images that a rule takes for some.
+    """
+    if series.damaged:
+        return _first_of(series.damaged)
+    frames = max((instance.frames for instance in series.instances), default=0)
+    if frames > 1:
+        # Tomosynthesis, fluoroscopy or a cine loop: one frame of it is not the exposure that a network was trained on.
+        return f"{frames} frames in one image: only single exposures are analysed, no cine loop or tomosynthesis"
+    if is_raw(series):
+        return "raw detector values (FOR PROCESSING), and no image FOR PRESENTATION of the same view came with them"
+    return None
+
+
 def check_geometry(series: Series, limits: GeometryLimits) -> str | None:
     """Say why a bundle cannot take a stack, in words without patient data; None where it can.
 
@@ -25,8 +46,7 @@ def check_geometry(series: Series, limits: GeometryLimits) -> str | None:
         limits: The bundle's.
     """
     if series.damaged:
-        more = f" (and {len(series.damaged) - 1} more)" if len(series.damaged) > 1 else ""
-        return series.damaged[0] + more
+        return _first_of(series.damaged)
     slices = sum(max(instance.frames, 1) for instance in series.instances)
     geometry = series.geometry
     if slices < limits.min_slices or slices > limits.max_slices:
@@ -42,6 +62,11 @@ def check_geometry(series: Series, limits: GeometryLimits) -> str | None:
             "several stacks or phases in one multi-frame image cannot be told apart"
         )
     return _check_stack(series, geometry, limits)
+
+
+def _first_of(damaged: Sequence[str]) -> str:
+    more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+    return damaged[0] + more
 
 
 def _check_stack(series: Series, geometry: StackGeometry, limits: GeometryLimits) -> str | None:

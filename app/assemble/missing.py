@@ -21,7 +21,8 @@ def signs_in_study(unreadable: Sequence[Unreadable]) -> tuple[str, ...]:
 def signs_in_series(
     stack: FrameStack, siblings: Sequence[FrameStack], instances: Sequence[Instance]
 ) -> tuple[str, ...]:
-    """Signs that a volume is not the whole of its series; none for images without a place in the patient.
+    """Signs that a volume is not the whole of its series; none for images without a place in the patient, radiographs
+    among them: they are numbered as their makers like, and stand each for itself.
 
     Args:
         stack: Which.

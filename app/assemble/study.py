@@ -43,10 +43,10 @@ def assemble(
 ) -> Study:
     """Make a study of the files that arrived for it. The order of `files` never matters.
 
-    Images are grouped by series, orientation, rows, columns and pixel spacing, localizers apart, and sorted along the
-    slice normal; of several images at one position the lowest InstanceNumber stays, and a note tells. An image whose
-    pixels are cut off stays in its stack and is named in `Series.damaged`. Within a series UID, stacks are numbered
-    from the largest; localizers come last.
+    Images are grouped by series, orientation, rows, columns and pixel spacing, localizers apart and every radiograph by
+    itself, and sorted along the slice normal; of several images at one position the lowest InstanceNumber stays, and a
+    note tells. An image whose pixels are cut off stays in its stack and is named in `Series.damaged`. Within a series
+    UID, stacks are numbered from the largest, radiographs by instance number; localizers come last.
 
     Args:
         files: One an instance.
@@ -151,12 +151,14 @@ def _one_series(stack: FrameStack, number: int, siblings: int, by_path: Mapping[
     first = stack.frames[0]
     headers = plain_headers(read_header(first.path).dataset)
     notes = list(stack.notes)
-    if siblings > 1:
+    if siblings > 1 and not first.projection:
         kind = "a localizer" if first.localizer else f"stack {number + 1}"
         notes.append(f"the series holds {siblings} stacks of different orientation, size or kind; this is {kind}")
     expected = headers.get("ImagesInAcquisition")
-    if isinstance(expected, int) and expected > len(paths):
+    if isinstance(expected, int) and expected > len(paths) and not first.projection:
         notes.append(f"ImagesInAcquisition promises {expected} images, {len(paths)} arrived")
+    if str(headers.get("BurnedInAnnotation", "")).upper() == "YES":
+        notes.append("text is burned into the pixels (BurnedInAnnotation)")
     tilt = tilt_deg(stack.geometry) if stack.geometry else 0.0
     if tilt > NOTABLE_TILT_DEG:
         notes.append(f"the gantry was tilted by {tilt:.1f}°")

@@ -14,7 +14,13 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
 
 from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text
 from bundles.common.geometry import Vector
@@ -25,6 +31,15 @@ PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, SEQUENCE_DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 Orientation = tuple[float, float, float, float, float, float]
+PROJECTION_MODALITIES = frozenset({"CR", "DX", "RG"})
+PROJECTION_CLASSES = frozenset(
+    {
+        ComputedRadiographyImageStorage,
+        DigitalXRayImageStorageForPresentation,
+        DigitalXRayImageStorageForProcessing,
+    }
+)
+"""Radiographs, whatever they are stored as: a secondary capture that says CR is one too."""
 
 
 class UnreadableImage(ValueError):
@@ -63,6 +78,7 @@ class Frame:
         pixel_spacing_mm: (between rows, between columns), None where absent or not positive.
         thickness_mm: SliceThickness, None where absent or not positive.
         localizer: Whether ImageType says LOCALIZER.
+        projection: Whether it is a radiograph, by modality or SOP class: an image by itself, no slice of anything.
     """
 
     path: Path
@@ -78,6 +94,7 @@ class Frame:
     pixel_spacing_mm: tuple[float, float] | None
     thickness_mm: float | None
     localizer: bool
+    projection: bool = False
 
     @property
     def located(self) -> bool:
@@ -238,6 +255,13 @@ def _frame(  # noqa: PLR0917
         pixel_spacing_mm=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
         thickness_mm=thickness[0] if len(thickness) == 1 and thickness[0] > 0 else None,
         localizer="LOCALIZER" in text(dataset, "ImageType").upper(),
+        projection=_is_projection(dataset),
+    )
+
+
+def _is_projection(dataset: Dataset) -> bool:
+    return (
+        text(dataset, "Modality").upper() in PROJECTION_MODALITIES or text(dataset, "SOPClassUID") in PROJECTION_CLASSES
     )
 
 

@@ -1,6 +1,6 @@
 """Stored pixels of one DICOM image into numbers with a meaning: HU for CT, rescaled values for the rest.
 
-Modality LUT: DICOM PS3.3 C.11.1. Pixel padding: C.7.5.1.1.2. MONOCHROME1: C.7.6.3.1.2.
+Modality LUT: DICOM PS3.3 C.11.1. Pixel padding: C.7.5.1.1.2. MONOCHROME1: C.7.6.3.1.2. PresentationLUTShape: C.11.6.
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,27 @@ AIR_HU = -1000.0
 PHYSICAL_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
 """Where values mean something whatever the display; MONOCHROME1 then inverts the display, not the values."""
 GREY = ("MONOCHROME1", "MONOCHROME2")
+CONTRADICTIONS = frozenset({("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")})
+"""What DX forbids (PS3.3 C.8.11.3) and some systems write. Viewers differ; whatever says "inverted" is believed."""
 MAX_SIDE = 32_768
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What stored values stand for."""
+    """What stored values stand for.
+
+    Attributes:
+        units: "HU", or "stored" where values have no common unit.
+        photometric: PhotometricInterpretation.
+        notes: What was odd, in words.
+        inverted: Whether the stored values are turned, so that what is shown bright becomes high. MONOCHROME1 and
+            PresentationLUTShape INVERSE say the same thing, and together they turn once (PS3.3 C.8.11.3).
+    """
 
     units: Units
     photometric: str
     notes: tuple[str, ...] = ()
+    inverted: bool = False
 
 
 def open_image(path: Path) -> Dataset:
@@ -72,10 +83,15 @@ def meaning_of(dataset: Dataset, path: Path) -> Meaning:
         units = "HU" if kind in {"", "HU", "HU_MOD", "US"} else "stored"
         if units == "stored":
             notes.append(f"RescaleType is {kind}: values are not Hounsfield units")
-    if photometric == "MONOCHROME1":
-        inverted = modality not in PHYSICAL_MODALITIES
-        notes.append("MONOCHROME1, inverted" if inverted else "MONOCHROME1, values kept because they are physical")
-    return Meaning(units, photometric, tuple(notes))
+    shape = text(dataset, "PresentationLUTShape").upper()
+    dark_is_high = photometric == "MONOCHROME1" or shape == "INVERSE"
+    inverted = dark_is_high and modality not in PHYSICAL_MODALITIES
+    if dark_is_high:
+        said = "MONOCHROME1" if photometric == "MONOCHROME1" else "PresentationLUTShape INVERSE"
+        notes.append(f"{said}, inverted" if inverted else f"{said}, values kept because they are physical")
+    if inverted and (photometric, shape) in CONTRADICTIONS:
+        notes.append(f"{photometric} and PresentationLUTShape {shape} contradict each other: it may be the wrong way")
+    return Meaning(units, photometric, tuple(notes), inverted)
 
 
 def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32]) -> None:
@@ -98,7 +114,7 @@ def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32
         )
     padding = _padding(dataset, stored)
     meaning = meaning_of(dataset, path)
-    if meaning.photometric == "MONOCHROME1" and text(dataset, "Modality") not in PHYSICAL_MODALITIES:
+    if meaning.inverted:
         low, high = _stored_range(dataset, stored)
         stored = (low + high) - stored.astype(np.int64)
     _rescale(dataset, index, stored, out, where)

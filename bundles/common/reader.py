@@ -70,9 +70,9 @@ class Stack:
 
 
 def group_files(paths: Iterable[str | os.PathLike[str]]) -> tuple[FrameStack, ...]:
-    """Split DICOM files into stacks by series, orientation, rows, columns and pixel spacing; localizers apart.
+    """Split DICOM files into stacks by series, orientation, rows, columns and pixel spacing.
 
-    Objects that are no images are left out.
+    Localizers apart, and every radiograph by itself. Objects that are no images are left out.
 
     Raises:
         UnreadableImage: A file is not DICOM, or lacks what an image needs.
@@ -114,7 +114,7 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
     return _read(stack, headers, (*skipped, *notes), max_voxels)
 
 
-_MEANING = ("PhotometricInterpretation", "SamplesPerPixel", "RescaleType")
+_MEANING = ("PhotometricInterpretation", "PresentationLUTShape", "SamplesPerPixel", "RescaleType")
 
 
 def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -146,6 +146,10 @@ def _choose(stacks: Sequence[FrameStack]) -> tuple[FrameStack, tuple[str, ...]]:
     if len(uids) > 1:
         raise UnreadableImage(f"the files belong to {len(uids)} series; give the files of one")
     first, rest = stacks[0], stacks[1:]
+    if first.frames[0].projection and rest:
+        raise UnreadableImage(
+            f"the files hold {len(stacks)} images, radiographs among them, which are no stack; give one"
+        )
     if any(len(stack.frames) == len(first.frames) and not stack.frames[0].localizer for stack in rest):
         raise UnreadableImage(
             f"the series holds {len(stacks)} stacks of different orientation or size, none larger than all others"

@@ -1,4 +1,7 @@
-"""Frames into stacks: same series, orientation, size and pixel spacing; sorted; repeated positions left out."""
+"""Frames into stacks: same series, orientation, size and pixel spacing; sorted; repeated positions left out.
+
+A radiograph is a stack of its own: PA and lateral of one series, of equal size, are two images and no volume.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,7 +41,8 @@ class FrameStack:
 def stack_frames(frames: Iterable[Frame]) -> tuple[FrameStack, ...]:
     """Split frames into stacks, by series UID, then the largest first. The order of the input never matters.
 
-    A localizer never shares a stack with others, whatever its orientation.
+    A localizer never shares a stack with others, whatever its orientation. Radiographs (`Frame.projection`) share a
+    stack with nothing but the frames of their own file, and follow each other by instance number.
     """
     ordered = sorted(frames, key=_identity)
     groups: list[list[Frame]] = []
@@ -56,6 +60,7 @@ def stack_frames(frames: Iterable[Frame]) -> tuple[FrameStack, ...]:
                 stack.frames[0].series_uid,
                 stack.frames[0].localizer,
                 -len(stack.frames),
+                _projections_by_number(stack.frames[0]),
                 _identity(stack.frames[0]),
             ),
         )
@@ -66,7 +71,18 @@ def _identity(frame: Frame) -> tuple[str, str, int, str]:
     return frame.series_uid, frame.sop_instance_uid, frame.index, frame.path.name
 
 
+def _projections_by_number(frame: Frame) -> tuple[bool, int]:
+    number = frame.instance_number if frame.projection else None
+    return number is None, number or 0
+
+
 def _together(first: Frame, other: Frame) -> bool:
+    if first.projection or other.projection:
+        return (first.series_uid, first.sop_instance_uid, first.path) == (
+            other.series_uid,
+            other.sop_instance_uid,
+            other.path,
+        )
     if (first.series_uid, first.rows, first.columns, first.localizer, first.located) != (
         other.series_uid,
         other.rows,
@@ -92,7 +108,7 @@ def _acquired(frame: Frame) -> tuple[bool, int, str, int, str]:
 def _stack(group: Sequence[Frame]) -> FrameStack:
     by_number = sorted(group, key=_acquired)
     first = by_number[0]
-    if first.orientation is None or first.origin is None or first.pixel_spacing_mm is None:
+    if first.projection or first.orientation is None or first.origin is None or first.pixel_spacing_mm is None:
         return FrameStack(tuple(by_number), None)
     normal = normal_of(first.orientation[:3], first.orientation[3:])
     # Stable: at one position the lowest instance number comes first, and stays.

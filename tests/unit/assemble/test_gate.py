@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.assemble import assemble, check_geometry
+from app.assemble import assemble, check_geometry, check_image
 from app.study import Series
 from bundles.common.contract import GeometryLimits
 from tests.unit.bundles.common.dicom import AXIAL, ct_slice, ct_stack, save
@@ -116,3 +116,37 @@ def test_several_stacks_in_one_multiframe_image(tmp_path: Path) -> None:
         "3 frames in the files of this stack, 1 of them belong to it: several stacks or phases in one multi-frame "
         "image cannot be told apart"
     )
+
+
+def image(folder: Path, **changes: object) -> Series:
+    place = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
+    return assemble(save(folder, [ct_slice(**{"Modality": "DX", **place, **changes})])).series[0]
+
+
+def test_a_radiograph_needs_no_place_in_the_patient(tmp_path: Path) -> None:
+    assert check_image(image(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"pixels": np.zeros((3, 6, 8), np.int16), "NumberOfFrames": 3},
+            "3 frames in one image: only single exposures are analysed, no cine loop or tomosynthesis",
+        ),
+        (
+            {"PresentationIntentType": "FOR PROCESSING"},
+            "raw detector values (FOR PROCESSING), and no image FOR PRESENTATION of the same view came with them",
+        ),
+    ],
+)
+def test_no_radiograph_as_people_see_it(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+    assert check_image(image(tmp_path, **changes)) == reason
+
+
+def test_a_radiograph_that_was_cut_off(tmp_path: Path) -> None:
+    (path,) = save(tmp_path, [ct_slice(Modality="CR")])
+    path.write_bytes(path.read_bytes()[:-1])
+    reason = check_image(assemble([path]).series[0])
+    assert reason is not None
+    assert reason.endswith("truncated, 95 of 96 bytes of pixel data")

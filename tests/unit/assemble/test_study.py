@@ -1,15 +1,25 @@
 """Files of a study into stacks, other objects and unreadable files."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileDataset
-from pydicom.uid import BasicTextSRStorage, KeyObjectSelectionDocumentStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from app.assemble import assemble
 from app.errors import Rejected
+from app.radiographs import is_radiograph
 from app.study import Series, revision_of
 from tests.unit.bundles.common.dicom import CORONAL, SAGITTAL, SERIES, STUDY, change, ct_slice, ct_stack, save
 
@@ -153,12 +163,57 @@ def test_missing_patient_id_and_foreign_names(tmp_path: Path) -> None:
     assert "PatientName" not in series.headers
 
 
-def test_radiographs_are_sorted_by_instance_number(tmp_path: Path) -> None:
-    changes = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "Modality": "CR"}
-    views = [ct_slice(number, **changes, SOPInstanceUID=f"1.2.3.{9 - number}") for number in (2, 1)]
-    (series,) = assemble(save(tmp_path, views)).series
-    assert [instance.instance_number for instance in series.instances] == [1, 2]
-    assert series.geometry is None
+CR: dict[str, Any] = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "Modality": "CR"}
+
+
+def test_radiographs_of_one_series_and_size_are_images_by_themselves(tmp_path: Path) -> None:
+    views = [ct_slice(number, **CR, SOPInstanceUID=f"1.2.3.{9 - number}") for number in (2, 10, 1)]
+    series = assemble(save(tmp_path, views)).series
+    assert [(each.stack, [instance.instance_number for instance in each.instances]) for each in series] == [
+        (0, [1]),
+        (1, [2]),
+        (2, [10]),
+    ]
+    assert {(each.uid, each.geometry, each.notes, each.missing) for each in series} == {(SERIES, None, (), ())}
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop_class"),
+    [
+        ("CR", ComputedRadiographyImageStorage),
+        ("DX", DigitalXRayImageStorageForPresentation),
+        ("DX", DigitalXRayImageStorageForProcessing),
+        ("RG", SecondaryCaptureImageStorage),
+        ("CR", SecondaryCaptureImageStorage),
+        ("", ComputedRadiographyImageStorage),
+        ("OT", DigitalXRayImageStorageForPresentation),
+    ],
+)
+def test_what_is_a_radiograph_is_told_by_modality_or_class_even_with_a_place(
+    tmp_path: Path, modality: str, sop_class: str
+) -> None:
+    views = ct_stack([0, 5], Modality=modality, SOPClassUID=sop_class)
+    series = assemble(save(tmp_path, views)).series
+    assert [(len(each.instances), each.geometry) for each in series] == [(1, None), (1, None)]
+    assert all(is_radiograph(each) for each in series)
+
+
+def test_frames_of_one_radiograph_stay_together(tmp_path: Path) -> None:
+    loop = ct_slice(1, pixels=np.zeros((3, 6, 8), np.int16), NumberOfFrames=3, **CR)
+    (series, other) = assemble(save(tmp_path, [loop, ct_slice(2, **CR)])).series
+    assert [(each.instances[0].frames, len(each.instances)) for each in (series, other)] == [(3, 1), (1, 1)]
+
+
+def test_a_damaged_radiograph_damages_no_other(tmp_path: Path) -> None:
+    paths = save(tmp_path, [ct_slice(number, **CR) for number in (1, 2)])
+    paths[1].write_bytes(paths[1].read_bytes()[:-1])
+    whole, damaged = assemble(paths).series
+    assert (whole.damaged, len(damaged.damaged)) == ((), 1)
+
+
+def test_burned_in_text_is_noted(tmp_path: Path) -> None:
+    (series,) = assemble(save(tmp_path, [ct_slice(**CR, BurnedInAnnotation="YES")])).series
+    assert series.notes == ("text is burned into the pixels (BurnedInAnnotation)",)
 
 
 def test_a_whole_volume_shows_no_sign_that_images_are_missing(tmp_path: Path) -> None:
@@ -189,9 +244,8 @@ def test_what_cannot_be_read_is_a_sign(tmp_path: Path) -> None:
 
 
 def test_radiographs_need_not_be_numbered_through(tmp_path: Path) -> None:
-    changes = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "Modality": "CR"}
-    (series,) = assemble(save(tmp_path, [ct_slice(number, **changes) for number in (1, 3)])).series
-    assert series.missing == ()
+    study = assemble(save(tmp_path, [ct_slice(number, **CR) for number in (1, 3)]))
+    assert [series.missing for series in study.series] == [(), ()]
 
 
 def test_promised_images_are_noted(tmp_path: Path) -> None:

@@ -140,6 +140,47 @@ def test_monochrome1_radiograph_is_inverted(tmp_path: Path) -> None:
     assert np.diag(stack.affine).tolist() == [0.5, 0.8, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("photometric", "shape", "turned", "notes"),
+    [
+        ("MONOCHROME1", "INVERSE", True, ("MONOCHROME1, inverted",)),
+        ("MONOCHROME2", "IDENTITY", False, ()),
+        (
+            "MONOCHROME2",
+            "INVERSE",
+            True,
+            (
+                "PresentationLUTShape INVERSE, inverted",
+                "MONOCHROME2 and PresentationLUTShape INVERSE contradict each other: it may be the wrong way",
+            ),
+        ),
+        (
+            "MONOCHROME1",
+            "IDENTITY",
+            True,
+            (
+                "MONOCHROME1, inverted",
+                "MONOCHROME1 and PresentationLUTShape IDENTITY contradict each other: it may be the wrong way",
+            ),
+        ),
+    ],
+)
+def test_an_inverse_presentation_turns_a_radiograph_once(
+    tmp_path: Path, photometric: str, shape: str, turned: bool, notes: tuple[str, ...]
+) -> None:
+    image = radiograph(PhotometricInterpretation=photometric, PresentationLUTShape=shape)
+    stack = read_stack(save(tmp_path, [image])[0])
+    assert stack.array[0].tolist() == ([[1023, 923], [23, 0]] if turned else [[0, 100], [1000, 1023]])
+    assert stack.notes == notes
+
+
+def test_two_radiographs_are_no_stack(tmp_path: Path) -> None:
+    paths = save(tmp_path, [radiograph(InstanceNumber=n, SOPInstanceUID=f"1.2.{n}") for n in (1, 2)])
+    with pytest.raises(UnreadableImage, match="the files hold 2 images, radiographs among them"):
+        read_stack(paths)
+    assert [len(group.frames) for group in group_files(paths)] == [1, 1]
+
+
 def test_padding_of_a_radiograph_is_its_background(tmp_path: Path) -> None:
     image = radiograph()
     image.add_new("PixelPaddingValue", "US", 0)
