@@ -1,12 +1,10 @@
-"""Pieces that the configurations of radiograph bundles share: what to read, precision, batch statistics."""
+"""What the configurations of radiograph bundles read."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from bundles.common import embedding
+from bundles.common.training import prepare_image as prepare_batch  # noqa: F401  # called by configurations
+from bundles.common.training import synchronised  # noqa: F401  # called by configurations
 
 
 def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
@@ -17,18 +15,3 @@ def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
     """
     found = embedding.find_images(source, dimensions=2, limit=limit)
     return [{"image": item["image"][0], "name": item["name"]} for item in found]
-
-
-def prepare_batch(
-    batch: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **_: Any
-) -> tuple[Tensor, None]:
-    """The image on the device; there is no label."""
-    return batch["image"].to(device, non_blocking=non_blocking), None
-
-
-def synchronised(network: nn.Module) -> nn.Module:
-    """Batch statistics over all processes where the devices allow it (CUDA); on CPU each process keeps its own."""
-    if not next(network.parameters()).is_cuda:
-        return network
-    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    return converted

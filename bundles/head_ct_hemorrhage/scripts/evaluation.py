@@ -16,6 +16,8 @@ from rich.progress import track
 from rich.table import Table
 from torch import nn
 
+from bundles.common.calibration import read_calibration, service_thresholds, write_calibration, write_thresholds
+from bundles.common.manifest import sha256_of
 from bundles.common.metrics import (
     Auc,
     Platt,
@@ -27,15 +29,21 @@ from bundles.common.metrics import (
     known,
     sensitivity_specificity,
 )
-from bundles.common.strict import read_mapping
-from bundles.head_ct_hemorrhage.scripts.calibration import write_calibration, write_thresholds
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
 from bundles.head_ct_hemorrhage.scripts.postprocess import Probabilitiesd, slice_logits
-from bundles.head_ct_hemorrhage.scripts.running import calibration
 
 log = structlog.get_logger()
 
 Array = NDArray[np.float64]
+# The service's finding of every output.
+FINDING_OF = {
+    "hemorrhage": "intracranial_hemorrhage",
+    "subarachnoid": "subarachnoid_hemorrhage",
+    "subdural": "subdural_hemorrhage",
+    "epidural": "epidural_hemorrhage",
+    "intraventricular": "intraventricular_hemorrhage",
+    "intraparenchymal": "intraparenchymal_hemorrhage",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +123,7 @@ def evaluate(
     device: torch.device,
     *,
     bundle_root: str,
+    weights: str,
     output_dir: str,
     replicates: int = 1000,
 ) -> dict[str, Any]:
@@ -122,9 +131,9 @@ def evaluate(
     outputs = outputs_of(network, inferer, dataset, device)
     measured = areas(outputs, replicates)
     report: dict[str, Any] = {name: _rounded(asdict(area)) for name, area in measured.items()}
-    operating = _operating_point(outputs, Path(bundle_root))
-    if operating:
-        report["operating_point"] = operating
+    report["weights_sha256"] = sha256_of(Path(weights))
+    operating = _operating_point(outputs, bundle_root, weights)
+    report["operating_point"] = operating
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -138,7 +147,9 @@ def fit(
     inferer: Inferer,
     dataset: Iterable[Mapping[str, Any]],
     device: torch.device,
+    *,
     bundle_root: str,
+    weights: str,
 ) -> None:
     """Fit Platt scaling and operating points (sensitivity = specificity) on validation cases; write them down.
 
@@ -155,15 +166,15 @@ def fit(
     thresholds = {"hemorrhage": _threshold(outputs.hemorrhage, outputs.true_hemorrhage, scale["hemorrhage"])}
     for index, name in enumerate(TYPES):
         thresholds[name] = _threshold(outputs.types[:, index], outputs.true_types[:, index], scale["types"])
-    write_calibration(Path(bundle_root), scale, cases=len(outputs.hemorrhage))
-    write_thresholds(Path(bundle_root), thresholds)
+    write_calibration(Path(bundle_root), scale, len(outputs.hemorrhage), weights=weights)
+    write_thresholds(Path(bundle_root), {FINDING_OF[name]: value for name, value in thresholds.items()})
     log.info("calibration_written", cases=len(outputs.hemorrhage), **thresholds)
 
 
-def _operating_point(outputs: Outputs, bundle_root: Path) -> dict[str, float]:
-    threshold = float(read_mapping(bundle_root / "configs" / "service.yaml")["findings"][0]["threshold"])
+def _operating_point(outputs: Outputs, bundle_root: str, weights: str) -> dict[str, float]:
+    threshold = service_thresholds(Path(bundle_root))[FINDING_OF["hemorrhage"]]
     item: dict[Hashable, Any] = {"pred": _as_prediction(outputs.hemorrhage), "slice_positions": torch.zeros(1)}
-    probabilities = Probabilitiesd(calibration(str(bundle_root)))(item)["hemorrhage"].numpy()
+    probabilities = Probabilitiesd(read_calibration(bundle_root, weights))(item)["hemorrhage"].numpy()
     labelled = known(outputs.true_hemorrhage)
     truth = outputs.true_hemorrhage[labelled] >= 0.5
     sensitivity, specificity = sensitivity_specificity(probabilities[labelled], truth, threshold)

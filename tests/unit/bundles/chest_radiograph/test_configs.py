@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundles.chest_radiograph.scripts.network import ChestDetector
-from bundles.common.radiograph.checkpoints import load_weights
+from bundles.common.checkpoints import load_weights
 
 CONFIGS = "bundles/chest_radiograph/configs"
 SMALL = {"size": 64, "channels": 16, "depth": 1, "device": "$torch.device('cpu')"}

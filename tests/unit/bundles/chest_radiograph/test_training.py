@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 
 from bundles.chest_radiograph.scripts.network import ChestDetector
 from bundles.chest_radiograph.scripts.training import collate, warm_cosine
-from bundles.common.radiograph.checkpoints import load_weights
+from bundles.common.checkpoints import load_weights
 
 CONFIG = "bundles/chest_radiograph/configs/train.yaml"
 SMALL = {"size": 64, "channels": 32, "depth": 1, "bfloat16": False, "device": "$torch.device('cpu')"}

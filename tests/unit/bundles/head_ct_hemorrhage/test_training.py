@@ -1,75 +1,21 @@
-"""Checkpoints go on, the best is kept, areas are gathered, cases are read."""
+"""Areas are gathered, cases are read."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from ignite.engine import Engine
 from torch import nn
 
 from bundles.common.mixed_precision import Autocast
 from bundles.head_ct_hemorrhage.scripts.baseline import bright_share
 from bundles.head_ct_hemorrhage.scripts.training import (
-    KeepBest,
     MultiTaskAuc,
-    Resume,
     load_cases,
     task_auc,
-    warm_cosine,
 )
 
 NAN = float("nan")
-
-
-def trainer(network: nn.Module, seen: list[int]) -> Engine:
-    def step(engine: Engine, _: object) -> None:
-        seen.append(engine.state.epoch)
-        with torch.no_grad():
-            network.weight += 1
-
-    return Engine(step)
-
-
-def test_a_killed_run_goes_on_with_the_epoch_after_its_last(tmp_path: Path) -> None:
-    first, seen = nn.Linear(1, 1), []
-    engine = trainer(first, seen)
-    Resume(str(tmp_path), {"network": first}).attach(engine)
-    engine.run([0, 0], max_epochs=2)
-    second = nn.Linear(1, 1)
-    engine = trainer(second, seen)
-    Resume(str(tmp_path), {"network": second}).attach(engine)
-    engine.run([0, 0], max_epochs=3)
-    assert seen == [1, 1, 2, 2, 3, 3]
-    assert torch.equal(second.weight, first.weight + 2)
-    assert not list(tmp_path.glob("*.tmp"))
-
-
-def test_processes_that_do_not_write_still_load(tmp_path: Path) -> None:
-    engine = trainer(network := nn.Linear(1, 1), [])
-    Resume(str(tmp_path), {"network": network}, save=False).attach(engine)
-    engine.run([0], max_epochs=1)
-    assert not (tmp_path / "checkpoint.pt").exists()
-
-
-def test_only_a_better_epoch_replaces_the_best(tmp_path: Path) -> None:
-    network = nn.Linear(1, 1)
-    for value, kept in ((0.5, 0.5), (0.9, 0.9), (0.7, 0.9), (NAN, 0.9)):
-        engine = Engine(lambda *_: None)
-        KeepBest(network, str(tmp_path), epoch=lambda: 4).attach(engine)
-        engine.state.metrics = {"score": value}
-        engine.run([0])
-        engine.state.metrics = {}
-        assert json.loads((tmp_path / "best.json").read_text()) == {"epoch": 4, "score": kept}
-
-
-def test_learning_rate_rises_then_falls() -> None:
-    factor = warm_cosine(100, warm=0.2)
-    values = [factor(step) for step in range(130)]
-    assert values[0] == pytest.approx(0.04)
-    assert max(values) == values[20] == pytest.approx(1)
-    assert values[20:101] == sorted(values[20:101], reverse=True)
-    assert values[100] == values[129] == pytest.approx(0.001)
 
 
 def test_areas_leave_out_unknown_labels() -> None:

@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from bundles.common.manifest import load_manifest, metrics_table, sha256_of, shown_metrics
-from bundles.common.radiograph.checkpoints import load_weights
+from bundles.common.checkpoints import load_weights
 from bundles.wrist_fracture.scripts.network import WristFractureNet
 from bundles.wrist_fracture.scripts.release import app
 

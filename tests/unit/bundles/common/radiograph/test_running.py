@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from bundles.common.mixed_precision import Autocast
-from bundles.common.radiograph.running import find_images, prepare_batch, synchronised
+from bundles.common.radiograph.running import find_images
 from bundles.common.strict import ConfigurationError
 
 
@@ -34,12 +34,6 @@ def test_outputs_are_float32_and_were_computed_in_bfloat16_where_asked() -> None
     assert torch.equal(Autocast(network.layer, "cpu")(x), rough["first"])
 
 
-def test_batch_statistics_stay_as_they_are_on_a_cpu() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
-    assert synchronised(network) is network
-    assert type(network[1]) is nn.BatchNorm2d
-
-
 def test_images_of_a_folder_are_found_by_name(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("b.png", "deep/a.png"):
@@ -49,5 +43,3 @@ def test_images_of_a_folder_are_found_by_name(tmp_path: Path) -> None:
     assert Path(find_images(str(tmp_path), limit=1)[0]["image"]) == tmp_path / "b.png"
     with pytest.raises(ConfigurationError, match="is missing"):
         find_images(str(tmp_path / "nowhere"))
-    image, label = prepare_batch({"image": torch.ones(1, 1, 2, 2)}, "cpu")
-    assert (image.sum(), label) == (4, None)

@@ -9,7 +9,7 @@ from ignite.engine import Engine
 from structlog.testing import capture_logs
 from torch import nn
 
-from bundles.common.radiograph.checkpoints import KeepBest, Resume, load_weights
+from bundles.common.checkpoints import KeepBest, Resume, load_weights
 
 NAN = float("nan")
 
@@ -31,6 +31,14 @@ def test_a_run_goes_on_after_its_last_stored_epoch(tmp_path: Path, interval: int
         Resume(str(tmp_path), {"network": network}, interval=interval).attach(engine)
         engine.run([0], max_epochs=length)
     assert seen == epochs
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_processes_that_do_not_write_still_load(tmp_path: Path) -> None:
+    engine = counting(network := nn.Linear(1, 1), [])
+    Resume(str(tmp_path), {"network": network}, save=False).attach(engine)
+    engine.run([0], max_epochs=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_a_better_epoch_replaces_the_best_and_nan_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""A killed run goes on with its last epoch, and the best weights are kept; both load with `weights_only=True`."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+log = structlog.get_logger()
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+
+
+class Resume:
+    """Writes one checkpoint after every epoch and goes on from it: a killed run loses at most what came after.
+
+    Args:
+        folder: Where `checkpoint.pt` lies.
+        parts: What has `state_dict` and `load_state_dict`: network, optimizer, lr_scheduler.
+        save: False only loads, for the processes of a distributed run that do not write.
+        interval: Write after every so many epochs, where an epoch takes less time than writing.
+    """
+
+    def __init__(self, folder: str, parts: Mapping[str, Any], *, save: bool = True, interval: int = 1) -> None:
+        self.path = Path(folder) / CHECKPOINT
+        self.parts = dict(parts)
+        self.save, self.interval = save, interval
+
+    def attach(self, engine: Engine) -> None:
+        """Go on from the checkpoint at the start of the run; save at the ends of epochs."""
+        engine.add_event_handler(Events.STARTED, self._load)
+        if self.save:
+            engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._store)
+
+    def _load(self, engine: Engine) -> None:
+        if not self.path.is_file():
+            return
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        engine.state.epoch = state["epoch"]
+        engine.state.iteration = state["epoch"] * (engine.state.epoch_length or 0)
+        log.info("training_resumed", checkpoint=str(self.path), epoch=state["epoch"])
+
+    def _store(self, engine: Engine) -> None:
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        write_durably(self.path, {**state, "epoch": engine.state.epoch})
+
+
+class KeepBest:
+    """Keeps the weights of the best validated epoch as a plain state dict, across restarts.
+
+    Args:
+        network: Whose weights.
+        folder: Where `best.pt` and `best.json` (epoch and metrics) lie.
+        metric: Name of the evaluator's metric to compare; higher is better. One that is NaN is never the best.
+        epoch: Says which epoch of training this is.
+    """
+
+    def __init__(self, network: nn.Module, folder: str, metric: str = "score", epoch: Callable[[], int] = int) -> None:
+        self.network, self.folder, self.metric, self.epoch = network, Path(folder), metric, epoch
+
+    def attach(self, engine: Engine) -> None:
+        """Compare after each validation."""
+        engine.add_event_handler(Events.COMPLETED, self._compare)
+
+    def _compare(self, engine: Engine) -> None:
+        record = self.folder / "best.json"
+        best = json.loads(record.read_text(encoding="utf-8"))[self.metric] if record.is_file() else float("-inf")
+        metrics = {name: float(value) for name, value in engine.state.metrics.items()}
+        if math.isnan(metrics[self.metric]):
+            log.warning("epoch_cannot_be_compared", metric=self.metric, epoch=self.epoch())
+        if not metrics[self.metric] > best:
+            return
+        write_durably(self.folder / BEST, self.network.state_dict())
+        record.write_text(json.dumps({"epoch": self.epoch(), **metrics}, indent=2) + "\n", encoding="utf-8")
+
+
+def write_durably(path: Path, state: Mapping[str, Any]) -> None:
+    """Save tensors so that the file is whole or absent, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    with beside.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load_weights(network: nn.Module, path: str) -> None:
+    """Load a state dict (`weights_only=True`; half precision becomes the network's own) and switch to evaluation.
+
+    Raises:
+        ValueError: The file is missing.
+        RuntimeError: It does not fit the network.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is missing; train first, or give --weights")
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network.eval()

@@ -1,0 +1,88 @@
+"""Calibration is read as written and for its own weights alone; thresholds land where they belong."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from structlog.testing import capture_logs
+
+from bundles.common.calibration import read_calibration, service_thresholds, write_calibration, write_thresholds
+from bundles.common.contract import load_service
+from bundles.common.yaml_values import set_values
+
+SERVICE = """\
+findings:
+- finding: lung_lesion  # the main one
+  threshold: 0.5
+  regions: {threshold: 0.5, index: 0}
+- {finding: pneumothorax, threshold: 0.5, regions: {index: 1, threshold: 0.5}}
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    (tmp_path / "configs").mkdir()
+    return tmp_path
+
+
+def test_calibration_is_read_as_written(bundle: Path) -> None:
+    assert read_calibration(str(bundle)) == {}
+    write_calibration(bundle, {"hemorrhage": (1.23456, -0.5)}, cases=3)
+    assert read_calibration(str(bundle)) == {"hemorrhage": (1.2346, -0.5)}
+    text = (bundle / "configs/calibration.yaml").read_text()
+    assert "says nothing about patients" in text
+    write_calibration(bundle, {"hemorrhage": (1.0, 0.0)}, cases=3, data="a hospital, validation")
+    assert "says nothing about patients" not in (bundle / "configs/calibration.yaml").read_text()
+
+
+def test_other_weights_are_not_calibrated_and_that_is_said(bundle: Path) -> None:
+    for name in ("own", "other"):
+        (bundle / name).write_text(name)
+    write_calibration(bundle, {"fracture": (2.0, 0.0)}, cases=3, weights=str(bundle / "own"))
+    assert read_calibration(str(bundle), str(bundle / "own")) == {"fracture": (2.0, 0.0)}
+    with capture_logs() as logs:
+        assert read_calibration(str(bundle), str(bundle / "other")) == {}
+    assert [entry["event"] for entry in logs] == ["not_calibrated"]
+
+
+def test_thresholds_land_at_their_findings_and_nothing_else_changes(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "bundles/head_ct_hemorrhage/configs", tmp_path / "configs")
+    before = load_service(tmp_path)
+    values = {output.finding: 0.1 * (index + 1) for index, output in enumerate(before.findings)}
+    write_thresholds(tmp_path, values)
+    after = load_service(tmp_path)
+    assert {output.finding: output.threshold for output in after.findings} == pytest.approx(values)
+    assert service_thresholds(tmp_path) == pytest.approx(values)
+    assert after.model_copy(update={"findings": before.findings}) == before
+    assert "# Evidence that this is a head" in (tmp_path / "configs/service.yaml").read_text()
+
+
+def test_thresholds_of_boxes_are_their_own(bundle: Path) -> None:
+    path = bundle / "configs/service.yaml"
+    path.write_text(SERVICE)
+    write_thresholds(bundle, {"pneumothorax": 0.25}, {"lung_lesion": 0.125, "pneumothorax": 0.75})
+    first, second = yaml.safe_load(path.read_text())["findings"]
+    assert (first["threshold"], first["regions"]) == (0.5, {"threshold": 0.125, "index": 0})
+    assert (second["threshold"], second["regions"]) == (0.25, {"index": 1, "threshold": 0.75})
+    assert "# the main one" in path.read_text()
+
+
+def test_a_contract_without_a_finding_or_without_boxes_is_refused(bundle: Path) -> None:
+    path = bundle / "configs/service.yaml"
+    path.write_text("findings:\n- {finding: wrist_fracture, threshold: 0.5}\n")
+    with pytest.raises(ValueError, match="intracranial_hemorrhage"):
+        write_thresholds(bundle, {"intracranial_hemorrhage": 0.5})
+    with pytest.raises(ValueError, match=r"findings\.0\.regions\.threshold"):
+        write_thresholds(bundle, {"wrist_fracture": 0.25}, {"wrist_fracture": 0.5})
+    assert service_thresholds(bundle) == {"wrist_fracture": 0.5}
+
+
+def test_values_of_json_are_set_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{\n    "a": {"b": [512, 512]},\n    "c": "512"\n}\n')
+    set_values(path, {("a", "b", 0): "384", ("a", "b", 1): "256"})
+    assert path.read_text() == '{\n    "a": {"b": [384, 256]},\n    "c": "512"\n}\n'
+    with pytest.raises(ValueError, match=r"a\.b, to be replaced by 1"):
+        set_values(path, {("c",): "9", ("a", "b"): "1"})
+    assert '"c": "512"' in path.read_text()
