@@ -6,6 +6,15 @@ from bundles.common.contract import GeometryLimits
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """An image of an assignment that cannot be analysed, with the reason in words."""
+
+    series_uid: str
+    stack: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One bundle is to analyse one series.
 
@@ -18,6 +27,8 @@ class Assignment:
         limits: The geometry the bundle accepts.
         more: Further (series UID, stack) of the study that the bundle is to analyse, each image by itself, for the same
             report; () for bundles that read stacks.
+        unfit: Those of `stacks` that cannot be analysed. Others can; what is not found in them is not absent.
+        notes: What was odd about the choice, for the report: "a raw copy was left out".
     """
 
     bundle: str
@@ -28,6 +39,8 @@ class Assignment:
     evidence: tuple[str, ...] = ()
     limits: GeometryLimits = field(default_factory=GeometryLimits)
     more: tuple[tuple[str, int], ...] = ()
+    unfit: tuple[Unfit, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def stacks(self) -> tuple[tuple[str, int], ...]:

@@ -32,9 +32,16 @@ def same_exposure(one: Series, other: Series) -> bool:
     return bool(view) and _view(one) == _view(other)
 
 
-def image_name(series: Series, instance: Instance) -> str:
-    """An image for people, without patient data: "image 1 of series 2 (PA)"."""
-    number = "an image without a number" if instance.instance_number is None else f"image {instance.instance_number}"
+def image_name(series: Series, instance: Instance | None = None) -> str:
+    """An image for people, without patient data: "image 1 of series 2 (PA)".
+
+    Args:
+        series: Of the image.
+        instance: Which; None takes the first.
+    """
+    chosen = instance or next(iter(series.instances), None)
+    known = chosen is not None and chosen.instance_number is not None
+    number = f"image {chosen.instance_number}" if chosen and known else "an image without a number"
     of = series.headers.get("SeriesNumber")
     where = f" of series {of}" if isinstance(of, int) else ""
     view = _first(series, VIEW)

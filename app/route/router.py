@@ -6,20 +6,12 @@ from pathlib import Path
 
 from app.assignment import Assignment, Decision, Declined
 from app.route.conditions import judge
+from app.route.matches import Match, assign_images, decline
 from app.route.rules import Rule, load_rules
 from app.study import Series, Study, uid_hash
 from bundles.common.contract import Service
 
 NO_IMAGES = "the study holds no images"
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A rule that holds for a series, with its evidence."""
-
-    rule: Rule
-    series: Series
-    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,8 @@ class Router:
 
         A series goes to a bundle at most once, under the most urgent rule that matches. Of several series that match
         under `series: best`, the bundle gets the one that `_preference` puts first; the others are declined with
-        that reason.
+        that reason. A bundle that reads images gets all that match in one assignment, under the most urgent rule; an
+        image FOR PROCESSING is declined where the same exposure is there FOR PRESENTATION.
 
         Returns:
             The assignments, most urgent first, and every rule that did not match with all its reasons.
@@ -59,12 +52,11 @@ class Router:
                 if verdict.holds:
                     matches.append(Match(rule, series, verdict.words))
                 else:
-                    declined.append(_decline(rule, series, verdict.words))
+                    declined.append(decline(rule, series, verdict.words))
             if not study.series:
                 declined.append(Declined(rule.name, rule.bundle, "", 0, (NO_IMAGES,)))
         chosen, passed_over = _choose(matches)
-        assignments = sorted((_assign(match) for match in chosen), key=lambda each: each.priority)
-        return Decision(tuple(assignments), (*declined, *passed_over))
+        return Decision(tuple(sorted(chosen, key=lambda each: each.priority)), (*declined, *passed_over))
 
     def idle_s(self, study: Study, default: float) -> float:
         """Quiet time after which what has arrived counts as complete, seconds.
@@ -80,14 +72,18 @@ class Router:
         return max(times, default=default)
 
 
-def _choose(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
-    chosen: list[Match] = []
+def _choose(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]:
+    chosen: list[Assignment] = []
     declined: list[Declined] = []
     for bundle in dict.fromkeys(match.rule.bundle for match in matches):
         of_bundle = [match for match in matches if match.rule.bundle == bundle]
         single, repeated = _one_rule_a_series(of_bundle)
-        taken, passed_over = _best_series(single)
-        chosen += taken
+        if single[0].rule.reads == "image":
+            assignment, passed_over = assign_images(single)
+            chosen.append(assignment)
+        else:
+            taken, passed_over = _best_series(single)
+            chosen += [_assign(match) for match in taken]
         declined += repeated + passed_over
     return chosen, declined
 
@@ -101,7 +97,7 @@ def _one_rule_a_series(matches: Sequence[Match]) -> tuple[list[Match], list[Decl
         winner = best[match.series.uid, match.series.stack]
         if winner is not match:
             reason = f"rule '{winner.rule.name}' gives this series to the same bundle already"
-            declined.append(_decline(match.rule, match.series, (reason,)))
+            declined.append(decline(match.rule, match.series, (reason,)))
     return list(best.values()), declined
 
 
@@ -113,7 +109,7 @@ def _best_series(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]
     winner, *others = rivals
     name = f"series {uid_hash(winner.series.uid)[:12]}, {_slices(winner.series)}"
     reason = f"another series of this study was chosen ({name})"
-    return [winner, *everything], [_decline(match.rule, match.series, (reason,)) for match in others]
+    return [winner, *everything], [decline(match.rule, match.series, (reason,)) for match in others]
 
 
 def _preference(match: Match) -> tuple[object, ...]:
@@ -143,7 +139,3 @@ def _assign(match: Match) -> Assignment:
         evidence=match.evidence,
         limits=rule.limits,
     )
-
-
-def _decline(rule: Rule, series: Series, reasons: tuple[str, ...]) -> Declined:
-    return Declined(rule.name, rule.bundle, series.uid, series.stack, reasons)

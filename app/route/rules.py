@@ -30,8 +30,10 @@ class Rule:
         idle_s: Quiet time of a study that it matches; None takes the service's default.
         condition: What a series must be like.
         limits: The geometry the bundle accepts.
-        series: `best` gives the bundle one series of a study, `all` every one that matches.
+        series: `best` gives the bundle one series of a study, `all` every one that matches. Means nothing where `reads`
+            is `image`.
         prefer: Where several series match under `best`: one that fulfils an earlier condition goes first.
+        reads: What the bundle reads: `stack`, a series at a time; `image`, every matching image for one report.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Rule:
     limits: GeometryLimits
     series: Literal["best", "all"] = "best"
     prefer: tuple[Condition, ...] = ()
+    reads: Literal["stack", "image"] = "stack"
 
 
 class Entry(Strict):
@@ -121,6 +124,8 @@ def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
     if entry.bundle not in bundles:
         known = nearest(entry.bundle, list(bundles)) if bundles else "; no bundle is served"
         problems = (f"{where}: unknown bundle '{entry.bundle}'{known}", *problems)
+    else:
+        problems = (*_idle_choice(entry, bundles[entry.bundle], where), *problems)
     if problems:
         raise Problems(problems)
     service, (condition, *prefer) = bundles[entry.bundle], conditions
@@ -133,13 +138,27 @@ def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
         limits=service.geometry,
         series=entry.series,
         prefer=tuple(prefer),
+        reads=service.reads,
     )
+
+
+def _idle_choice(entry: Entry, service: Service, where: str) -> tuple[str, ...]:
+    """Keys that choose among series, for a bundle that gets every matching image."""
+    named = sorted({"series", "prefer"} & entry.model_fields_set)
+    if service.reads == "stack" or not named:
+        return ()
+    words = " and ".join(f"'{each}'" for each in named)
+    sentence = (
+        f"{where}: {words} cannot choose here: bundle '{entry.bundle}' reads every matching image of a study; "
+        "say in 'when' which images it is to get"
+    )
+    return (sentence,)
 
 
 def _own_rule(bundle: str, service: Service) -> Rule:
     condition = parse(service.accepts, f"bundle '{bundle}': configs/service.yaml: accepts")
     name = f"{bundle}/{OWN}"
-    return Rule(name, bundle, service.priority, service.idle_s, condition, service.geometry)
+    return Rule(name, bundle, service.priority, service.idle_s, condition, service.geometry, reads=service.reads)
 
 
 def _repeated_names(rules: Sequence[Rule]) -> list[str]:

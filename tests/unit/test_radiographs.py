@@ -66,7 +66,7 @@ def test_raw_values(series: Series, raw: bool) -> None:
     ],
 )
 def test_a_name_for_people(series: Series, name: str) -> None:
-    assert image_name(series, series.instances[0]) == name
+    assert image_name(series, series.instances[0]) == image_name(series) == name
 
 
 values = st.one_of(

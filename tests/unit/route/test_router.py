@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.assignment import Assignment, Decision, Declined
 from app.errors import Rejected
 from app.route import Problems, Router
-from app.study import Study, uid_hash
+from app.study import Header, Series, Study, uid_hash
 from bundles.common.contract import GeometryLimits
 from tests.unit.route.conftest import make_series, make_service
 
@@ -230,6 +230,83 @@ studies = st.lists(
     max_size=4,
     unique_by=lambda series: (series.uid, series.stack),
 )
+
+
+def radiograph(number: int, stack: int = 0, **headers: Header) -> Series:
+    return make_series("DX", 1, None, uid=f"9.{number}", stack=stack, SeriesNumber=number, **headers)
+
+
+IMAGES = make_service({"Modality": "DX"}, reads="image", priority=4)
+
+
+def test_a_bundle_that_reads_images_gets_all_of_a_study_in_one_assignment() -> None:
+    pa, lateral = (radiograph(2, 0, ViewPosition="PA"), radiograph(2, 1, ViewPosition="LL"))
+    decision = Router.load({"wrist": IMAGES}, ()).decide(make_study(lateral, pa, radiograph(1)))
+    evidence = (
+        "an image without a number of series 1: Modality is DX",
+        "an image without a number of series 2 (PA): Modality is DX",
+        "an image without a number of series 2 (LL): Modality is DX",
+    )
+    more = (("9.2", 0), ("9.2", 1))
+    assert decision == Decision((Assignment("wrist", "wrist/accepts", "9.1", 0, 4, evidence, more=more),), ())
+
+
+def test_one_image_has_the_plain_evidence() -> None:
+    (assignment,) = Router.load({"wrist": IMAGES}, ()).decide(make_study(radiograph(1))).assignments
+    assert (assignment.evidence, assignment.stacks) == (("Modality is DX",), (("9.1", 0),))
+
+
+def test_images_of_several_rules_go_under_the_most_urgent(rule_file: RuleFile) -> None:
+    path = rule_file("rules: [{name: urgent, bundle: wrist, priority: 1, when: {ViewPosition: LL}}]")
+    decision = Router.load({"wrist": IMAGES}, (path,)).decide(
+        make_study(radiograph(1, ViewPosition="PA"), radiograph(2, ViewPosition="LL"))
+    )
+    (assignment,) = decision.assignments
+    assert (assignment.rule, assignment.priority, assignment.stacks) == ("urgent", 1, (("9.1", 0), ("9.2", 0)))
+    assert assignment.evidence == (
+        "an image without a number of series 1 (PA) (rule 'wrist/accepts'): Modality is DX",
+        "an image without a number of series 2 (LL): ViewPosition is LL",
+    )
+    assert [(each.rule, each.series_uid) for each in decision.declined] == [
+        ("urgent", "9.1"),
+        ("wrist/accepts", "9.2"),
+    ]
+
+
+def test_a_raw_image_is_left_out_where_the_same_view_is_there_for_presentation() -> None:
+    raw = radiograph(1, ViewPosition="PA", PresentationIntentType="FOR PROCESSING")
+    shown = radiograph(2, ViewPosition="PA", PresentationIntentType="FOR PRESENTATION")
+    decision = Router.load({"wrist": IMAGES}, ()).decide(make_study(raw, shown))
+    (assignment,) = decision.assignments
+    reason = "raw values (FOR PROCESSING) of an exposure that is there FOR PRESENTATION"
+    assert assignment.stacks == (("9.2", 0),)
+    assert assignment.notes == (f"an image without a number of series 1 (PA) was left out: {reason}",)
+    assert decision.declined == (Declined("wrist/accepts", "wrist", "9.1", 0, (reason,)),)
+
+
+@pytest.mark.parametrize("view", ["LL", ""])
+def test_a_raw_image_of_another_or_an_unknown_view_stays(view: str) -> None:
+    raw = radiograph(1, ViewPosition=view, PresentationIntentType="FOR PROCESSING")
+    decision = Router.load({"wrist": IMAGES}, ()).decide(make_study(raw, radiograph(2, ViewPosition="PA")))
+    assert [each.stacks for each in decision.assignments] == [(("9.1", 0), ("9.2", 0))]
+
+
+@pytest.mark.parametrize("key", ["series: all", "series: best", "prefer: [{KVP: 50}]"])
+def test_nothing_is_to_be_chosen_for_a_bundle_that_reads_images(rule_file: RuleFile, key: str) -> None:
+    path = rule_file(f"rules: [{{name: x, bundle: wrist, when: {{Modality: DX}}, {key}}}]")
+    with pytest.raises(Rejected, match=f"rule 'x': '{key.partition(':')[0]}' cannot choose here"):
+        Router.load({"wrist": IMAGES}, (path,))
+
+
+@given(studies)
+def test_every_image_ends_in_the_one_assignment_or_declined_with_reasons(series: list[Series]) -> None:
+    accepts = {"any": [{"KVP": {"min": 80}}, {"SeriesDescription": {"regex": "a"}}, {"slices": {"max": 3}}]}
+    rule = Router.load({"a": make_service(accepts, reads="image")}, ())
+    decision = rule.decide(make_study(*series))
+    assert len(decision.assignments) <= 1
+    told = [stack for each in decision.assignments for stack in each.stacks]
+    told += [(each.series_uid, each.stack) for each in decision.declined]
+    assert sorted(told) == sorted([(each.uid, each.stack) for each in series] or [("", 0)])
 
 
 @given(studies)
