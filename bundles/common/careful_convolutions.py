@@ -27,16 +27,20 @@ def make_convolutions_careful(module: nn.Module) -> None:
     """From now on the module's convolutions check their weight gradient once a shape, where they run in half precision.
 
     Nothing happens in float32, without gradients, and on other devices than the CPU. The first pass of a new shape
-    costs four more backward passes of the layer. Parameters, buffers and torch's random generator stay as they are;
-    call it once.
+    costs four more backward passes of the layer. Parameters, buffers and torch's random generator stay as they are; a
+    layer that is careful already stays as it is.
 
     Args:
         module: Its `nn.Conv2d` and `nn.Conv3d`, at any depth, are changed in place.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Conv3d):
+        if isinstance(layer, nn.Conv2d | nn.Conv3d) and not _is_careful(layer):
             verdicts: Verdicts = {}
             layer.forward = partial(_forward, layer, layer.forward, verdicts)  # type: ignore[method-assign]
+
+
+def _is_careful(layer: nn.Module) -> bool:
+    return isinstance(layer.forward, partial) and layer.forward.func is _forward
 
 
 def _forward(layer: nn.Conv2d | nn.Conv3d, plain: Forward, verdicts: Verdicts, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from bundles.chest_radiograph.scripts.assignment import LIMITS, NOTHING, RADIUS,
 from bundles.chest_radiograph.scripts.grid import centreness, decode, encode, grid_of
 from bundles.chest_radiograph.scripts.truth import Truth
 from bundles.common.boxes.overlap import paired_giou
+from bundles.common.focal import focal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,14 +103,6 @@ class DetectionLoss(nn.Module):
             hot[image, found[image]] = functional.one_hot(classes[own], number).to(hot.dtype)
         points = grid.points.expand(len(index), -1, -1)[found]
         return _Wanted(found, points, encode(points, torch.cat(taken)), hot)
-
-
-def focal(logits: Tensor, truth: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Focal loss of every element (Lin et al., ICCV 2017, equation 5), of the shape of `logits`; `truth` is 0 or 1."""
-    entropy = _cross_entropy(logits, truth)
-    right = torch.exp(-entropy)
-    balance = alpha * truth + (1 - alpha) * (1 - truth)
-    return balance * (1 - right) ** gamma * entropy
 
 
 def _image(logits: Tensor, labels: Tensor) -> Tensor:

@@ -37,12 +37,20 @@ class WristFractureNet(nn.Module):
         self.head = nn.Sequential(
             nn.BatchNorm1d(channels[-1], affine=False), nn.Dropout(dropout), nn.Linear(channels[-1], 1)
         )
+        self.channels = channels[-1]
         self.encoder_is_frozen = False
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, 1, rows, columns) → logits (batch, 1)."""
         logits: Tensor = self.head(self.encoder(x))
         return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """(batch, 1, rows, columns) → the encoder's last maps (batch, channels, rows / 32, columns / 32)."""
+        encoder = self.encoder
+        x = encoder.maxpool(encoder.act(encoder.bn1(encoder.conv1(x))))
+        maps: Tensor = encoder.layer4(encoder.layer3(encoder.layer2(encoder.layer1(x))))
+        return maps
 
     def freeze_encoder(self, *, frozen: bool = True) -> None:
         """Hold the encoder: no gradients, and the statistics of its batch normalisation stay as they are."""
