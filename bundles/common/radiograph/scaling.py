@@ -1,9 +1,4 @@
-"""From what the one reader hands over to a network's input.
-
-The brightest 1 % is clipped (Cho et al., CheSS, 2023), because side markers and metal would take the grey values from
-the anatomy; then the darkest pixel becomes 0 and the clipped value 1. The reader has turned MONOCHROME1: dense is
-bright.
-"""
+"""From what the one reader hands over to a network's input; the grey scale is `bundles.common.radiograph.grey`'s."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -12,15 +7,13 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bundles.common.headers import UnreadableImage
+from bundles.common.radiograph.grey import Pixels, normalised
 from bundles.common.radiograph.placement import Placement, placed
 
-CLIPPED = 0.01
 SMALLEST_SIDE = 64
-Pixels = NDArray[np.float32]
 LOST = ("affine", "original_affine", "spatial_shape", "original_channel_dim")
 """Metadata of the source's pixels that say nothing of the scaled ones."""
 
@@ -52,21 +45,6 @@ class Radiographd(MapTransform):  # type: ignore[misc]  # MONAI is untyped
             item[key] = MetaTensor(placed(pixels, placement, self.size), meta=meta)
             item["placement"] = placement.as_tensor()
         return item
-
-
-def normalised(pixels: Pixels) -> Pixels:
-    """(rows, columns) to 0…1, the brightest 1 % clipped.
-
-    Raises:
-        UnreadableImage: All but 1 % have the same value.
-    """
-    place = int(np.ceil((1 - CLIPPED) * pixels.size)) - 1
-    white = np.partition(pixels.ravel(), place)[place]
-    black = pixels.min()
-    if not (np.isfinite(black) and np.isfinite(white) and white > black):
-        raise UnreadableImage("99 % of the pixels have the same value: this radiograph shows nothing")
-    scaled: Pixels = np.minimum((pixels - black) / (white - black), np.float32(1))
-    return scaled
 
 
 def _single(image: Tensor, name: str) -> Pixels:

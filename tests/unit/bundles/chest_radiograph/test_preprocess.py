@@ -14,8 +14,9 @@ from bundles.chest_radiograph.scripts.augment import RandRadiographd, moved, mov
 from bundles.chest_radiograph.scripts.preprocess import TrainingItemd
 from bundles.common.boxes.geometry import clip
 from bundles.common.headers import UnreadableImage
+from bundles.common.radiograph.grey import normalised
 from bundles.common.radiograph.placement import Placement, placed
-from bundles.common.radiograph.scaling import Radiographd, normalised
+from bundles.common.radiograph.scaling import Radiographd
 from tests.unit.bundles.common.dicom import save
 from tests.unit.pretraining.data.archive import radiograph
 
