@@ -134,10 +134,17 @@ def replay(
 @cli.command(rich_help_panel="Try")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("var/demo"),
-    studies: Annotated[int, typer.Option(min=1, max=50, help="How many head CTs.")] = 6,
-    seed: Annotated[int, typer.Option(help="Other seeds give other heads.")] = 1,
+    studies: Annotated[
+        int | None,
+        typer.Option(min=1, max=60, help="How many, head CTs, chests and wrists in turns; without it one round."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Other seeds give other phantoms.")] = 1,
 ) -> None:
-    """Send phantom head CTs through the service to a stand-in PACS and show what comes back."""
+    """Send phantom head CTs and radiographs through the service to a stand-in PACS and show what comes back.
+
+    Only kinds of studies for which a bundle is served are sent. Exit code 1 if a study did not come back; an answer
+    that is wrong is listed as wrong, and is no failure of the service.
+    """
     _quiet_libraries()
     from app.demo.demo import demonstrate
 
@@ -149,7 +156,7 @@ def demo(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def phantoms(context: typer.Context) -> None:
-    """Generate phantom head CTs with known bleeds: DICOM series, or training sets. See `phantoms --help`."""
+    """Generate phantom head CTs and radiographs with known findings: DICOM, or training sets. See `phantoms --help`."""
     from app.demo.phantoms.cli import cli as phantoms_cli
 
     phantoms_cli(context.args, prog_name="vigil phantoms")

@@ -1,4 +1,4 @@
-"""The demonstration: phantom head CTs through the real service to a stand-in PACS, over real DICOM.
+"""The demonstration: phantom studies through the real service to a stand-in PACS, over real DICOM.
 
 Everything runs on free ports of the loopback interface and ends with the demonstration, whatever happens in between.
 """
@@ -23,9 +23,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.serve import ask_health, free_port
 from app.deliver import send_folder
 from app.demo.pacs import Arrived, Pacs
-from app.demo.results import Study, collect, show
+from app.demo.results import Sent, collect
+from app.demo.showing import show
+from app.demo.studies import Case, choose, draw
 from app.errors import Failed, Rejected
-from app.settings import Settings, load
+from app.infer.catalogue import Catalogue
+from app.settings import Bundles, Settings, load
 from app.supervise import Command, start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,37 +44,48 @@ GLANCE_S = 0.2
 IDLE_S = 1.0
 
 
-def demonstrate(out: Path, studies: int, seed: int, bundles: Path = ROOT / "bundles") -> int:
+def demonstrate(out: Path, studies: int | None, seed: int, bundles: Path = ROOT / "bundles") -> int:
     """Run the demonstration.
 
     Args:
         out: Everything it makes lies below; what an earlier demonstration left there is replaced.
-        studies: How many head CTs; every second one bleeds.
-        seed: Other seeds give other heads.
+        studies: How many, of the kinds of `app.demo.studies.ROUND` in turns, for which a bundle is served; None is one
+            round.
+        seed: Other seeds give other phantoms.
         bundles: Folder of the bundles to serve.
 
     Returns:
-        0 if every study came back as a document, else 1.
+        0 if every study came back as a document, right or wrong, else 1.
 
     Raises:
         Rejected: `out` holds something else than a demonstration.
-        Failed: The service did not start, or did not take an image; the message names its log.
+        Failed: The service did not start, did not take an image, or has no bundle for any phantom; the message names
+            its log.
     """
     console = Console()
     out = _prepared(out.resolve())
-    console.print("[bold]Vigil[/]: head CTs in by DICOM, structured reports out.")
+    console.print("[bold]Vigil[/]: studies in by DICOM, structured reports out.")
     console.print("[yellow]Phantom images, phantom weights: research only, no patient was ever seen.[/]\n")
     with Pacs(out / "pacs", ae_title=PACS) as pacs, _service(out, bundles, pacs.port, console) as settings:
+        cases = _choose(settings.bundles, studies, out / SERVICE_LOG)
         with _progress(console) as progress:
-            sent = _send_phantoms(out, settings, studies, seed, progress)
+            sent = _send_phantoms(out, settings, cases, seed, progress)
             came = _wait_for_reports(pacs, sent, progress)
-        results = [collect(study, settings, came.get(study.uid), out) for study in sent]
+        results = [collect(each, settings, came.get(each.drawn.uid), out) for each in sent]
     show(results, out, console)
     missing = sum(not result.came_back for result in results)
     if missing:
-        words = f"[bold red]{missing} of {studies} did not come back[/]; see {escape(str(out / SERVICE_LOG))}"
+        words = f"[bold red]{missing} of {len(results)} did not come back[/]; see {escape(str(out / SERVICE_LOG))}"
         console.print(f"\n{words}", soft_wrap=True)
     return 1 if missing else 0
+
+
+def _choose(bundles: Bundles, studies: int | None, log: Path) -> tuple[Case, ...]:
+    services = Catalogue.load(bundles).services
+    cases = choose({output.finding for service in services.values() for output in service.findings}, studies)
+    if not cases:
+        raise Failed(f"no bundle in {bundles.folder} is for what the demonstration sends; see {log}")
+    return cases
 
 
 def _prepared(out: Path) -> Path:
@@ -141,41 +155,29 @@ def _await_health(settings: Settings, process: "subprocess.Popen[bytes]", log: P
         time.sleep(GLANCE_S)
 
 
-def _send_phantoms(out: Path, settings: Settings, studies: int, seed: int, progress: Progress) -> list[Study]:
+def _send_phantoms(out: Path, settings: Settings, cases: Sequence[Case], seed: int, progress: Progress) -> list[Sent]:
     """Draw the phantoms on every core and send each as soon as it is there."""
-    drawing = progress.add_task("drawing phantom heads", total=studies)
-    sending = progress.add_task("sending them by C-STORE", total=studies)
+    drawing = progress.add_task("drawing phantoms", total=len(cases))
+    sending = progress.add_task("sending them by C-STORE", total=len(cases))
     token = uuid4().hex
-    sent: list[Study] = []
+    sent: list[Sent] = []
     # Spawned: a fork of a process with the threads of the PACS may hang.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = {
-            pool.submit(_write_phantom, seed * 1000 + number, out / "studies" / f"{number}", number % 2 == 1, token): (
-                number
-            )
-            for number in range(1, studies + 1)
+            pool.submit(draw, case, seed * 1000 + number, _folder(out, number), token): number
+            for number, case in enumerate(cases, 1)
         }
         for future in as_completed(futures):
-            uid, truth, bleeds = future.result()
+            drawn, number = future.result(), futures[future]
             progress.advance(drawing)
-            number = futures[future]
-            send_study(out / "studies" / f"{number}", settings.listener.port, out / SERVICE_LOG)
-            sent.append(Study(number, uid, truth, bleeds, time.time()))
+            send_study(_folder(out, number), settings.listener.port, out / SERVICE_LOG)
+            sent.append(Sent(number, drawn, time.time()))
             progress.advance(sending)
     return sorted(sent, key=lambda each: each.number)
 
 
-def _write_phantom(seed: int, folder: Path, bleeding: bool, token: str) -> tuple[str, str, bool]:
-    """Draw one head and write it as DICOM; its StudyInstanceUID, the truth in words, whether it bleeds."""
-    from app.demo.phantoms.bleeds import KINDS, sample_kinds
-    from app.demo.phantoms.dicom_writer import to_datasets, write_series
-    from app.demo.phantoms.phantom import make_phantom
-
-    phantom = make_phantom(seed, 512, kinds=sample_kinds(seed) if bleeding else ())
-    images = to_datasets(phantom, token=token)
-    write_series(images, folder)
-    found = [kind for kind, there in zip(KINDS, phantom.truth.types, strict=True) if there]
-    return str(images[0].StudyInstanceUID), ", ".join(found) or "no bleed", phantom.truth.presence
+def _folder(out: Path, number: int) -> Path:
+    return out / "studies" / str(number)
 
 
 def send_study(folder: Path, port: int, log: Path, timeout_s: float = 60.0) -> None:
@@ -194,10 +196,10 @@ def send_study(folder: Path, port: int, log: Path, timeout_s: float = 60.0) -> N
     raise Failed(f"{failed[0].path} was not taken in {SEND_ATTEMPTS} attempts: {failed[0].detail}; see {log}")
 
 
-def _wait_for_reports(pacs: Pacs, sent: Sequence[Study], progress: Progress) -> dict[str, Arrived]:
+def _wait_for_reports(pacs: Pacs, sent: Sequence[Sent], progress: Progress) -> dict[str, Arrived]:
     """Wait until the PACS has an SR of every study, or for so long; the first SR of each by StudyInstanceUID."""
     waiting = progress.add_task("reports back at the PACS", total=len(sent))
-    wanted = {each.uid for each in sent}
+    wanted = {each.drawn.uid for each in sent}
     came: dict[str, Arrived] = {}
     seen = 0
     deadline = time.monotonic() + STUDY_TIMEOUT_S * len(sent)

@@ -1,20 +1,20 @@
-"""What came back: files sorted by study, a table, and one picture."""
+"""What came back: files sorted by study, and every answer beside the truth."""
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from pydicom import dcmread
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from app import outcomes
+from app.assignment import Decision
 from app.demo.pacs import Arrived
-from app.documents import DocumentKind
+from app.demo.studies import Drawn
+from app.documents import Document, DocumentKind
 from app.findings import Finding, Presence
 from app.outcomes import FINAL, StudyOutcome
 from app.settings import Settings
@@ -22,28 +22,49 @@ from app.words import certainty_in_words
 
 FINISH_TIMEOUT_S = 30.0
 GLANCE_S = 0.1
-COLUMNS, TILE, CAPTION, GAP = 3, 360, 80, 12
-INK, DIM, PAPER, GOOD, BAD = (235, 238, 241), (160, 168, 176), (18, 22, 27), (64, 180, 120), (230, 90, 90)
-NAMES = {DocumentKind.SR: "report.sr.dcm", DocumentKind.KEY_IMAGE: "key_image.dcm", DocumentKind.JSON: "report.json"}
+ALWAYS_SHOWN = 2
+"""So many findings of a study are always told; of the others those that are present or wrong."""
+NAMES = {
+    DocumentKind.SR: ("report", ".sr.dcm"),
+    DocumentKind.KEY_IMAGE: ("key_image", ".dcm"),
+    DocumentKind.JSON: ("report", ".json"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class Sent:
     """A phantom study that was sent.
 
     Attributes:
         number: From 1.
-        uid: StudyInstanceUID.
-        truth: What is in it, in words.
-        bleeds: Whether there is any bleed.
+        drawn: What it is, and what is in it.
         at: Unix time of the last C-STORE response.
     """
 
     number: int
-    uid: str
-    truth: str
-    bleeds: bool
+    drawn: Drawn
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One line about one study.
+
+    Attributes:
+        finding: What was looked for, in words; "" where nothing is known of the study.
+        said: present, absent, undetermined, or what went wrong.
+        certainty: With its threshold; "" where there is none.
+        truth: present, absent, or "" where it is not known.
+        right: Whether the answer is the truth; None where there is no answer or no truth.
+        urgent: Whether it is to be read before others.
+    """
+
+    finding: str
+    said: str
+    certainty: str = ""
+    truth: str = ""
+    right: bool | None = None
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +72,18 @@ class Result:
     """What became of one study.
 
     Attributes:
-        study: What was sent.
-        finding: The main finding; None where no report is known.
+        sent: What was sent.
+        answers: The main finding first.
         problem: In words, where something went wrong.
+        passed_over: For each series that no bundle is for, why none took it; "" where it was analysed all the same.
         seconds: From the last C-STORE response to the SR at the PACS; None where none came.
         picture: The key image as PNG; None where there is none.
     """
 
-    study: Study
-    finding: Finding | None
+    sent: Sent
+    answers: tuple[Answer, ...]
     problem: str
+    passed_over: tuple[str, ...]
     seconds: float | None
     picture: Path | None
 
@@ -71,94 +94,108 @@ class Result:
 
     @property
     def right(self) -> bool | None:
-        """Whether the answer is the truth; None where there is no answer."""
-        if self.finding is None or self.finding.presence is Presence.UNDETERMINED:
-            return None
-        return (self.finding.presence is Presence.PRESENT) == self.study.bleeds
+        """Whether all answers are right; None where none is wrong, but some are missing."""
+        if any(answer.right is False for answer in self.answers) or "" in self.passed_over:
+            return False
+        return None if any(answer.right is None for answer in self.answers) else True
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """Each thing that is not right, a sentence each."""
+        where = f"study {self.sent.number}, {self.sent.drawn.exam}"
+        told = [f"{where}: {_complaint(answer, self.problem)}" for answer in self.answers if not answer.right]
+        read = [
+            f"{where}: the lateral view was analysed, and no bundle is for it" for why in self.passed_over if not why
+        ]
+        return (*told, *read)
 
 
-def collect(study: Study, settings: Settings, arrived: Arrived | None, out: Path) -> Result:
-    """Put the documents of a study side by side: `<out>/<number>/report.sr.dcm`, key image (DICOM, PNG), JSON.
+def collect(sent: Sent, settings: Settings, arrived: Arrived | None, out: Path) -> Result:
+    """Put the documents of a study side by side: `<out>/study-<number>/report.sr.dcm`, key image (DICOM, PNG), JSON.
 
     Waits a moment for the documents that travel behind the SR.
     """
-    folder = out / f"study-{study.number}"
+    folder = out / f"study-{sent.number}"
     folder.mkdir()
-    outcome = _finished(settings, study.uid)
-    picture = None
-    for document in outcome.documents if outcome else ():
-        if document.problem:
-            continue
-        shutil.copyfile(document.path, folder / NAMES[document.kind])
-        if document.kind is DocumentKind.KEY_IMAGE:
-            picture = folder / "key_image.png"
-            Image.fromarray(dcmread(document.path).pixel_array).save(picture)
+    outcome = _finished(settings, sent.drawn.uid)
+    problem = _problem(outcome)
     return Result(
-        study=study,
-        finding=outcome.reports[0].findings[0] if outcome and outcome.reports else None,
-        problem=_problem(outcome),
-        seconds=None if arrived is None else max(arrived.at - study.at, 0.0),
-        picture=picture,
+        sent=sent,
+        answers=_answers(outcome, sent.drawn, problem),
+        problem=problem,
+        passed_over=tuple(_why_passed_over(uid, outcome) for uid in sent.drawn.unread),
+        seconds=None if arrived is None else max(arrived.at - sent.at, 0.0),
+        picture=_copy(outcome.documents if outcome else (), folder),
     )
 
 
-def show(results: Sequence[Result], out: Path, console: Console) -> None:
-    """Print the table and draw the picture."""
-    table = Table(title="What came back", title_justify="left", header_style="dim", caption_justify="left")
-    for column in ("study", "finding", "certainty", "truth", "seconds"):
-        table.add_column(column, justify="right" if column in {"study", "certainty", "seconds"} else "left")
-    for result in results:
-        seconds = Text("no report", style="bold red") if result.seconds is None else Text(f"{result.seconds:.1f}")
-        table.add_row(
-            str(result.study.number),
-            Text(_answer(result), style={True: "green", False: "red", None: "yellow"}[result.right]),
-            _certainty(result),
-            result.study.truth,
-            seconds,
-        )
-    table.caption = "seconds from the last C-STORE response to the SR at the PACS, idle time of 1 s included"
-    console.print(table)
-    draw(results, out / "summary.png")
-    console.print(f"SR, key images (DICOM and PNG) and JSON of each study: {out}; all in one picture: summary.png")
-    console.print("[yellow]Phantom weights, research only: not for clinical use.[/]")
+def judge(findings: Iterable[Finding], drawn: Drawn) -> tuple[Answer, ...]:
+    """Set findings beside the truth; of more than two, those that are rightly called absent become one line."""
+    answers = [_answer(finding, drawn.truth.get(finding.kind)) for finding in findings]
+    quiet = [answer for answer in answers[1:] if answer.right and answer.said == Presence.ABSENT]
+    if len(answers) > ALWAYS_SHOWN and len(quiet) > 1:
+        answers = [answer for answer in answers if answer not in quiet]
+        answers.append(Answer(f"{len(quiet)} further findings", Presence.ABSENT, "", Presence.ABSENT, right=True))
+    return tuple(answers)
 
 
-def draw(results: Sequence[Result], path: Path) -> None:
-    """Key images side by side, each with the answer and the truth."""
-    rows = -(-len(results) // COLUMNS)
-    columns = min(COLUMNS, len(results))
-    sheet = Image.new("RGB", (columns * (TILE + GAP) + GAP, rows * (TILE + CAPTION + GAP) + GAP), PAPER)
-    for place, result in enumerate(results):
-        left = GAP + place % COLUMNS * (TILE + GAP)
-        top = GAP + place // COLUMNS * (TILE + CAPTION + GAP)
-        _draw_tile(sheet, result, left, top)
-    sheet.save(path)
+def _answer(finding: Finding, truth: bool | None) -> Answer:
+    called = {Presence.PRESENT: True, Presence.ABSENT: False}.get(finding.presence)
+    return Answer(
+        finding=_in_words(finding.kind),
+        said=finding.presence,
+        certainty=certainty_in_words(finding.certainty, finding.threshold),
+        truth="" if truth is None else Presence.PRESENT if truth else Presence.ABSENT,
+        right=None if truth is None or called is None else called == truth,
+        urgent=finding.urgent and finding.presence is Presence.PRESENT,
+    )
 
 
-def _draw_tile(sheet: Image.Image, result: Result, left: int, top: int) -> None:
-    pen = ImageDraw.Draw(sheet)
-    if result.picture is None:
-        pen.text((left + TILE // 2, top + TILE // 2), "no key image", DIM, ImageFont.load_default(18), anchor="mm")
-    else:
-        with Image.open(result.picture) as image:
-            image.thumbnail((TILE, TILE), Image.Resampling.LANCZOS)
-            sheet.paste(image, (left + (TILE - image.width) // 2, top + (TILE - image.height) // 2))
-    tone = {True: GOOD, False: BAD, None: DIM}[result.right]
-    pen.rectangle((left, top, left + TILE - 1, top + TILE - 1), outline=tone, width=2)
-    pen.text((left, top + TILE + 6), _answer(result), INK, ImageFont.load_default(20))
-    pen.text((left, top + TILE + 32), _certainty(result), INK, ImageFont.load_default(16))
-    pen.text((left, top + TILE + 54), f"truth: {result.study.truth}", tone, ImageFont.load_default(16))
+def _answers(outcome: StudyOutcome | None, drawn: Drawn, problem: str) -> tuple[Answer, ...]:
+    reports = outcome.reports if outcome else ()
+    if not reports:
+        return (Answer("", problem or "no answer"),)
+    return judge((finding for report in reports for finding in report.findings), drawn)
 
 
-def _answer(result: Result) -> str:
-    if result.finding is None:
-        return result.problem or "no answer"
-    name = result.finding.kind.replace("_", " ")
-    return f"{name}: {result.finding.presence}" + (f" ({result.problem})" if result.problem else "")
+def _complaint(answer: Answer, problem: str) -> str:
+    if answer.right is None:
+        reason = f" ({problem})" if problem and problem != answer.said else ""
+        return f"{answer.finding or 'no answer'}: {answer.said}{reason}"
+    certainty = f" ({answer.certainty})" if answer.certainty else ""
+    return f"{answer.finding} called {answer.said}{certainty}, in truth {answer.truth}"
 
 
-def _certainty(result: Result) -> str:
-    return certainty_in_words(result.finding.certainty, result.finding.threshold) if result.finding else ""
+def _in_words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _why_passed_over(series_uid: str, outcome: StudyOutcome | None) -> str:
+    """Why no bundle took a series; "" where one did."""
+    decision = outcome.decision if outcome and outcome.decision else Decision((), ())
+    if series_uid in {uid for each in decision.assignments for uid, _ in each.stacks}:
+        return ""
+    wanted = {each.bundle for each in decision.assignments}
+    reasons = [d.reasons for d in decision.declined if d.series_uid == series_uid and d.bundle in wanted]
+    return "; ".join(dict.fromkeys(reason for each in reasons for reason in each)) or "nobody wanted it"
+
+
+def _copy(documents: Sequence[Document], folder: Path) -> Path | None:
+    """Copy what was made under names that say what it is; the first key image as PNG, None where there is none."""
+    seen: Counter[DocumentKind] = Counter()
+    picture = None
+    for document in documents:
+        if document.problem:
+            continue
+        seen[document.kind] += 1
+        stem, suffix = NAMES[document.kind]
+        again = f"-{seen[document.kind]}" if seen[document.kind] > 1 else ""
+        shutil.copyfile(document.path, folder / f"{stem}{again}{suffix}")
+        if document.kind is DocumentKind.KEY_IMAGE:
+            path = folder / f"{stem}{again}.png"
+            Image.fromarray(dcmread(document.path).pixel_array).save(path)
+            picture = picture or path
+    return picture
 
 
 def _finished(settings: Settings, uid: str) -> StudyOutcome | None:

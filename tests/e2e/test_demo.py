@@ -22,6 +22,8 @@ def test_every_study_comes_back_and_nothing_stays_running(tmp_path: Path, capsys
     shown = capsys.readouterr().out
     assert "What came back" in shown
     assert "research only" in shown
+    assert "1 of 2 lines are right; listed as wrong:" in shown
+    assert "study 2, head CT: intracranial hemorrhage called present" in shown
     for number in (1, 2):
         folder = out / f"study-{number}"
         assert dcmread(folder / "report.sr.dcm").SOPClassUID == COMPREHENSIVE_3D_SR
@@ -32,7 +34,7 @@ def test_every_study_comes_back_and_nothing_stays_running(tmp_path: Path, capsys
             "key_image.png",
         }
     with Image.open(out / "summary.png") as picture:
-        assert picture.size == (2 * 372 + 12, 360 + 80 + 24)
+        assert picture.size == (2 * 372 + 12, 360 + 30 + 22 + 24 + 24)
     running = subprocess.run(["pgrep", "-f", str(out)], capture_output=True, text=True, check=False, timeout=10)
     assert running.stdout == ""
 

@@ -22,6 +22,13 @@ class Kind(StrEnum):
     LATERAL_CHEST = "chest-lateral"
     HAND = "hand"
     HIP = "hip"
+    LEG = "leg"
+    KNEE = "knee"
+    FOOT = "foot"
+    ELBOW = "elbow"
+    SHOULDER = "shoulder"
+    ABDOMEN = "abdomen"
+    SKULL = "skull"
 
 
 class SetKind(StrEnum):
@@ -32,6 +39,13 @@ class SetKind(StrEnum):
     LATERAL_CHEST = "chest-lateral"
     HAND = "hand"
     HIP = "hip"
+    LEG = "leg"
+    KNEE = "knee"
+    FOOT = "foot"
+    ELBOW = "elbow"
+    SHOULDER = "shoulder"
+    ABDOMEN = "abdomen"
+    SKULL = "skull"
     VIEWS = "views"
 
 

@@ -11,7 +11,8 @@ VIEWS = "views"
 VIEW_CLASSES = ("chest-frontal", "chest-lateral", "wrist", "other")
 """What a view classifier tells apart, in the order of its outputs."""
 _CLASS_OF = {"chest": "chest-frontal", "chest-lateral": "chest-lateral", "wrist": "wrist"}
-_TURNS = ("chest", "chest-lateral", "wrist", "hand", "chest", "chest-lateral", "wrist", "hip")
+_OTHERS = tuple(kind for kind in OTHER_KINDS if kind != "chest-lateral")
+_TURNS = tuple(one for other in _OTHERS for one in ("chest", "chest-lateral", "wrist", other))
 
 
 def kind_of(kind: str, index: int) -> str:

@@ -1,8 +1,9 @@
-"""Radiographs that no detector is for: lateral chest, hand, hip. Simple, and only for telling views apart."""
+"""Radiographs that no detector is for: lateral chest, hand, hip and others. Simple, only for telling views apart."""
 
 import numpy as np
 
 from app.demo.phantoms.fields import stream
+from app.demo.phantoms.radiographs import more_views
 from app.demo.phantoms.radiographs.chest_bones import bone_tube
 from app.demo.phantoms.radiographs.detector import expose, sample_exposure
 from app.demo.phantoms.radiographs.framing import collimate, lead_marker
@@ -19,7 +20,9 @@ from app.demo.phantoms.radiographs.plane import (
 )
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 
-OTHER_KINDS = ("chest-lateral", "hand", "hip")
+OTHER_KINDS = ("chest-lateral", "hand", "hip", "leg", "knee", "foot", "elbow", "shoulder", "abdomen", "skull")
+SMALL_PARTS = frozenset({"hand", "foot", "elbow"})
+"""Thin: they scatter little, and lie on the detector as they come."""
 
 
 def make_other(seed: int, kind: str, size: int = 512) -> Radiograph:
@@ -33,20 +36,31 @@ def make_other(seed: int, kind: str, size: int = 512) -> Radiograph:
     Raises:
         ValueError: The kind is not known.
     """
-    drawers = {"chest-lateral": (_lateral_chest, 390.0), "hand": (_hand, 230.0), "hip": (_hip, 400.0)}
+    drawers = {
+        "chest-lateral": (_lateral_chest, 390.0),
+        "hand": (_hand, 230.0),
+        "hip": (_hip, 400.0),
+        "leg": (more_views.leg, 340.0),
+        "knee": (more_views.knee, 260.0),
+        "foot": (more_views.foot, 270.0),
+        "elbow": (more_views.elbow, 250.0),
+        "shoulder": (more_views.shoulder, 270.0),
+        "abdomen": (more_views.abdomen, 400.0),
+        "skull": (more_views.skull, 280.0),
+    }
     if kind not in drawers:
         raise ValueError(f"no radiograph of kind {kind}; choose one of {', '.join(OTHER_KINDS)}")
     draw, extent = drawers[kind]
     rng = stream(seed, kind)
     pitch = extent * rng.uniform(0.8, 1.15) / size
-    angle = float(rng.normal(0, 4 if kind != "hand" else 12))
+    angle = float(rng.normal(0, 12 if kind in SMALL_PARTS else 4))
     centre = (float(rng.normal(0, 10)), float(rng.normal(0, 10)))
     plane = Plane(size, size, float(pitch), angle, centre, mirrored=bool(rng.random() < 0.5))
     attenuation = draw(rng, plane)
     side = str(rng.choice(["L", "R"]))
     if rng.random() < 0.8:
         lead_marker(rng, plane, attenuation, side, rng.uniform(10, 16), right=bool(rng.random() < 0.5))
-    picture = expose(attenuation, plane, sample_exposure(rng, small_part=kind == "hand"), seed)
+    picture = expose(attenuation, plane, sample_exposure(rng, small_part=kind in SMALL_PARTS), seed)
     if rng.random() < 0.5:
         collimate(rng, plane, picture, 0.06)
     chest = kind == "chest-lateral"

@@ -37,7 +37,7 @@ class Radiograph:
 
     Attributes:
         seed: Draws it again, together with the kind and size.
-        kind: chest, wrist, chest-lateral, hand, hip.
+        kind: One of `kinds.KINDS`.
         picture: (rows, columns), 0 black to 1 white, bone bright.
         pitch_mm: Edge of a pixel at the detector.
         view: PA, AP, LL, LATERAL, or empty.

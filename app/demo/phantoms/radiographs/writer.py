@@ -19,6 +19,13 @@ _REGIONS = MappingProxyType(
         "WRIST": ("Wrist joint", "74670003"),
         "HAND": ("Hand", "85562004"),
         "HIP": ("Hip joint", "24136001"),
+        "LEG": ("Lower leg", "30021000"),
+        "KNEE": ("Knee", "72696002"),
+        "FOOT": ("Foot", "56459004"),
+        "ELBOW": ("Elbow joint", "16953009"),
+        "SHOULDER": ("Shoulder", "16982005"),
+        "ABDOMEN": ("Abdomen", "818983003"),
+        "SKULL": ("Skull", "89546000"),
     }
 )
 _VIEWS = MappingProxyType(
@@ -29,7 +36,7 @@ _VIEWS = MappingProxyType(
         "LATERAL": ("lateral", "399067008"),
     }
 )
-_DESCRIPTIONS = MappingProxyType({"CHEST": "Chest", "WRIST": "Wrist", "HAND": "Hand", "HIP": "Hip"})
+_DESCRIPTIONS = MappingProxyType({part: part.capitalize() for part in _REGIONS})
 
 
 @dataclass(frozen=True, slots=True)
