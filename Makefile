@@ -24,7 +24,7 @@ $(ENV): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(ENV)
 
-demo: $(ENV) ## Start the service and a stand-in PACS, send phantom head CTs, show what comes back
+demo: $(ENV) ## Start the service and a stand-in PACS, send phantom studies, show what comes back
 	$(BIN)/python -m app demo
 
 serve: $(ENV) ## Run the service: make serve CONFIG=my.yaml
