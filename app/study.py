@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
+from app.words import certainty_in_words
 from bundles.common.geometry import StackGeometry
+from bundles.common.views import UNCLEAR, in_words
 
 BROKEN_OFF = "the sender had not finished: images may be missing"
 """Said of a study whose sender ended an association in another way than by a release and did not come back, or whose
@@ -50,6 +52,19 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What the picture of a radiograph shows, whatever its header says.
+
+    Attributes:
+        name: One of `bundles.common.views.VIEWS`, or "unclear" where none is certain enough.
+        certainty: Of the likeliest view, 0 to 1.
+    """
+
+    name: str
+    certainty: float
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """One stack of images that belong together: same series, orientation, rows and columns; or one radiograph.
 
@@ -70,6 +85,7 @@ class Series:
         damaged: Why pixels of the stack cannot be read, one sentence an instance; the geometry gate refuses such a
             stack. The instances stay in the stack, so that routing sees what was sent.
         missing: Signs that the stack is not all that was acquired, in words. What is not seen in it is not absent.
+        view: What the picture shows; None where nobody looked, or nothing could be said.
     """
 
     uid: str
@@ -81,6 +97,17 @@ class Series:
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    view: View | None = None
+
+
+def picture_in_words(view: View | None) -> str:
+    """What was seen, for evidence and reasons: "the picture looks like a wrist (98 %)"."""
+    if view is None:
+        return "the picture was not looked at"
+    percent = certainty_in_words(view.certainty, None)
+    if view.name == UNCLEAR:
+        return f"it is unclear what the picture shows (at most {percent} certain)"
+    return f"the picture looks like {in_words(view.name)} ({percent})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import assert_never
 
 from app.route.values import Present, Scalar, Test, in_words, inside, passes, wanted_by
 from app.route.words import is_shown
-from app.study import Header, Series
+from app.study import Header, Series, picture_in_words
 from bundles.common.geometry import Plane
+from bundles.common.views import in_words as named
 
 LONGEST_SHOWN = 64
 
@@ -51,6 +52,14 @@ class Slices:
 
 
 @dataclass(frozen=True, slots=True)
+class Shows:
+    """What the picture of a radiograph shows, one of some views; a picture that nobody looked at shows none."""
+
+    views: tuple[str, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     """Every part holds."""
 
@@ -64,13 +73,13 @@ class Any:
     parts: tuple["Condition", ...]
 
 
-Condition = Tag | Orientation | Slices | All | Any
+Condition = Tag | Orientation | Slices | Shows | All | Any
 
 
 def negate(condition: Condition) -> Condition:
     """The opposite of a condition; twice gives the condition itself."""
     match condition:
-        case Tag() | Orientation() | Slices():
+        case Tag() | Orientation() | Slices() | Shows():
             return replace(condition, negated=not condition.negated)
         case All(parts):
             return Any(tuple(negate(part) for part in parts))
@@ -89,12 +98,25 @@ def judge(condition: Condition, series: Series) -> Verdict:
             return _judge_orientation(condition, series)
         case Slices():
             return _judge_slices(condition, series)
+        case Shows():
+            return _judge_shows(condition, series)
         case All(parts):
             return _judge_all([judge(part, series) for part in parts])
         case Any(parts):
             return _judge_any([judge(part, series) for part in parts])
         case _:  # pragma: no cover  the type checker proves it
             assert_never(condition)
+
+
+def looks_at_pictures(condition: Condition) -> bool:
+    """Whether any part of a condition asks what the picture shows."""
+    match condition:
+        case Shows():
+            return True
+        case All(parts) | Any(parts):
+            return any(looks_at_pictures(part) for part in parts)
+        case _:
+            return False
 
 
 def _judge_all(verdicts: list[Verdict]) -> Verdict:
@@ -138,6 +160,15 @@ def _judge_slices(condition: Slices, series: Series) -> Verdict:
     seen = "1 slice" if count == 1 else f"{count} slices"
     wanted = ("anything but " if condition.negated else "") + in_words(condition.low, condition.high)
     holds = inside(count, condition.low, condition.high) != condition.negated
+    return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",))
+
+
+def _judge_shows(condition: Shows, series: Series) -> Verdict:
+    seen, view = picture_in_words(series.view), series.view
+    wanted = ("anything but " if condition.negated else "") + " or ".join(named(name) for name in condition.views)
+    holds = (view is not None and view.name in condition.views) != condition.negated
+    if holds and not condition.negated:
+        return Verdict(holds, (seen,))
     return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",))
 
 

@@ -8,12 +8,13 @@ from typing import Any as Yaml
 from typing import get_args
 
 from app.errors import Rejected
-from app.route.conditions import All, Any, Condition, Orientation, Slices, Tag, negate
+from app.route.conditions import All, Any, Condition, Orientation, Shows, Slices, Tag, negate
 from app.route.problems import every
 from app.route.values import Matches, OneOf, Present, Scalar, Test, Within
 from app.route.words import TESTS, problem_of
 from bundles.common.geometry import Plane
 from bundles.common.strict import nearest
+from bundles.common.views import UNCLEAR, VIEWS
 
 DEEPEST = 20
 
@@ -47,14 +48,19 @@ def _parse_one(word: str, value: Yaml, where: str, depth: int) -> Condition:
             return Any(_parts(value, here, depth))
         case "not":
             return negate(parse(value, here, depth + 1))
-        case "orientation":
-            return Orientation(_planes(value, here))
-        case "slices":
-            return _slices(value, here)
+        case "orientation" | "slices" | "view":
+            return _parse_property(word, value, here)
     problem = problem_of(word)
     if problem:
         raise Rejected(f"{where}: {problem}")
     return _parse_tag(word, value, here)
+
+
+def _parse_property(word: str, value: Yaml, where: str) -> Condition:
+    """What is no tag: where a series lies, how many slices it has, what its picture shows."""
+    if word == "orientation":
+        return Orientation(_planes(value, where))
+    return _slices(value, where) if word == "slices" else Shows(_views(value, where))
 
 
 def _parts(value: Yaml, where: str, depth: int) -> tuple[Condition, ...]:
@@ -72,6 +78,17 @@ def _planes(value: Yaml, where: str) -> tuple[Plane, ...]:
     if not planes:
         raise Rejected(f"{where}: an empty list matches nothing")
     return tuple(planes)
+
+
+def _views(value: Yaml, where: str) -> tuple[str, ...]:
+    views = value if isinstance(value, list) else [value]
+    known = [*VIEWS, UNCLEAR]
+    for view in views:
+        if view not in known:
+            raise Rejected(f"{where}: unknown view '{view}'{nearest(str(view), known)}")
+    if not views:
+        raise Rejected(f"{where}: an empty list matches nothing")
+    return tuple(views)
 
 
 def _slices(value: Yaml, where: str) -> Slices:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.assignment import Assignment, Decision, Declined
-from app.route.conditions import judge
+from app.route.conditions import judge, looks_at_pictures
 from app.route.matches import Match, assign_images, decline
 from app.route.rules import Rule, load_rules
 from app.study import Series, Study, uid_hash
@@ -57,6 +57,11 @@ class Router:
                 declined.append(Declined(rule.name, rule.bundle, "", 0, (NO_IMAGES,)))
         chosen, passed_over = _choose(matches)
         return Decision(tuple(sorted(chosen, key=lambda each: each.priority)), (*declined, *passed_over))
+
+    @property
+    def looks_at_pictures(self) -> bool:
+        """Whether any rule asks what a picture shows."""
+        return any(looks_at_pictures(part) for rule in self.rules for part in (rule.condition, *rule.prefer))
 
     def idle_s(self, study: Study, default: float) -> float:
         """Quiet time after which what has arrived counts as complete, seconds.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bundles.common.strict import Strict, read_mapping, validate
+from bundles.common.views import ViewName
 
 
 class GeometryLimits(Strict):
@@ -44,8 +45,8 @@ class RegionOutput(Strict):
         scores: Key with (found,) certainties, 0 to 1.
         classes: Key with (found,) class indices.
         index: Which class is this finding.
-        threshold: Boxes of lower scores are not shown.
-        limit: Most boxes that are shown in one image.
+        threshold: Boxes of lower scores are not shown. Boxes of attention are, whatever their score.
+        limit: Most boxes that are shown in one image, those of the highest scores.
         kind: `detection`, or `attention` where the box only says where a classifier of the whole image looked.
     """
 
@@ -98,10 +99,13 @@ class Service(Strict):
         priority: Queue priority, 1 is the most urgent.
         idle_s: Quiet time after which a study for this bundle is complete; None takes the service's default.
         accepts: A condition of the rule language (`docs/routing.md`), parsed by the service.
-        geometry: Limits; a stack outside of them ends undetermined.
+        geometry: Limits; a stack outside of them ends undetermined. Bundles that read images need none: a radiograph
+            has no place in the patient.
         findings: The main finding first.
         reads: `stack`: a series at a time, as a volume. `image`: each image by itself, all images of a study that match
             going into one report (radiographs).
+        view: The view that every image is expected to show, as `bundles.common.views` names them. A picture that is
+            clearly another one ends undetermined, whatever its header says; None expects nothing.
         window: Of the key image; None shows an image as radiographs are shown, scaled as the network sees it.
     """
 
@@ -113,6 +117,7 @@ class Service(Strict):
     geometry: GeometryLimits = GeometryLimits()
     findings: tuple[FindingOutput, ...] = Field(min_length=1)
     reads: Literal["stack", "image"] = "stack"
+    view: ViewName | None = None
     window: Window | None = None
 
 

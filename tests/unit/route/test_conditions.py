@@ -1,13 +1,16 @@
 """Every operator of the rule language, with the words it gives for and against."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Rejected
-from app.route.conditions import All, Condition, Verdict, judge, negate
+from app.route.conditions import All, Condition, Verdict, judge, looks_at_pictures, negate
 from app.route.parse import parse
-from app.study import Header, Series
+from app.study import Header, Series, View
+from bundles.common.views import UNCLEAR, VIEWS
 from tests.unit.route.conftest import make_series
 
 HOLDS = [
@@ -194,3 +197,60 @@ def test_all_holds_exactly_where_both_hold(left: Condition, right: Condition, va
     series = make_series(slices=2, **{"Modality": "CT", **values})
     both = judge(left, series).holds and judge(right, series).holds
     assert judge(All((left, right)), series).holds == both
+
+
+def _picture(view: View | None) -> Series:
+    return replace(make_series("CR", 1, None), view=view)
+
+
+WRIST = View("wrist", 0.987)
+SEEN = [
+    ("wrist", WRIST, True, "the picture looks like a wrist (98 %)"),
+    (["frontal_chest", "wrist"], WRIST, True, "the picture looks like a wrist (98 %)"),
+    ("frontal_chest", WRIST, False, "the picture looks like a wrist (98 %), wanted a frontal chest"),
+    (
+        "frontal_chest",
+        View("other", 0.95),
+        False,
+        "the picture looks like something other than a chest or a wrist (95 %), wanted a frontal chest",
+    ),
+    ("wrist", View(UNCLEAR, 0.6), False, "it is unclear what the picture shows (at most 60 % certain), wanted a wrist"),
+    ("unclear", View(UNCLEAR, 0.6), True, "it is unclear what the picture shows (at most 60 % certain)"),
+    ("wrist", None, False, "the picture was not looked at, wanted a wrist"),
+]
+
+
+@pytest.mark.parametrize(("views", "seen", "holds", "words"), SEEN)
+def test_view_looks_at_what_the_picture_shows(views: object, seen: View | None, holds: bool, words: str) -> None:
+    assert judge(parse({"view": views}, "rule"), _picture(seen)) == Verdict(holds, (words,))
+
+
+def test_a_view_that_is_not_wanted_holds_where_nobody_looked() -> None:
+    condition = parse({"not": {"view": "lateral_chest"}}, "rule")
+    words = "the picture was not looked at (wanted anything but a lateral chest)"
+    assert judge(condition, _picture(None)) == Verdict(holds=True, words=(words,))
+    assert not judge(condition, _picture(View("lateral_chest", 0.99))).holds
+
+
+@given(st.lists(st.sampled_from([*VIEWS, UNCLEAR]), min_size=1, unique=True), st.sampled_from([*VIEWS, UNCLEAR]))
+def test_view_holds_for_exactly_the_named_views(views: list[str], seen: str) -> None:
+    series = _picture(View(seen, 0.5))
+    condition = parse({"view": views if len(views) > 1 else views[0]}, "rule")
+    assert judge(condition, series).holds == (seen in views)
+    assert judge(negate(condition), series).holds == (seen not in views)
+    assert looks_at_pictures(All((parse({"Modality": "CR"}, "rule"), condition)))
+    assert negate(negate(condition)) == condition
+
+
+@given(st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.lists(st.text(), max_size=3), st.just({})))
+def test_any_other_view_is_refused_with_its_place(views: object) -> None:
+    known = {*VIEWS, UNCLEAR}
+    listed = views if isinstance(views, list) else [views]
+    if listed and all(isinstance(each, str) and each in known for each in listed):
+        return
+    with pytest.raises(Rejected, match=r"^rule\.view: (unknown view|an empty list)"):
+        parse({"view": views}, "rule")
+
+
+def test_conditions_on_headers_do_not_look_at_pictures() -> None:
+    assert not looks_at_pictures(parse({"any": [{"Modality": "CR"}, {"orientation": "axial"}]}, "rule"))

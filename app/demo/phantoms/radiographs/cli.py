@@ -47,6 +47,7 @@ class SetKind(StrEnum):
     ABDOMEN = "abdomen"
     SKULL = "skull"
     VIEWS = "views"
+    OTHER_VIEWS = "other-views"
 
 
 class Form(StrEnum):
@@ -84,7 +85,10 @@ def dicom(
 
 @radiographs.command("training-set")
 def training_set(
-    kind: Annotated[SetKind, typer.Argument(help="What to draw; `views` is all kinds in turns.")],
+    kind: Annotated[
+        SetKind,
+        typer.Argument(help="What to draw; `views` is all in turns, `other-views` all but chest and wrist."),
+    ],
     folder: Folder,
     *,
     count: Annotated[int, typer.Option(min=1, help="How many images.")] = 900,

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from app.demo.phantoms.radiographs.kinds import VIEW_CLASSES, VIEWS, kind_of, make_radiograph, view_class
+from app.demo.phantoms.radiographs.kinds import VIEW_CLASSES, kind_of, make_radiograph, view_class
 from app.demo.phantoms.radiographs.radiograph import Radiograph, stored
 from app.demo.phantoms.radiographs.writer import to_dataset
 from app.demo.phantoms.training_set import DATALIST, case_seed, one_thread, progress_bar, split
@@ -98,7 +98,7 @@ def write_image_set(  # noqa: PLR0917
 
     Args:
         folder: Receives `cases/` and `datalist.json`.
-        kind: One of `kinds.KINDS`, or `views` for all in turns.
+        kind: One of `kinds.KINDS`, or `views` for all in turns, or `other-views`.
         count: Images, split 35 : 4 : 6 into training, validation and test; each is a patient of its own.
         seed: Of the set; the same seed gives the same set.
         workers: Processes.
@@ -115,10 +115,8 @@ def write_image_set(  # noqa: PLR0917
     if form not in FORMATS:
         raise ValueError(f"no format {form}; choose one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(kind_of(kind, index), case_seed(seed, index)) for index in range(count)]
-    if kind == VIEWS:
-        # Neighbours in the cycle share a class with the split's places; a shift a round spreads the classes evenly.
-        wanted = [(kind_of(kind, index + index // 45), case) for index, (_, case) in enumerate(wanted)]
+    # Where kinds take turns, neighbours share a class with the split's places; a shift a round spreads them evenly.
+    wanted = [(kind_of(kind, index + index // 45), case_seed(seed, index)) for index in range(count)]
     lines: dict[int, dict[str, Any]] = {}
     with one_thread(), progress_bar() as progress:
         task = progress.add_task("radiographs", total=count)

@@ -1,5 +1,8 @@
 """All kinds of phantom radiographs by name."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from app.demo.phantoms.radiographs.chest import make_chest
 from app.demo.phantoms.radiographs.other_views import OTHER_KINDS, make_other
 from app.demo.phantoms.radiographs.radiograph import Radiograph
@@ -8,16 +11,24 @@ from app.demo.phantoms.radiographs.wrist import make_wrist
 KINDS = ("chest", "wrist", *OTHER_KINDS)
 VIEWS = "views"
 """A set of all kinds in turns, to train a view classifier on."""
+OTHER_VIEWS = "other-views"
+"""The same without frontal chests and wrists, to go with sets of these: lateral chests are every second."""
 VIEW_CLASSES = ("chest-frontal", "chest-lateral", "wrist", "other")
 """What a view classifier tells apart, in the order of its outputs."""
 _CLASS_OF = {"chest": "chest-frontal", "chest-lateral": "chest-lateral", "wrist": "wrist"}
 _OTHERS = tuple(kind for kind in OTHER_KINDS if kind != "chest-lateral")
-_TURNS = tuple(one for other in _OTHERS for one in ("chest", "chest-lateral", "wrist", other))
+_TURNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        VIEWS: tuple(one for other in _OTHERS for one in ("chest", "chest-lateral", "wrist", other)),
+        OTHER_VIEWS: tuple(one for other in _OTHERS for one in ("chest-lateral", other)),
+    }
+)
 
 
 def kind_of(kind: str, index: int) -> str:
     """The kind of one case of a set: the set's own, or for `VIEWS` one in turns, the four classes equally often."""
-    return _TURNS[index % len(_TURNS)] if kind == VIEWS else kind
+    turns = _TURNS.get(kind, (kind,))
+    return turns[index % len(turns)]
 
 
 def make_radiograph(kind: str, seed: int, size: int) -> Radiograph:

@@ -74,7 +74,7 @@ def knee(rng: np.random.Generator, plane: Plane) -> Array:
     bend = rng.uniform(0, 35) if rng.random() < 0.5 else 0.0
     thigh = rng.uniform(60, 80)
     unit = np.array([np.sin(np.deg2rad(bend)), -np.cos(np.deg2rad(bend))])
-    draw_tube(plane, soft, [unit * 200, (0, 0), (0, 60), (0, 220)], [thigh, 58, 55, 48])
+    draw_tube(plane, soft, np.array([unit * 200, (0, 0), (0, 60), (0, 220)]), [thigh, 58, 55, 48])
     for side in (-17, 17):
         add_ellipsoid(plane, bones, (side, -18), (22, 21, 25), 0.012)
     _long(plane, bones, tile, (0, -8), 180 + bend, 260, (36, 15, 18))
@@ -114,7 +114,7 @@ def elbow(rng: np.random.Generator, plane: Plane) -> Array:
     tile, (soft, bones) = grain(rng), _empty(plane)
     bend = rng.uniform(60, 100) if rng.random() < 0.5 else rng.uniform(0, 12)
     arm = np.array([np.sin(np.deg2rad(bend)), -np.cos(np.deg2rad(bend))])
-    draw_tube(plane, soft, [arm * 200, (0, 0), (0, 200)], [44, 40, 32])
+    draw_tube(plane, soft, np.array([arm * 200, (0, 0), (0, 200)]), [44, 40, 32])
     _long(plane, bones, tile, (0, -3), 180 + bend, 230, (27, 9, 11))
     add_ellipsoid(plane, bones, (8, -3), (11, 9, 10), 0.014)
     add_ellipsoid(plane, bones, (-8, -3), (12, 10, 11), 0.014)
