@@ -24,6 +24,7 @@ FINISH_TIMEOUT_S = 30.0
 GLANCE_S = 0.1
 ALWAYS_SHOWN = 2
 """So many findings of a study are always told; of the others those that are present or wrong."""
+NO_ANSWER = "no answer"
 NAMES = {
     DocumentKind.SR: ("report", ".sr.dcm"),
     DocumentKind.KEY_IMAGE: ("key_image", ".dcm"),
@@ -52,7 +53,7 @@ class Answer:
 
     Attributes:
         finding: What was looked for, in words; "" where nothing is known of the study.
-        said: present, absent, undetermined, or what went wrong.
+        said: present, absent, undetermined, or that there is no answer.
         certainty: With its threshold; "" where there is none.
         truth: present, absent, or "" where it is not known.
         right: Whether the answer is the truth; None where there is no answer or no truth.
@@ -121,7 +122,7 @@ def collect(sent: Sent, settings: Settings, arrived: Arrived | None, out: Path) 
     problem = _problem(outcome)
     return Result(
         sent=sent,
-        answers=_answers(outcome, sent.drawn, problem),
+        answers=_answers(outcome, sent.drawn),
         problem=problem,
         passed_over=tuple(_why_passed_over(uid, outcome) for uid in sent.drawn.unread),
         seconds=None if arrived is None else max(arrived.at - sent.at, 0.0),
@@ -151,18 +152,18 @@ def _answer(finding: Finding, truth: bool | None) -> Answer:
     )
 
 
-def _answers(outcome: StudyOutcome | None, drawn: Drawn, problem: str) -> tuple[Answer, ...]:
+def _answers(outcome: StudyOutcome | None, drawn: Drawn) -> tuple[Answer, ...]:
     reports = outcome.reports if outcome else ()
     if not reports:
-        return (Answer("", problem or "no answer"),)
+        return (Answer("", NO_ANSWER),)
     return judge((finding for report in reports for finding in report.findings), drawn)
 
 
 def _complaint(answer: Answer, problem: str) -> str:
     if answer.right is None:
-        reason = f" ({problem})" if problem and problem != answer.said else ""
-        return f"{answer.finding or 'no answer'}: {answer.said}{reason}"
-    certainty = f" ({answer.certainty})" if answer.certainty else ""
+        said = f"{answer.finding} {answer.said}".strip()
+        return f"{said}: {problem}" if problem else said
+    certainty = f" at {answer.certainty}" if answer.certainty else ""
     return f"{answer.finding} called {answer.said}{certainty}, in truth {answer.truth}"
 
 

@@ -34,24 +34,27 @@ def show(results: Sequence[Result], out: Path, console: Console) -> None:
 def _table(results: Sequence[Result]) -> Table:
     table = Table(title="What came back", title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=0)
     table.pad_edge = False
-    table.collapse_padding = True
     for column in ("study", "looked for", "answer", "certainty", "truth", "", "seconds"):
-        table.add_column(column, justify="right" if column == "seconds" else "left")
+        narrow = column in {"study", "certainty", "seconds"}
+        table.add_column(column, justify="right" if column == "seconds" else "left", no_wrap=narrow)
     for result in results:
         for index, answer in enumerate(result.answers):
-            table.add_row(*_row(result, answer, first=index == 0), end_section=index == len(result.answers) - 1)
-    table.caption = "seconds from the last C-STORE response to the SR at the PACS, idle time of 1 s included"
+            table.add_row(*_row(result, answer, first=index == 0))
+    table.caption = (
+        "certainty, and the threshold from which on a finding counts as present; seconds from the last C-STORE response"
+        " to the SR at the PACS, idle time of 1 s included"
+    )
     return table
 
 
 def _row(result: Result, answer: Answer, *, first: bool) -> tuple[Text, ...]:
     seconds = Text("no report", style="bold red") if result.seconds is None else Text(f"{result.seconds:.1f}")
-    urgent = ", read first" if answer.urgent else ""
+    urgent = ", urgent" if answer.urgent else ""
     return (
         Text(f"{result.sent.number} {result.sent.drawn.exam}" if first else ""),
         Text(answer.finding),
         Text(f"{answer.said}{urgent}", style=STYLES[answer.right]),
-        Text(answer.certainty),
+        Text(answer.certainty.replace("threshold ", "")),
         Text(answer.truth),
         Text(VERDICTS[answer.right], style=STYLES[answer.right]),
         seconds if first else Text(""),
@@ -63,7 +66,8 @@ def _list(results: Sequence[Result], console: Console) -> None:
     answers = [answer for result in results for answer in result.answers]
     right = sum(bool(answer.right) for answer in answers)
     complaints = [complaint for result in results for complaint in result.complaints]
-    console.print(f"\n{right} of {len(answers)} lines are right" + ("; listed as wrong:" if complaints else "."))
+    told = "; listed as wrong or without an answer:" if complaints else "."
+    console.print(f"\n{right} of {len(answers)} answers are right{told}")
     for complaint in complaints:
         console.print(f"  [red]•[/] {escape(complaint)}", soft_wrap=True)
     for result in results:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 
-HEAD, CHEST, WRIST = "head CT", "chest radiograph", "wrist radiographs"
+HEAD, CHEST, WRIST = "head CT", "chest", "wrist"
 MAIN_FINDING: Mapping[str, str] = MappingProxyType(
     {HEAD: "intracranial_hemorrhage", CHEST: "lung_lesion", WRIST: "wrist_fracture"}
 )

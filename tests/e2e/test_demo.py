@@ -22,8 +22,8 @@ def test_every_study_comes_back_and_nothing_stays_running(tmp_path: Path, capsys
     shown = capsys.readouterr().out
     assert "What came back" in shown
     assert "research only" in shown
-    assert "1 of 2 lines are right; listed as wrong:" in shown
-    assert "study 2, head CT: intracranial hemorrhage called present" in shown
+    assert "1 of 2 answers are right; listed as wrong or without an answer:" in shown
+    assert "study 1, head CT: intracranial hemorrhage called absent at" in shown
     for number in (1, 2):
         folder = out / f"study-{number}"
         assert dcmread(folder / "report.sr.dcm").SOPClassUID == COMPREHENSIVE_3D_SR

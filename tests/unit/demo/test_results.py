@@ -62,11 +62,11 @@ def test_every_wrong_or_missing_answer_is_a_sentence() -> None:
     right = Answer("lung lesion", "absent", truth="absent", right=True)
     wrong = Answer("pneumothorax", "absent", "12 % (threshold 50 %)", "present", right=False)
     assert result(right, wrong).complaints == (
-        "study 7, chest radiograph: pneumothorax called absent (12 % (threshold 50 %)), in truth present",
+        "study 7, chest: pneumothorax called absent at 12 % (threshold 50 %), in truth present",
     )
     lost = Answer("pneumothorax", "undetermined", truth="present")
     assert result(lost, problem="its image is damaged").complaints == (
-        "study 7, chest radiograph: pneumothorax: undetermined (its image is damaged)",
+        "study 7, chest: pneumothorax undetermined: its image is damaged",
     )
     assert [result(right, wrong).right, result(right, lost).right, result(right).right] == [False, None, True]
 
@@ -76,7 +76,7 @@ def test_a_lateral_view_that_was_analysed_is_wrong() -> None:
     assert result(right, passed_over=("ViewPosition is LL",)).right is True
     analysed = result(right, passed_over=("",))
     assert analysed.right is False
-    assert analysed.complaints == ("study 7, chest radiograph: the lateral view was analysed, and no bundle is for it",)
+    assert analysed.complaints == ("study 7, chest: the lateral view was analysed, and no bundle is for it",)
 
 
 def test_only_what_a_bundle_is_for_is_sent() -> None:
