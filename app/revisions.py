@@ -57,10 +57,10 @@ def others(results: Path, key: str) -> tuple[StudyOutcome, ...]:
 def overtaken_by(shipment: Shipment, known: StudyOutcome, family: Iterable[StudyOutcome]) -> str:
     """Key of the newest revision that has sent, or is about to send, what stands for this document; "" for none.
 
-    A newer revision stands for a document where it looked at the same series with the same bundle (or does not assign
-    that series any more, and looked at another one), came to an answer, and has an SR or the same kind of document on
-    the way to the same destination. One that ended undetermined does not stand for an answer, nor does a document
-    that the destination refused: then the older one still has to go.
+    A newer revision stands for a document where it looked at the same series, or at one of the same images, with the
+    same bundle (or does not assign that series any more, and looked at another one), came to an answer, and has an SR
+    or the same kind of document on the way to the same destination. One that ended undetermined does not stand for an
+    answer, nor does a document that the destination refused: then the older one still has to go.
 
     Args:
         shipment: What is to be sent; a document of this revision.
@@ -116,7 +116,7 @@ def _superseded_by(older: StudyOutcome, family: Sequence[StudyOutcome]) -> str:
 def _answers(newer: StudyOutcome, report: Report) -> tuple[Report, ...]:
     """What the newer revision has to say in the place of an older report, with documents; () where nothing yet."""
     of_bundle = [each for each in newer.reports if each.algorithm.name == report.algorithm.name]
-    same = [each for each in of_bundle if (each.series_uid, each.stack) == (report.series_uid, report.stack)]
+    same = [each for each in of_bundle if not set(each.stacks).isdisjoint(report.stacks)]
     if not same and _assigns(newer, report):
         return ()
     return tuple(
@@ -128,9 +128,10 @@ def _answers(newer: StudyOutcome, report: Report) -> tuple[Report, ...]:
 
 
 def _assigns(outcome: StudyOutcome, report: Report) -> bool:
-    wanted = (report.algorithm.name, report.series_uid, report.stack)
     assignments = outcome.decision.assignments if outcome.decision else ()
-    return any((each.bundle, each.series_uid, each.stack) == wanted for each in assignments)
+    return any(
+        each.bundle == report.algorithm.name and not set(each.stacks).isdisjoint(report.stacks) for each in assignments
+    )
 
 
 def _sends(outcome: StudyOutcome, reports: Sequence[Report], kind: DocumentKind, destination: str) -> bool:

@@ -15,13 +15,13 @@ from typing import Protocol
 import structlog
 
 from app import outcomes, workflow_metrics
-from app.assemble import assemble, check_geometry
+from app.assemble import assemble
 from app.assignment import Assignment
 from app.documents import Document, Receipt
 from app.errors import AppError, Failed, Rejected, Retryable
 from app.findings import Outcome, Report
 from app.infer.catalogue import Catalogue
-from app.infer.results import find_series, undetermined
+from app.infer.results import undetermined
 from app.outcomes import FINAL, Shipment, StudyOutcome, Timing
 from app.receive.spool import Spool
 from app.report import encode
@@ -30,6 +30,7 @@ from app.settings import Settings
 from app.study import Study
 from app.workflow_delivery import attempt_in_order
 from app.workflow_edges import Stopped, bounded, edge
+from app.workflow_plan import Plan, plan_of
 from bundles.common.contract import Window
 
 log = structlog.get_logger()
@@ -45,14 +46,6 @@ class Analyser(Protocol):
 
     def analyse(self, study: Study, assignment: Assignment) -> Report:
         """Run a bundle on the assigned series."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """An assignment, and in words why its series cannot be analysed (empty where it can)."""
-
-    assignment: Assignment
-    problem: str
 
 
 @dataclass
@@ -157,7 +150,9 @@ class Steps:
         study = self.study(key)
         with self._timed(key, "route"), edge("routing"):
             decision = self.router.decide(study)
-            plans = tuple(Plan(each, self._geometry_problem(study, each)) for each in decision.assignments)
+            plans = tuple(
+                plan_of(study, each, self.catalogue.get(each.bundle).service) for each in decision.assignments
+            )
         self._record(key, lambda known: replace(known, decision=decision))
         log.info("study_routed", study=key[:12], assignments=len(plans), declined=len(decision.declined))
         return plans
@@ -265,9 +260,6 @@ class Steps:
             log.warning("analysis_retried", study=study.key[:12], bundle=assignment.bundle, reason=str(error))
             time.sleep(RETRY_PAUSE_S)
             return once()
-
-    def _geometry_problem(self, study: Study, assignment: Assignment) -> str:
-        return check_geometry(find_series(study, assignment), assignment.limits) or ""
 
     def _window(self, report: Report) -> Window | None:
         bundle = self.catalogue.bundles.get(report.algorithm.name)

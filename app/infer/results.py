@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from app.assignment import Assignment
 from app.errors import Failed
-from app.findings import Finding, Outcome, Presence, Report, SliceScore
+from app.findings import Finding, Outcome, Presence, Region, Report, SliceScore
 from app.infer.catalogue import Bundle
-from app.study import BROKEN_OFF, Series, Study
+from app.infer.images import Image
+from app.infer.regions import Boxes, regions_of
+from app.study import BROKEN_OFF, Instance, Series, Study
 from bundles.common.contract import FindingOutput, Service
 
 Numbers = Mapping[str, Sequence[float]]
@@ -25,13 +27,15 @@ def undetermined(study: Study, assignment: Assignment, bundle: Bundle, outcome: 
         outcome=outcome,
         findings=tuple(Finding(output.finding, Presence.UNDETERMINED) for output in bundle.service.findings),
         reason=reason,
-        notes=study.notes,
+        notes=(*study.notes, *assignment.notes),
+        more=assignment.more,
     )
 
 
-def signs_of_missing(study: Study, series: Series) -> tuple[str, ...]:
-    """Why the analysed stack may not be all that was acquired, in words; () where nothing says so."""
-    return ((BROKEN_OFF,) if study.interrupted else ()) + study.missing + series.missing
+def signs_of_missing(study: Study, analysed: Sequence[Series]) -> tuple[str, ...]:
+    """Why the analysed stacks may not be all that was acquired, in words; () where nothing says so."""
+    ours = tuple(dict.fromkeys(sign for series in analysed for sign in series.missing))
+    return ((BROKEN_OFF,) if study.interrupted else ()) + study.missing + ours
 
 
 def unfinished(report: Report, signs: Sequence[str]) -> Report:
@@ -54,21 +58,22 @@ def unfinished(report: Report, signs: Sequence[str]) -> Report:
     return replace(report, findings=findings, notes=notes, outcome=Outcome.PARTIAL, reason="; ".join(signs))
 
 
-def find_series(study: Study, assignment: Assignment) -> Series:
-    """The series that an assignment names.
+def find_stacks(study: Study, assignment: Assignment) -> tuple[Series, ...]:
+    """Every stack that an assignment names, in its order: one, but for bundles that read images.
 
     Raises:
-        Failed: The study has no such series.
+        Failed: The study lacks one of them.
     """
-    for series in study.series:
-        if series.uid == assignment.series_uid and series.stack == assignment.stack:
-            return series
-    raise Failed(f"study {study.key} has no stack {assignment.stack} of the assigned series; send the study again")
+    known = {(series.uid, series.stack): series for series in study.series}
+    for name in assignment.stacks:
+        if name not in known:
+            raise Failed(f"study {study.key} has no stack {name[1]} of the assigned series; send the study again")
+    return tuple(known[name] for name in assignment.stacks)
 
 
-def sources(series: Series) -> tuple[str, ...]:
+def sources(instances: Sequence[Instance]) -> tuple[str, ...]:
     """SOPInstanceUID of every slice in order, repeated for the frames of a multi-frame instance."""
-    return tuple(each.sop_instance_uid for each in series.instances for _ in range(max(each.frames, 1)))
+    return tuple(each.sop_instance_uid for each in instances for _ in range(max(each.frames, 1)))
 
 
 def to_findings(contract: Service, numbers: Numbers, series: Series) -> tuple[Finding, ...]:
@@ -83,10 +88,48 @@ def to_findings(contract: Service, numbers: Numbers, series: Series) -> tuple[Fi
         Failed: An output is missing, too short, not finite, outside of 0 to 1, or has another number of slices than
             the series.
     """
-    return tuple(_finding(output, numbers, series) for output in contract.findings)
+    return tuple(
+        replace(
+            _finding(output, numbers),
+            slices=() if output.slices is None else _slice_scores(output.slices, numbers, series),
+        )
+        for output in contract.findings
+    )
 
 
-def _finding(output: FindingOutput, numbers: Numbers, series: Series) -> Finding:
+def to_image_findings(contract: Service, numbers: Numbers, image: Image) -> tuple[Finding, ...]:
+    """Read what a bundle says of one image that it read by itself.
+
+    Args:
+        contract: Says which output means what.
+        numbers: Every output that the contract names, flattened.
+        image: Which; its score is the certainty of the whole image.
+
+    Returns:
+        Findings with one score each, and with regions where the finding is present.
+
+    Raises:
+        Failed: An output is missing, too short, not finite or out of range; a box is none of this image.
+    """
+    return tuple(_image_finding(output, numbers, image) for output in contract.findings)
+
+
+def _image_finding(output: FindingOutput, numbers: Numbers, image: Image) -> Finding:
+    finding = _finding(output, numbers)
+    regions: tuple[Region, ...] = ()
+    if output.regions is not None:
+        wanted = output.regions
+        boxes = Boxes(*(_output(numbers, key) for key in (wanted.boxes, wanted.scores, wanted.classes)))
+        # Read in any case: a network that gives no sound boxes is not believed in its other answers either.
+        regions = regions_of(wanted, boxes, image.instance.sop_instance_uid, image.rows, image.columns)
+    return replace(
+        finding,
+        slices=(SliceScore(image.instance.sop_instance_uid, image.index, finding.certainty or 0.0),),
+        regions=regions if finding.presence is Presence.PRESENT else (),
+    )
+
+
+def _finding(output: FindingOutput, numbers: Numbers) -> Finding:
     values = _output(numbers, output.probability)
     if output.index >= len(values):
         raise Failed(f"output '{output.probability}' has {len(values)} values, the contract wants index {output.index}")
@@ -97,12 +140,12 @@ def _finding(output: FindingOutput, numbers: Numbers, series: Series) -> Finding
         certainty=certainty,
         threshold=output.threshold,
         calibrated=output.calibrated,
-        slices=() if output.slices is None else _slice_scores(output.slices, numbers, series),
+        urgent=output.urgent,
     )
 
 
 def _slice_scores(key: str, numbers: Numbers, series: Series) -> tuple[SliceScore, ...]:
-    values, uids = _output(numbers, key), sources(series)
+    values, uids = _output(numbers, key), sources(series.instances)
     if len(values) != len(uids):
         raise Failed(f"output '{key}' scores {len(values)} slices, the series has {len(uids)}")
     return tuple(

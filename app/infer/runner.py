@@ -12,16 +12,28 @@ import torch
 
 from app.assignment import Assignment
 from app.errors import AppError, Failed, Rejected, Retryable, location
-from app.findings import Outcome, Report
+from app.findings import Finding, Outcome, Report
 from app.infer.catalogue import Bundle, Catalogue
+from app.infer.images import Image, images_of, shared, size_of, together
 from app.infer.network import Item, Network, build, first_of_batch
-from app.infer.results import Numbers, find_series, signs_of_missing, sources, to_findings, unfinished
+from app.infer.results import (
+    Numbers,
+    find_stacks,
+    signs_of_missing,
+    sources,
+    to_findings,
+    to_image_findings,
+    unfinished,
+)
 from app.settings import Inference
-from app.study import Series, Study
+from app.study import Instance, Series, Study
 from bundles.common.contract import Service
 from bundles.common.reader import UnreadableImage
 
 log = structlog.get_logger()
+
+Answer = tuple[tuple[Finding, ...], Sequence[str]]
+"""What was found, and what was odd, in words."""
 
 OUT_OF_MEMORY = "the accelerator ran out of memory"
 
@@ -57,44 +69,84 @@ class Runner:
         _trim()
 
     def analyse(self, study: Study, assignment: Assignment) -> Report:
-        """Run a bundle on the assigned series.
+        """Run a bundle on the assigned series, or on each assigned image by itself, as its contract says.
 
         Returns:
-            The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found and images may be missing.
+            The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found and images may be missing, or some of
+            several could not be analysed.
 
         Raises:
-            Rejected: The series is larger than the voxel budget.
+            Rejected: The series, or every image, is larger than the voxel budget or cannot be read.
             Retryable: CUDA ran out of memory; the cache was emptied, once more may work.
-            Failed: The bundle is not served, broke, or said something that is no probability.
+            Failed: The bundle is not served, broke, or said something that is no probability or no box.
         """
         started = time.perf_counter()
         bundle = self.catalogue.get(assignment.bundle)
-        series = find_series(study, assignment)
-        _check_budget(series, self.settings.max_voxels)
+        stacks = find_stacks(study, assignment)
         try:
-            numbers, notes = self._run(bundle, series)
+            if bundle.service.reads == "image":
+                (findings, notes), unread = self._each_image(bundle, images_of(stacks, assignment))
+            else:
+                (findings, notes), unread = self._one_stack(bundle, stacks[0]), ()
         finally:
             _trim()
         report = Report(
             study_uid=study.uid,
             revision=study.revision,
-            series_uid=series.uid,
-            stack=series.stack,
+            series_uid=assignment.series_uid,
+            stack=assignment.stack,
             algorithm=bundle.algorithm,
             outcome=Outcome.SUCCEEDED,
-            findings=to_findings(bundle.service, numbers, series),
-            notes=tuple(dict.fromkeys((*study.notes, *series.notes, *notes))),
+            findings=findings,
+            notes=tuple(dict.fromkeys((*study.notes, *assignment.notes, *notes))),
             seconds=round(time.perf_counter() - started, 3),
+            more=assignment.more,
         )
-        signs = signs_of_missing(study, series)
+        signs = (*signs_of_missing(study, stacks), *unread)
         return unfinished(report, signs) if signs else report
 
-    def _run(self, bundle: Bundle, series: Series) -> tuple[Numbers, Sequence[str]]:
+    def _one_stack(self, bundle: Bundle, series: Series) -> Answer:
+        _check_budget(series, series.instances, self.settings.max_voxels)
+        numbers, notes = self._run(bundle, series.instances, "series")
+        return to_findings(bundle.service, numbers, series), (*series.notes, *notes)
+
+    def _each_image(self, bundle: Bundle, images: Sequence[Image]) -> tuple[Answer, tuple[str, ...]]:
+        """What the images show together, and in words which of them could not be analysed.
+
+        Raises:
+            Rejected, Failed: None of them could.
+        """
+        self._network(bundle)  # what is wrong with the bundle is no fault of an image
+        answers: list[tuple[Image, Answer]] = []
+        problems: list[tuple[Image, AppError]] = []
+        for image in images:
+            try:
+                answers.append((image, self._one_image(bundle, image)))
+            except (Rejected, Failed) as error:
+                problems.append((image, error))
+        if not answers and len(images) == 1:
+            raise problems[0][1]
+        unread = tuple(f"{image.name}: {error}" for image, error in problems)
+        if not answers:
+            kind = Failed if any(isinstance(error, Failed) for _, error in problems) else Rejected
+            raise kind("; ".join(unread))
+        told = [(image.name, notes) for image, (_, notes) in answers]
+        return (together([findings for _, (findings, _) in answers]), shared(told)), unread
+
+    def _one_image(self, bundle: Bundle, image: Image) -> Answer:
+        if image.problem:
+            raise Rejected(image.problem)
+        _check_budget(image.series, (image.instance,), self.settings.max_voxels)
+        numbers, notes = self._run(bundle, (image.instance,), "image")
+        return to_image_findings(bundle.service, numbers, image), (*image.series.notes, *notes)
+
+    def _run(self, bundle: Bundle, instances: Sequence[Instance], what: str) -> tuple[Numbers, Sequence[str]]:
         network = self._network(bundle)
         try:
             with torch.inference_mode():
-                item = network.preprocessing({"image": [str(instance.path) for instance in series.instances]})
-                notes = _read_notes(item["image"], series)
+                paths = [str(instance.path) for instance in instances]
+                item = network.preprocessing({"image": paths, "name": f"this {what}"})
+                notes = _read_notes(item["image"], instances)
                 return _numbers(bundle.service, _forward(network, item)), notes
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
@@ -104,7 +156,7 @@ class Runner:
         except Exception as error:
             unreadable = _unreadable(error)
             if unreadable is not None:
-                raise Rejected(f"the series cannot be read: {unreadable}") from error
+                raise Rejected(f"the {what} cannot be read: {unreadable}") from error
             log.warning("bundle_broke", bundle=bundle.name, error=type(error).__name__, at=location(error))
             raise Failed(f"bundle '{bundle.name}' broke: {type(error).__name__}") from error
 
@@ -126,14 +178,14 @@ def _forward(network: Network, item: Item) -> Item:
     return network.postprocessing(item)
 
 
-def _read_notes(image: Any, series: Series) -> Sequence[str]:
+def _read_notes(image: Any, instances: Sequence[Instance]) -> Sequence[str]:
     """What the reader found odd.
 
     Raises:
         Failed: It sorted the slices otherwise than the series, so that their scores would name other images.
     """
     meta = getattr(image, "meta", {})
-    if "source_uids" in meta and tuple(meta["source_uids"]) != sources(series):
+    if "source_uids" in meta and tuple(meta["source_uids"]) != sources(instances):
         raise Failed("the reader sorted the slices otherwise than the series; report this study's geometry")
     return tuple(meta.get("notes", ()))
 
@@ -147,6 +199,8 @@ def _unreadable(error: BaseException | None) -> UnreadableImage | None:
 
 def _numbers(contract: Service, item: Mapping[str, Any]) -> Numbers:
     wanted = {key for output in contract.findings for key in (output.probability, output.slices) if key}
+    regions = [output.regions for output in contract.findings if output.regions is not None]
+    wanted |= {key for each in regions for key in (each.boxes, each.scores, each.classes)}
     return {key: torch.as_tensor(item[key]).flatten().tolist() for key in sorted(wanted) if key in item}
 
 
@@ -159,26 +213,20 @@ def _warm_up(bundle: Bundle, network: Network) -> None:
         network.module(torch.zeros((1, *shape), device=network.device))
 
 
-def _check_budget(series: Series, max_voxels: int) -> None:
+def _check_budget(series: Series, instances: Sequence[Instance], max_voxels: int) -> None:
     """Compare with the headers' word before a single pixel is read.
 
     Raises:
         Rejected: There are more voxels than allowed.
     """
-    rows, columns = (_size(series, "Rows"), _size(series, "Columns"))
-    voxels = rows * columns * sum(max(instance.frames, 1) for instance in series.instances)
+    rows, columns = size_of(series)
+    voxels = rows * columns * sum(max(instance.frames, 1) for instance in instances)
     if voxels > max_voxels:
+        words = "1 slice of" if len(instances) == 1 else f"{len(instances)} slices of"
+        are = "is" if len(instances) == 1 else "are"
         raise Rejected(
-            f"{len(series.instances)} slices of {rows} x {columns} pixels are {voxels} voxels; "
-            f"inference.max_voxels allows {max_voxels}"
+            f"{words} {rows} x {columns} pixels {are} {voxels} voxels; inference.max_voxels allows {max_voxels}"
         )
-
-
-def _size(series: Series, keyword: str) -> int:
-    if series.geometry is not None:
-        return series.geometry.rows if keyword == "Rows" else series.geometry.columns
-    value = series.headers.get(keyword, 0)
-    return int(value) if isinstance(value, int | float) else 0
 
 
 def _device(wanted: str) -> torch.device:

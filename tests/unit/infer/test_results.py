@@ -12,7 +12,7 @@ from app.assignment import Assignment
 from app.errors import Failed
 from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
 from app.infer.catalogue import load_bundle
-from app.infer.results import find_series, to_findings, undetermined, unfinished
+from app.infer.results import find_stacks, to_findings, undetermined, unfinished
 from app.study import BROKEN_OFF, Instance, Series, Study
 from bundles.common.contract import FindingOutput, Service, Window
 
@@ -91,7 +91,7 @@ def test_undetermined_says_nothing_but_why(write_bundle: Callable[..., Path]) ->
 
 def test_a_series_that_is_not_there_fails() -> None:
     with pytest.raises(Failed, match="no stack 1"):
-        find_series(STUDY, Assignment("bleeds", "rule", "1.2.3", 1, 1))
+        find_stacks(STUDY, Assignment("bleeds", "rule", "1.2.3", 1, 1))
 
 
 def report_of(*findings: Finding) -> Report:
