@@ -1,4 +1,4 @@
-"""Numbers as people read them: never one without the other that gives it its meaning."""
+"""Numbers and marks as people read them: never a number without the other that gives it its meaning."""
 
 from decimal import ROUND_FLOOR, Decimal
 
@@ -13,6 +13,11 @@ def certainty_in_words(certainty: float | None, threshold: float | None) -> str:
         return f"{_percent(certainty, 0)} %"
     number, limit = percents(certainty, threshold)
     return f"{number} % (threshold {limit} %)"
+
+
+def flagged(*, research_only: bool) -> str:
+    """Say that a study is to be read before others, and no more than that."""
+    return "flagged for early reading" + (", research use only" if research_only else "")
 
 
 def percents(certainty: float, threshold: float, fewest_decimals: int = 0) -> tuple[str, str]:

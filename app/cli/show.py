@@ -10,11 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from app.findings import Finding, Presence, Report
 from app.outcomes import State as StudyState
 from app.outcomes import StudyOutcome
 from app.outcomes import studies as newest
 from app.settings import Settings
-from app.words import certainty_in_words
+from app.words import certainty_in_words, flagged
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
 TONES = {
@@ -78,17 +79,30 @@ def show_studies(settings: Settings, limit: int) -> None:
 
 
 def headline(outcome: StudyOutcome) -> str:
-    """The main finding of every bundle that looked, or what went wrong."""
+    """What every bundle found, the flag for early reading first, or what went wrong."""
     words = []
+    if any(report.urgent for report in outcome.reports):
+        research = any(report.algorithm.research_only for report in outcome.reports)
+        words.append(flagged(research_only=research).upper())
     for report in outcome.reports:
-        main = report.findings[0]
-        certainty = certainty_in_words(main.certainty, main.threshold)
-        words.append(f"{main.kind.replace('_', ' ')}: {main.presence} {certainty}".rstrip())
+        words += [_finding(finding) for finding in _told(report)]
     if words or outcome.problem:
         return "; ".join([*words, *filter(None, [outcome.problem])])
     if outcome.state is StudyState.UNWANTED and outcome.decision:
         return next((reason for each in outcome.decision.declined for reason in each.reasons), "")
     return ""
+
+
+def _told(report: Report) -> list[Finding]:
+    """The main finding, and a further one that is present where it is urgent or the main one is not present."""
+    main, *others = report.findings
+    quiet = main.presence is not Presence.PRESENT
+    return [main, *(each for each in others if each.presence is Presence.PRESENT and (each.urgent or quiet))]
+
+
+def _finding(finding: Finding) -> str:
+    certainty = certainty_in_words(finding.certainty, finding.threshold)
+    return f"{finding.kind.replace('_', ' ')}: {finding.presence} {certainty}".rstrip()
 
 
 def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str, calling: str) -> int:

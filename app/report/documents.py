@@ -15,7 +15,8 @@ from app.errors import AppError, Retryable
 from app.findings import Outcome, Presence, Report
 from app.report.files import stem, write_durably
 from app.report.json_report import json_report
-from app.report.key_image import key_image, shown_slice
+from app.report.key_image import key_image, key_image_uid
+from app.report.shown import Shown, shown_images
 from app.report.source import Source, read_source
 from app.report.sr import structured_report
 from app.report.uids import report_uid
@@ -29,20 +30,21 @@ GUARD = "An answer was given although the analysis did not succeed; it is not re
 def encode(
     report: Report, study: Study, folder: Path, *, window: Window | None = None, made_at: datetime | None = None
 ) -> tuple[Document, ...]:
-    """Write the documents of a report into `folder`: SR, JSON and, where something was determined, a key image.
+    """Write the documents of a report into `folder`: SR, JSON and, where something was determined, key images.
 
     The same report of the same study gives the same UIDs and, with the same `made_at`, the same bytes.
 
     Args:
-        report: What one bundle said of one series.
+        report: What one bundle said of one series, or of the images of a study.
         study: The study it is about.
         folder: Made where it does not exist.
-        window: Of the key image, from the bundle's contract; None takes the slice's own range.
+        window: Of the key image, from the bundle's contract; None takes the grey scale of radiographs.
         made_at: When the documents were made; None is now, in local time.
 
     Returns:
-        The SR first. A document that could not be made carries a `problem` and has no file. There is no key image for
-        an undetermined report, nor for an algorithm that does not score slices.
+        The SR first. A document that could not be made carries a `problem` and has no file. There is one key image for
+        a volume, and one for each image with a finding where images were read by themselves; none for an undetermined
+        report, nor for an algorithm that does not score slices.
 
     Raises:
         Retryable: The folder cannot be written.
@@ -55,24 +57,24 @@ def encode(
         _make(
             report,
             DocumentKind.SR,
+            report_uid(report, DocumentKind.SR.value),
             base.with_name(f"{base.name}.sr.dcm"),
             lambda: _file(structured_report(report, sources.read(), made_at)),
         )
     ]
-    score = shown_slice(report)
-    if score is None:
+    shown = shown_images(report)
+
+    def picture(image: Shown) -> Callable[[], bytes]:
+        return lambda: _file(key_image(report, sources.read(), image, window, made_at))
+
+    if not shown:
         log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
-    else:
-        documents.append(
-            _make(
-                report,
-                DocumentKind.KEY_IMAGE,
-                base.with_name(f"{base.name}.key.dcm"),
-                lambda: _file(key_image(report, sources.read(), score, window, made_at)),
-            )
-        )
+    for image in shown:
+        path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
+        uid = key_image_uid(report, image.number)
+        documents.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
     documents.append(
-        _make(report, DocumentKind.JSON, base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
+        _make(report, DocumentKind.JSON, "", base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
     )
     return tuple(documents)
 
@@ -97,14 +99,13 @@ def _never_after_failure(report: Report) -> Report:
         return report
     log.error("answer_after_failure", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
     findings = tuple(
-        replace(finding, presence=Presence.UNDETERMINED, certainty=None, threshold=None, slices=())
+        replace(finding, presence=Presence.UNDETERMINED, certainty=None, threshold=None, slices=(), regions=())
         for finding in report.findings
     )
     return replace(report, findings=findings, notes=(*report.notes, GUARD))
 
 
-def _make(report: Report, kind: DocumentKind, path: Path, content: Callable[[], bytes]) -> Document:
-    uid = "" if kind is DocumentKind.JSON else report_uid(report, kind.value)
+def _make(report: Report, kind: DocumentKind, uid: str, path: Path, content: Callable[[], bytes]) -> Document:
     document = Document(
         kind=kind,
         bundle=report.algorithm.name,

@@ -4,10 +4,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Report
-from app.report.words import disclaimer
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Region, Report
+from app.report.words import disclaimer, shown_regions
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 def json_report(report: Report, made_at: datetime) -> bytes:
@@ -25,6 +25,7 @@ def json_report(report: Report, made_at: datetime) -> bytes:
         "made_at": made_at.isoformat(),
         "study": {"uid": report.study_uid, "revision": report.revision},
         "series": {"uid": report.series_uid, "stack": report.stack},
+        "stacks": [{"uid": uid, "stack": stack} for uid, stack in report.stacks],
         "algorithm": {
             "name": algorithm.name,
             "version": algorithm.version,
@@ -37,6 +38,7 @@ def json_report(report: Report, made_at: datetime) -> bytes:
         "disclaimer": disclaimer(algorithm),
         "outcome": {"name": report.outcome.value, "code": _code(OUTCOME_CODES[report.outcome])},
         "reason": report.reason,
+        "urgent": report.urgent,
         "findings": [_finding(finding) for finding in report.findings],
         "notes": list(report.notes),
         "seconds": report.seconds,
@@ -58,6 +60,18 @@ def _finding(finding: Finding) -> dict[str, Any]:
             {"index": score.index, "sop_instance_uid": score.sop_instance_uid, "certainty": score.certainty}
             for score in finding.slices
         ],
+        "urgent": finding.urgent,
+        "regions": [_region(region) for region in shown_regions(finding)],
+    }
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "kind": region.kind.value,
+        "sop_instance_uid": region.sop_instance_uid,
+        "frame": region.frame,
+        "box": list(region.box),
+        "certainty": region.certainty,
     }
 
 

@@ -1,154 +1,103 @@
-"""The most suspicious slice as Secondary Capture, for the many viewers that show no structured report."""
+"""Images of a report as Secondary Capture, for the many viewers that show no structured report."""
 
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from app.errors import Rejected
-from app.findings import Finding, Presence, Report, SliceScore
-from app.report.source import Source
-from app.report.sr import MANUFACTURER
+from app.findings import Report
+from app.report.items import MANUFACTURER
+from app.report.picture import draw
+from app.report.shown import Shown, banner, content
+from app.report.source import Source, SourceStack
 from app.report.uids import report_uid
-from app.report.words import disclaimer, fitted, most_suspicious
+from app.report.words import fitted, series_description
 from app.study import Instance
-from app.words import percents
 from bundles.common.contract import Window
+from bundles.common.elements import numbers
+from bundles.common.radiograph.grey import normalised
 from bundles.common.reader import UnreadableImage, read_stack
 
 SERIES_NUMBER = 9002
-SMALLEST_SIDE = 768
-FONT_SIZE = 20
-STRIP = 34
-PHANTOM_BANNER = "RESEARCH ONLY - PHANTOM WEIGHTS"
-RESEARCH_BANNER = "RESEARCH ONLY - NOT FOR CLINICAL USE"
-YELLOW, WHITE, RED, BLACK = (255, 221, 0), (255, 255, 255), (150, 0, 0), (0, 0, 0)
+UNLIKELY_STRETCH = 4
+SQUARE = (1.0, 1.0)
+SLICE = "Most suspicious slice, windowed, enlarged, with the finding written below it"
+IMAGE = "Radiograph on its own grey scale, with boxes drawn on it and the findings written below it"
 
 
-def shown_slice(report: Report) -> SliceScore | None:
-    """Choose the slice to show: the most suspicious one of the main finding, found or not.
-
-    None where nothing was determined, since a picture would look like an answer, and where the algorithm does not
-    score slices, since any choice would be ours.
-    """
-    main = next(iter(report.findings), None)
-    return None if main is None or main.presence is Presence.UNDETERMINED else most_suspicious(main)
-
-
-def key_image(report: Report, source: Source, score: SliceScore, window: Window | None, made_at: datetime) -> Dataset:
-    """Draw and encode one slice.
+def key_image(report: Report, source: Source, shown: Shown, window: Window | None, made_at: datetime) -> Dataset:
+    """Draw and encode one image.
 
     Args:
-        report: What to write below the slice.
-        source: The analysed series.
-        score: The slice, from `shown_slice`.
-        window: In the units of the reader (HU for CT); None takes the slice's own range.
+        report: What it belongs to.
+        source: The analysed images.
+        shown: What to show, from `shown_images`.
+        window: In the units of the reader (HU for CT); None takes the grey scale of radiographs.
         made_at: Local time.
 
     Returns:
         A Secondary Capture data set with file meta information, RGB, explicit VR little endian.
 
     Raises:
-        Rejected: The pixels of the slice cannot be read.
-        ValueError: The slice is not in the series, or its file holds several.
+        Rejected: The pixels cannot be read, or show nothing.
+        Failed: The image is in none of the analysed series.
+        ValueError: Its file holds several, and nothing tells which one is meant.
     """
-    instance = next((i for i in source.series.instances if i.sop_instance_uid == score.sop_instance_uid), None)
-    if instance is None:
-        raise ValueError("the scored slice is not in the series")
-    spacing = source.series.geometry.pixel_spacing_mm if source.series.geometry else (1.0, 1.0)
-    picture = draw(_grey(_pixels(instance.path), window), spacing, banner(report), caption(report, score))
-    return _data_set(report, source, instance, picture, made_at)
+    stack, instance = source.find(shown.sop_instance_uid)
+    about = content(report, shown)
+    grey = _grey(_pixels(instance.path, about.frame), window)
+    picture = draw(grey, _spacing(stack), banner(report), about.lines, about.marks)
+    document = _data_set(report, source, instance, picture, made_at)
+    document.SOPInstanceUID = key_image_uid(report, shown.number)
+    document.InstanceNumber = shown.number
+    # Type 3: "identify the patient" (PS3.3 C.7.6.1.1): what we write does not, what the scanner wrote may.
+    document.BurnedInAnnotation = "YES" if stack.burned_in else "NO"
+    _add_meta(document)
+    return document
 
 
-def banner(report: Report) -> str:
-    """What is burned in above the slice; "" for a cleared algorithm."""
-    if not report.algorithm.research_only:
-        return ""
-    return PHANTOM_BANNER if report.algorithm.trained_on_phantoms else RESEARCH_BANNER
+def key_image_uid(report: Report, number: int) -> str:
+    """Name a key image of a report."""
+    return report_uid(report, "key_image") if number == 1 else report_uid(report, "key_image", str(number))
 
 
-def caption(report: Report, score: SliceScore) -> str:
-    """The one line below the slice: the answer, the number behind it with its threshold, the slice.
-
-    The number is a probability only where it was calibrated; it is that of the whole series, not of the slice.
-    """
-    main = report.findings[0]
-    name = main.kind.replace("_", " ").capitalize()
-    where = f"slice {score.index + 1} of {len(main.slices)}"
-    found = "present" if main.presence is Presence.PRESENT else "not found"
-    return f"{name}: {found} - {_numbers(main)}; most suspicious: {where}"
+def _spacing(stack: SourceStack) -> tuple[float, float]:
+    """Proportions of the pixels: of the checked geometry, else of the header where it is believable."""
+    if stack.series.geometry is not None:
+        return stack.series.geometry.pixel_spacing_mm
+    told = numbers(stack.header, "ImagerPixelSpacing") or numbers(stack.header, "PixelSpacing")
+    if len(told) != 2 or min(told) <= 0 or max(told) > UNLIKELY_STRETCH * min(told):
+        return SQUARE
+    return told[0], told[1]
 
 
-def _numbers(finding: Finding) -> str:
-    """The number that gave the answer, by its name, and the one it was held against."""
-    if finding.certainty is None or finding.threshold is None:
-        return "no number"
-    number, threshold = percents(finding.certainty, finding.threshold, fewest_decimals=1)
-    return f"{'probability' if finding.calibrated else 'score'} {number} %, threshold {threshold} %"
-
-
-def draw(grey: NDArray[np.uint8], spacing_mm: tuple[float, float], above: str, below: str) -> NDArray[np.uint8]:
-    """Enlarge a slice with square pixels and write above and below it, never on it.
-
-    Args:
-        grey: (rows, columns).
-        spacing_mm: (between rows, between columns).
-        above: On a red strip; no strip where empty.
-        below: On a black strip.
-
-    Returns:
-        RGB, (height, width, 3).
-    """
-    rows, columns = grey.shape
-    millimetres = (rows * spacing_mm[0], columns * spacing_mm[1])
-    scale = max(SMALLEST_SIDE, rows, columns) / max(millimetres)
-    height, width = (max(1, round(side * scale)) for side in millimetres)
-    image = Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC).convert("RGB")
-    font_width = max(width, SMALLEST_SIDE)
-    top = STRIP if above else 0
-    canvas = Image.new("RGB", (font_width, height + top + STRIP), BLACK)
-    canvas.paste(image, ((font_width - width) // 2, top))
-    pen = ImageDraw.Draw(canvas)
-    if above:
-        pen.rectangle((0, 0, font_width, STRIP - 1), fill=RED)
-        _write(pen, above, (font_width, STRIP // 2), YELLOW)
-    _write(pen, below, (font_width, top + height + STRIP // 2), WHITE)
-    return np.asarray(canvas)
-
-
-def _write(pen: ImageDraw.ImageDraw, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    width, middle = at
-    size = FONT_SIZE
-    font = ImageFont.load_default(size)
-    while pen.textlength(text, font=font) > width - 16 and size > FONT_SIZE // 2:
-        size -= 1
-        font = ImageFont.load_default(size)
-    pen.text((width // 2, middle), text, fill=colour, font=font, anchor="mm")
-
-
-def _pixels(path: Path) -> NDArray[np.float32]:
+def _pixels(path: Path, frame: int | None) -> NDArray[np.float32]:
     try:
         stack = read_stack([path]).array
     except UnreadableImage as error:
         raise Rejected(f"no key image: {error}") from error
-    if stack.ndim != 3 or len(stack) != 1:
+    wanted = 1 if len(stack) == 1 else frame
+    if stack.ndim != 3 or wanted is None or not 1 <= wanted <= len(stack):
         raise ValueError(f"expected one slice, got an array of shape {stack.shape}")
-    pixels: NDArray[np.float32] = stack[0]
+    pixels: NDArray[np.float32] = stack[wanted - 1]
     return pixels
 
 
-def _grey(slice_: NDArray[np.float32], window: Window | None) -> NDArray[np.uint8]:
-    """Apply a window (PS3.3 C.11.2.1.2, LINEAR_EXACT): 0 is black, 255 white."""
+def _grey(pixels: NDArray[np.float32], window: Window | None) -> NDArray[np.uint8]:
+    """Apply a window (PS3.3 C.11.2.1.2, LINEAR_EXACT), or the grey scale of radiographs: 0 is black, 255 white."""
     if window is None:
-        low, high = (float(value) for value in np.percentile(slice_, (1, 99)))
+        try:
+            unit = normalised(pixels)
+        except UnreadableImage as error:
+            raise Rejected(f"no key image: {error}") from error
     else:
-        low, high = window.center - window.width / 2, window.center + window.width / 2
-    unit = (np.nan_to_num(slice_, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-6)
+        low = window.center - window.width / 2
+        unit = (np.nan_to_num(pixels, nan=low, posinf=low + window.width, neginf=low) - low) / window.width
     grey: NDArray[np.uint8] = np.round(np.clip(unit, 0, 1) * 255).astype(np.uint8)
     return grey
 
@@ -160,14 +109,12 @@ def _data_set(
     for tag in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
         document[tag] = source.identity.get_item(tag)
     document.SOPClassUID = SecondaryCaptureImageStorage
-    document.SOPInstanceUID = report_uid(report, "key_image")
     document.StudyInstanceUID = report.study_uid
     document.SeriesInstanceUID = report_uid(report, "key_image", "series")
     document.Modality = "OT"
     document.ConversionType = "WSD"
     document.SeriesNumber = SERIES_NUMBER
-    document.InstanceNumber = 1
-    document.SeriesDescription = disclaimer(report.algorithm) or fitted(report.algorithm.title or report.algorithm.name)
+    document.SeriesDescription = series_description(report)
     document.Manufacturer = MANUFACTURER
     document.ManufacturerModelName = fitted(report.algorithm.name)
     document.SoftwareVersions = fitted(report.algorithm.version)
@@ -177,12 +124,9 @@ def _data_set(
     document.PatientOrientation = ""
     # Type 2C for a paired body part (PS3.3 C.7.3.1): whether it is one we are not told, so it is there and empty.
     document.Laterality = ""
-    # Type 3: "identify the patient" (PS3.3 C.7.6.1.1): what we write does not, what the scanner wrote may.
-    document.BurnedInAnnotation = "YES" if source.burned_in else "NO"
-    document.DerivationDescription = "Most suspicious slice, windowed, enlarged, with the finding written below it"
+    document.DerivationDescription = IMAGE if source.by_image else SLICE
     document.SourceImageSequence = [_source_image(instance)]
     _add_pixels(document, picture)
-    _add_meta(document)
     return document
 
 

@@ -1,7 +1,8 @@
 """The images a report is about, as TID 1600 Image Library (PS3.16).
 
-highdicom's own `ImageLibrary` repeats every descriptor for every image and stops at the first absent tag; here what the
-whole stack shares stands once, at the group (TID 1602, 1604), taken from the geometry that the service checked.
+highdicom's own `ImageLibrary` repeats every descriptor for every image and stops at the first absent tag; here each
+analysed stack is a group, and what the whole stack shares stands once, at the group: for slices taken from the geometry
+that the service checked (TID 1602, 1604), for a radiograph from its header (TID 1602, 1603).
 """
 
 from highdicom.sr import (
@@ -17,17 +18,19 @@ from highdicom.sr import (
 )
 from pydicom.sr.codedict import codes
 
-from app.report.source import Source
+from app.radiographs import is_radiograph
+from app.report.projection import PIXELS, place, projection
+from app.report.source import Source, SourceStack
 from bundles.common.geometry import StackGeometry
 
 SOURCE = CodedConcept(value="260753009", scheme_designator="SCT", meaning="Source")
-PIXELS = CodedConcept(value="{pixels}", scheme_designator="UCUM", meaning="Pixels")
 COSINE = CodedConcept(value="{-1:1}", scheme_designator="UCUM", meaning="{-1:1}")
 MODALITIES = {
     "CT": "Computed Tomography",
     "MR": "Magnetic Resonance",
     "CR": "Computed Radiography",
     "DX": "Digital Radiography",
+    "RG": "Radiographic imaging",
     "PT": "Positron emission tomography",
     "OT": "Other",
 }
@@ -35,15 +38,19 @@ CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
 def image_library(source: Source) -> ContainerContentItem:
-    """List every image of the analysed stack, in its order."""
-    group = ContainerContentItem(name=codes.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS)
-    group.ContentSequence = ContentSequence([*_shared(source), *_images(source)])
+    """List every image of every analysed stack, in its order."""
     library = ContainerContentItem(name=codes.DCM.ImageLibrary, relationship_type=RelationshipTypeValues.CONTAINS)
-    library.ContentSequence = ContentSequence([group])
+    library.ContentSequence = ContentSequence([_group(stack) for stack in source.stacks])
     return library
 
 
-def _images(source: Source) -> list[ContentItem]:
+def _group(stack: SourceStack) -> ContainerContentItem:
+    group = ContainerContentItem(name=codes.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS)
+    group.ContentSequence = ContentSequence([*_shared(stack), *_images(stack)])
+    return group
+
+
+def _images(stack: SourceStack) -> list[ContentItem]:
     return [
         ImageContentItem(
             name=SOURCE,
@@ -51,24 +58,30 @@ def _images(source: Source) -> list[ContentItem]:
             referenced_sop_instance_uid=instance.sop_instance_uid,
             relationship_type=RelationshipTypeValues.CONTAINS,
         )
-        for instance in source.series.instances
+        for instance in stack.series.instances
     ]
 
 
-def _shared(source: Source) -> list[ContentItem]:
+def _shared(stack: SourceStack) -> list[ContentItem]:
     items: list[ContentItem] = []
-    modality = source.series.modality
-    if modality in MODALITIES:
-        value = CodedConcept(value=modality, scheme_designator="DCM", meaning=MODALITIES[modality])
+    series = stack.series
+    if series.modality in MODALITIES:
+        value = CodedConcept(value=series.modality, scheme_designator="DCM", meaning=MODALITIES[series.modality])
         items.append(CodeContentItem(name=codes.DCM.Modality, value=value, relationship_type=CONTEXT))
-    if source.frame_of_reference_uid:
+    # The header is that of one image: it speaks for the group where that image is the group.
+    alone = is_radiograph(series) and len(series.instances) == 1
+    if alone:
+        items += place(stack.header)
+    if stack.frame_of_reference_uid:
         items.append(
             UIDRefContentItem(
-                name=codes.DCM.FrameOfReferenceUID, value=source.frame_of_reference_uid, relationship_type=CONTEXT
+                name=codes.DCM.FrameOfReferenceUID, value=stack.frame_of_reference_uid, relationship_type=CONTEXT
             )
         )
-    if source.series.geometry is not None:
-        items += _geometry(source.series.geometry)
+    if alone:
+        items += projection(stack.header)
+    elif series.geometry is not None:
+        items += _geometry(series.geometry)
     return items
 
 

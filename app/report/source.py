@@ -13,6 +13,7 @@ from pydicom.valuerep import validate_value
 
 from app.errors import Failed
 from app.findings import Report
+from app.radiographs import is_radiograph
 from app.study import Instance, Series, Study, uid_hash
 
 log = structlog.get_logger()
@@ -50,46 +51,107 @@ REQUIRED = (
     "AccessionNumber",
 )
 OTHERS = ("SOPInstanceUID", "FrameOfReferenceUID", "BurnedInAnnotation")
+# What the image library says of a radiograph (PS3.16 TID 1602, 1603); of other images it takes the checked geometry.
+DESCRIBING = (
+    "AnatomicRegionSequence",
+    "BodyPartExamined",
+    "ViewCodeSequence",
+    "ViewPosition",
+    "ImageLaterality",
+    "Laterality",
+    "PatientOrientation",
+    "ImagerPixelSpacing",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+)
+ALL = (*CARRIED, *CHECKED, *OTHERS, *DESCRIBING)
 # What pydicom raises on bytes that are no DICOM, and on elements whose value is not what their VR says.
 UNREADABLE = (InvalidDicomError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The series that a report is about.
+class SourceStack:
+    """One of the stacks that a report is about.
 
     Attributes:
         series: The analysed stack.
-        identity: Patient and study elements, with the character set they are written in.
+        header: What its first readable image says of itself, `DESCRIBING` and `OTHERS`, as it was sent.
         frame_of_reference_uid: "" where the images have none.
         burned_in: Whether the images say that they identify the patient in their pixels.
     """
 
     series: Series
+    header: Dataset
+    frame_of_reference_uid: str = ""
+    burned_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The images that a report is about.
+
+    Attributes:
+        stacks: Every analysed stack, in the order of the report.
+        identity: Patient and study elements, with the character set they are written in.
+    """
+
+    stacks: tuple[SourceStack, ...]
     identity: Dataset
-    frame_of_reference_uid: str
-    burned_in: bool
+
+    @property
+    def modality(self) -> str:
+        """Of the first stack."""
+        return self.stacks[0].series.modality
+
+    @property
+    def by_image(self) -> bool:
+        """Whether each image was read by itself, as radiographs are; else the images are slices of a volume."""
+        return len(self.stacks) > 1 or is_radiograph(self.stacks[0].series)
+
+    def find(self, sop_instance_uid: str) -> tuple[SourceStack, Instance]:
+        """The stack and the instance of a source image.
+
+        Raises:
+            Failed: No analysed stack holds it.
+        """
+        for stack in self.stacks:
+            for instance in stack.series.instances:
+                if instance.sop_instance_uid == sop_instance_uid:
+                    return stack, instance
+        raise Failed("the report speaks of an image that is in none of the analysed series")
 
 
 def read_source(report: Report, study: Study) -> Source:
-    """Find the analysed series and read who it is about from its first readable file.
+    """Find the analysed stacks and read who they are about, each from its first readable file.
+
+    Patient and study are those of the first stack.
 
     Raises:
-        Failed: The report is about a series that the study does not have.
+        Failed: The report is about a stack that the study does not have.
     """
-    series = next((s for s in study.series if (s.uid, s.stack) == (report.series_uid, report.stack)), None)
+    found = [_find(report, study, uid, stack) for uid, stack in report.stacks]
+    headers = [_header(series) for series in found]
+    stacks = tuple(
+        SourceStack(
+            series=series,
+            header=header,
+            frame_of_reference_uid=_text(header, "FrameOfReferenceUID"),
+            burned_in=_text(header, "BurnedInAnnotation") == "YES",
+        )
+        for series, header in zip(found, headers, strict=True)
+    )
+    return Source(stacks, _identity(headers[0]))
+
+
+def _find(report: Report, study: Study, uid: str, stack: int) -> Series:
+    series = next((s for s in study.series if (s.uid, s.stack) == (uid, stack)), None)
     if series is None or report.study_uid != study.uid:
         raise Failed(
-            f"study {uid_hash(study.uid)[:12]} has no stack {report.stack} of series "
-            f"{uid_hash(report.series_uid)[:12]}: the report and the study do not belong together"
+            f"study {uid_hash(study.uid)[:12]} has no stack {stack} of series "
+            f"{uid_hash(uid)[:12]}: the report and the study do not belong together"
         )
-    header = _header(series)
-    return Source(
-        series=series,
-        identity=_identity(header),
-        frame_of_reference_uid=_text(header, "FrameOfReferenceUID"),
-        burned_in=_text(header, "BurnedInAnnotation") == "YES",
-    )
+    return series
 
 
 def _header(series: Series) -> Dataset:
@@ -103,7 +165,7 @@ def _header(series: Series) -> Dataset:
 
 def _read(instance: Instance) -> Dataset | None:
     try:
-        header = dcmread(instance.path, specific_tags=[*CARRIED, *CHECKED, *OTHERS], stop_before_pixels=True)
+        header = dcmread(instance.path, specific_tags=list(ALL), stop_before_pixels=True)
     except UNREADABLE as error:
         log.warning("header_unreadable", file=instance.path.name, error=type(error).__name__)
         return None
@@ -113,9 +175,9 @@ def _read(instance: Instance) -> Dataset | None:
 def _remembered(series: Series) -> Dataset:
     """Rebuild a header from what the study remembers, for files that went away or broke since they were read."""
     header = Dataset()
-    for keyword in (*CARRIED, *CHECKED, *OTHERS):
+    for keyword in ALL:
         value = series.headers.get(keyword)
-        if value is not None:
+        if value is not None and dictionary_VR(_tag(keyword)) != "SQ":
             header.add(_element(keyword, list(value) if isinstance(value, tuple) else str(value)))
     return header
 

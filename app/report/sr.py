@@ -7,49 +7,55 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from highdicom.sr import (
-    AlgorithmIdentification,
     CodeContentItem,
-    CodedConcept,
     Comprehensive3DSR,
     ContainerContentItem,
-    ContentItem,
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
-    FindingSite,
-    Measurement,
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
-    TextContentItem,
     TrackingIdentifier,
 )
 from pydicom import Dataset
 
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Outcome, Report
+from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.library import image_library
+from app.report.regions import region_groups
 from app.report.source import Source
 from app.report.uids import device_uid, report_uid
-from app.report.words import about_slices, disclaimer, fitted, percent, plain, provenance, suspicious_slices
-from app.study import Series
+from app.report.words import (
+    about_regions,
+    about_slices,
+    disclaimer,
+    early,
+    fitted,
+    named,
+    plain,
+    provenance,
+    series_description,
+    shown_regions,
+    suspicious_slices,
+)
+from bundles.common.headers import PROJECTION_MODALITIES
 
-MANUFACTURER = "Vigil"
 SERIES_NUMBER = 9001
 
-FAMILY = Code("123110", "DCM", "Artificial Intelligence")
-CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
-PERCENT = Code("%", "UCUM", "Percent")
 PRESENCE = Code("121052", "DCM", "Presence of property")
 STATUS = Code("111065", "DCM", "Summary of Analyses")
-COMMENT = Code("121106", "DCM", "Comment")
 DEVICE = Code("121007", "DCM", "Device")
 EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+# CID 100; of radiographs it knows none that names a body part.
 PROCEDURES = {
     "CT": Code("25045-6", "LN", "CT unspecified body region"),
     "MR": Code("25056-3", "LN", "MRI unspecified body region"),
+    **dict.fromkeys(PROJECTION_MODALITIES, Code("43468-8", "LN", "XR unspecified body region")),
 }
 ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 
@@ -65,15 +71,15 @@ def structured_report(report: Report, source: Source, made_at: datetime) -> Data
     """
     content = MeasurementReport(
         observation_context=_observer(report),
-        procedure_reported=concept(PROCEDURES.get(source.series.modality, ANY_PROCEDURE)),
-        imaging_measurements=[_group(report, finding, source.series) for finding in report.findings],
+        procedure_reported=concept(PROCEDURES.get(source.modality, ANY_PROCEDURE)),
+        imaging_measurements=[group for finding in report.findings for group in _groups(report, finding, source)],
     )
     document: Dataset = Comprehensive3DSR(
-        evidence=_evidence(report, source.series),
+        evidence=_evidence(report, source),
         content=content,
         series_instance_uid=report_uid(report, "sr", "series"),
         series_number=SERIES_NUMBER,
-        series_description=disclaimer(report.algorithm) or fitted(report.algorithm.title or report.algorithm.name),
+        series_description=series_description(report),
         sop_instance_uid=report_uid(report, "sr"),
         instance_number=1,
         is_complete=True,
@@ -95,71 +101,53 @@ def structured_report(report: Report, source: Source, made_at: datetime) -> Data
     return document
 
 
-def concept(code: Code) -> CodedConcept:
-    """Turn a code of ours into highdicom's."""
-    return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
-
-
 def _observer(report: Report) -> ObservationContext:
-    algorithm = report.algorithm
+    who = report.algorithm
     device = DeviceObserverIdentifyingAttributes(
         uid=device_uid(report),
-        name=plain(algorithm.title or algorithm.name),
+        name=plain(who.title or who.name),
         manufacturer_name=MANUFACTURER,
-        model_name=plain(algorithm.name),
+        model_name=plain(who.name),
     )
     return ObservationContext(
         observer_device_context=ObserverContext(observer_type=concept(DEVICE), observer_identifying_attributes=device)
     )
 
 
-def _group(report: Report, finding: Finding, series: Series) -> MeasurementsAndQualitativeEvaluations:
-    """One finding that was sought: TID 1501."""
+def _groups(
+    report: Report, finding: Finding, source: Source
+) -> list[MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations]:
+    """One finding that was sought, TID 1501, then where it was seen, TID 1410."""
+    return [_group(report, finding, source), *region_groups(report, finding, source)]
+
+
+def _group(report: Report, finding: Finding, source: Source) -> MeasurementsAndQualitativeEvaluations:
     kind = FINDING_KINDS[finding.kind]
-    label = kind.name.replace("_", " ").capitalize()
+    label = named(kind.name)
     if report.algorithm.research_only:
         label += " (RESEARCH USE ONLY)"
-    measurements = []
-    if finding.certainty is not None:
-        certainty = Measurement(name=concept(CERTAINTY), value=percent(finding.certainty), unit=concept(PERCENT))
-        measurements.append(certainty)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=report_uid(report, "tracking", kind.name), identifier=label),
         finding_type=concept(kind.code),
-        finding_sites=[FindingSite(anatomic_location=concept(kind.site))] if kind.site else None,
-        algorithm_id=_algorithm(report, finding),
-        measurements=measurements or None,
+        finding_sites=sites(kind),
+        algorithm_id=algorithm(report, finding),
+        measurements=certainty(finding.certainty) or None,
         qualitative_evaluations=[
             QualitativeEvaluation(name=concept(PRESENCE), value=concept(PRESENCE_CODES[finding.presence]))
         ],
-        source_images=_source_images(finding, series) or None,
+        source_images=_source_images(finding, source) or None,
     )
-    if finding.slices:
-        group[0].ContentSequence.append(_comment(about_slices(finding)))
+    for text in (about_slices(finding, by_image=source.by_image) if finding.slices else "", about_regions(finding)):
+        if text:
+            group[0].ContentSequence.append(comment(text))
     return group
 
 
-def _algorithm(report: Report, finding: Finding) -> AlgorithmIdentification:
-    """TID 4019, with what turned a number into an answer as parameters (111002)."""
-    algorithm = report.algorithm
-    parameters = [f"status={algorithm.status}", f"weights_sha256={algorithm.weights_sha256}"]
-    parameters.append(f"training_data={algorithm.training_data}")
-    if finding.threshold is not None:
-        parameters.append(f"threshold_percent={percent(finding.threshold):g}")
-        parameters.append(f"calibrated={'yes' if finding.calibrated else 'no'}")
-    return AlgorithmIdentification(
-        name=plain(algorithm.name),
-        version=plain(algorithm.version),
-        parameters=[plain(parameter) for parameter in parameters],
-        family=concept(FAMILY),
-        manufacturer=MANUFACTURER,
-    )
-
-
-def _source_images(finding: Finding, series: Series) -> list[SourceImageForMeasurementGroup]:
-    classes = {instance.sop_instance_uid: instance.sop_class_uid for instance in series.instances}
-    chosen = dict.fromkeys(score.sop_instance_uid for score in suspicious_slices(finding))
-    return [SourceImageForMeasurementGroup(classes[uid], uid) for uid in chosen]
+def _source_images(finding: Finding, source: Source) -> list[SourceImageForMeasurementGroup]:
+    scored = [score.sop_instance_uid for score in suspicious_slices(finding)]
+    chosen = dict.fromkeys([*scored, *(region.sop_instance_uid for region in shown_regions(finding))])
+    found = [source.find(uid)[1] for uid in chosen]
+    return [SourceImageForMeasurementGroup(each.sop_class_uid, each.sop_instance_uid) for each in found]
 
 
 def _evaluations(report: Report) -> ContainerContentItem:
@@ -170,13 +158,15 @@ def _evaluations(report: Report) -> ContainerContentItem:
         value=concept(OUTCOME_CODES[report.outcome]),
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    container.ContentSequence = ContentSequence([status, *map(_comment, _remarks(report))])
+    container.ContentSequence = ContentSequence([status, *map(comment, _remarks(report))])
     return container
 
 
 def _remarks(report: Report) -> Iterable[str]:
     if report.algorithm.research_only:
         yield disclaimer(report.algorithm)
+    if report.urgent:
+        yield early(report)
     if report.outcome is not Outcome.SUCCEEDED:
         yield f"Analysis {report.outcome.value}: {report.reason or 'no reason was given'}"
     yield provenance(report.algorithm)
@@ -184,20 +174,17 @@ def _remarks(report: Report) -> Iterable[str]:
         yield f"Note: {note}"
 
 
-def _comment(text: str) -> ContentItem:
-    return TextContentItem(name=concept(COMMENT), value=plain(text), relationship_type=RelationshipTypeValues.CONTAINS)
-
-
-def _evidence(report: Report, series: Series) -> list[Dataset]:
-    """Every instance of the analysed stack; the first also stands for the patient, filled in afterwards."""
+def _evidence(report: Report, source: Source) -> list[Dataset]:
+    """Every instance of every analysed stack; the first also stands for the patient, filled in afterwards."""
     evidence = []
-    for instance in series.instances:
-        item = Dataset()
-        item.SOPClassUID = instance.sop_class_uid
-        item.SOPInstanceUID = instance.sop_instance_uid
-        item.StudyInstanceUID = report.study_uid
-        item.SeriesInstanceUID = series.uid
-        evidence.append(item)
+    for stack in source.stacks:
+        for instance in stack.series.instances:
+            item = Dataset()
+            item.SOPClassUID = instance.sop_class_uid
+            item.SOPInstanceUID = instance.sop_instance_uid
+            item.StudyInstanceUID = report.study_uid
+            item.SeriesInstanceUID = stack.series.uid
+            evidence.append(item)
     for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
         setattr(evidence[0], keyword, "")
     for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):

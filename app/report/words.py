@@ -3,9 +3,12 @@
 import unicodedata
 from decimal import ROUND_FLOOR, Decimal
 
-from app.findings import Algorithm, Finding, Presence, SliceScore
+from app.findings import Algorithm, Finding, Presence, Region, RegionKind, Report, SliceScore
 
 TOP_SLICES = 3
+ATTENTION = (
+    "It is where the network looked for its answer on the whole image: no detection, no outline, no measurement."
+)
 ASCII = str.maketrans(
     {"°": " deg", "≥": ">=", "≤": "<=", "×": "x", "±": "+/-", "µ": "u", "–": "-", "—": "-", "…": "...", "′": "'"}
     | dict.fromkeys("‘’", "'")
@@ -48,6 +51,29 @@ def disclaimer(algorithm: Algorithm) -> str:
     return "RESEARCH USE ONLY - not for clinical use"
 
 
+def early(report: Report) -> str:
+    """Say which findings put a study before others in the reading order; "" for a study that is not urgent."""
+    names = [named(each.kind) for each in report.findings if each.urgent and each.presence is Presence.PRESENT]
+    mark = "; RESEARCH USE ONLY" if report.algorithm.research_only else ""
+    return f"Flagged for early reading because of: {', '.join(names)}{mark}" if names else ""
+
+
+def series_description(report: Report) -> str:
+    """What a list of series shows: the research mark where there is one, and whether to read it early."""
+    algorithm = report.algorithm
+    if not report.urgent:
+        return disclaimer(algorithm) or fitted(algorithm.title or algorithm.name)
+    if not algorithm.research_only:
+        return fitted(f"FLAGGED FOR EARLY READING - {algorithm.title or algorithm.name}")
+    why = "phantom weights" if algorithm.trained_on_phantoms else "no clinical use"
+    return f"FLAGGED FOR EARLY READING - RESEARCH USE ONLY, {why}"
+
+
+def named(kind: str) -> str:
+    """A kind of finding for people: "Lung lesion"."""
+    return kind.replace("_", " ").capitalize()
+
+
 def provenance(algorithm: Algorithm) -> str:
     """Say where an answer comes from."""
     return (
@@ -57,7 +83,7 @@ def provenance(algorithm: Algorithm) -> str:
 
 
 def suspicious_slices(finding: Finding) -> tuple[SliceScore, ...]:
-    """Choose the slices that an answer rests on, in the order of the series.
+    """Choose the slices, or images, that an answer rests on, in their order.
 
     Those whose certainty reaches the threshold; the three most certain where none does, since the volume as a whole
     may be present while no single slice is. None unless the finding is present.
@@ -68,7 +94,7 @@ def suspicious_slices(finding: Finding) -> tuple[SliceScore, ...]:
     if reached:
         return reached
     top = sorted(finding.slices, key=lambda score: -score.certainty)[:TOP_SLICES]
-    return tuple(sorted(top, key=lambda score: score.index))
+    return tuple(score for score in finding.slices if score in top)
 
 
 def most_suspicious(finding: Finding) -> SliceScore | None:
@@ -76,20 +102,52 @@ def most_suspicious(finding: Finding) -> SliceScore | None:
     return max(finding.slices, key=lambda score: score.certainty, default=None)
 
 
-def about_slices(finding: Finding) -> str:
-    """Say which slices are referenced and why; slices are counted from 1, as people do."""
+def shown_regions(finding: Finding) -> tuple[Region, ...]:
+    """The regions that a document tells of: those of a finding that is present, and no others."""
+    return finding.regions if finding.presence is Presence.PRESENT else ()
+
+
+def about_slices(finding: Finding, *, by_image: bool = False) -> str:
+    """Say which slices are referenced and why; slices are counted from 1, as people do.
+
+    Args:
+        finding: With a score for each slice.
+        by_image: Each "slice" is an image that was read by itself, as radiographs are.
+    """
+    noun, whole = ("image", "study") if by_image else ("slice", "series")
     top = most_suspicious(finding)
     if top is None:
-        return "No certainty for single slices; the series as a whole was assessed."
-    total = len(finding.slices)
-    where = f"most suspicious: slice {top.index + 1} of {total} with {percent(top.certainty):.2f} %"
+        return f"No certainty for single {noun}s; the {whole} as a whole was assessed."
+    total, first = len(finding.slices), finding.slices.index(top) + 1
+    where = f"most suspicious: {noun} {first} of {total} with {percent(top.certainty):.2f} %"
     if finding.presence is not Presence.PRESENT or finding.threshold is None:
-        return f"All {total} slices were searched; none is referenced. {where.capitalize()}."
+        searched = f"The one {noun} was searched; it" if total == 1 else f"All {total} {noun}s were searched; none"
+        return f"{searched} is {'not ' if total == 1 else ''}referenced. {where.capitalize()}."
     chosen = suspicious_slices(finding)
-    names = ", ".join(str(score.index + 1) for score in chosen)
+    names = ", ".join(str(number) for number, score in enumerate(finding.slices, 1) if score in chosen)
     threshold = f"{percent(finding.threshold):.2f} %"
     if top.certainty >= finding.threshold:
         reason = f"certainty at or above the threshold of {threshold}"
     else:
-        reason = f"the most certain ones, as no single slice reaches the threshold of {threshold}"
-    return f"Referenced slices ({reason}): {names}; {where}."
+        reason = f"the most certain ones, as no single {noun} reaches the threshold of {threshold}"
+    return f"Referenced {noun}s ({reason}): {names}; {where}."
+
+
+def about_regions(finding: Finding) -> str:
+    """Say what regions follow; "" for none."""
+    kinds = [region.kind for region in shown_regions(finding)]
+    detections, looked = kinds.count(RegionKind.DETECTION), kinds.count(RegionKind.ATTENTION)
+    words = []
+    if detections:
+        words.append(f"{_counted(detections, 'detected region')} in {_groups(detections)} after this one.")
+    if looked:
+        words.append(f"{_counted(looked, 'attention region')} in {_groups(looked)} after this one. {ATTENTION}")
+    return " ".join(words)
+
+
+def _groups(number: int) -> str:
+    return "the group" if number == 1 else "groups of their own"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

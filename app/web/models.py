@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from app.assignment import Assignment, Declined
 from app.documents import Receipt
-from app.findings import Finding, Report
+from app.findings import Finding, Presence, RegionKind, Report
 from app.outcomes import Shipment, State, StudyOutcome, Timing
 from app.revisions import Relation
 
@@ -22,6 +22,9 @@ class FindingSummary(BaseModel):
         certainty: 0 to 1; null where undetermined.
         threshold: From which certainty on the answer is *present*; null where undetermined.
         slice: The slice with the highest certainty, from 1; null where slices have none.
+        image: The image with the highest certainty, from 1, where several were read each by itself (radiographs).
+        regions: How many places it was detected at; where a network looked is not counted.
+        urgent: Whether it is present and to be read before others.
     """
 
     bundle: str
@@ -30,6 +33,9 @@ class FindingSummary(BaseModel):
     certainty: float | None
     threshold: float | None
     slice: int | None
+    image: int | None
+    regions: int
+    urgent: bool
 
 
 class StudySummary(BaseModel):
@@ -42,6 +48,7 @@ class StudySummary(BaseModel):
         seconds: Between the two.
         images: Number of instances.
         findings: Of every bundle that looked, its main finding first.
+        urgent: Whether a finding flags the study for early reading; no clinical claim.
         research_only: True where a bundle is not cleared, or was trained on phantoms.
         problem: In words, where something went wrong.
         superseded_by: Key of the newer revision of the same study whose answer stands for this one's; "" where there is
@@ -56,6 +63,7 @@ class StudySummary(BaseModel):
     seconds: float | None
     images: int
     findings: list[FindingSummary]
+    urgent: bool
     research_only: bool
     problem: str
     superseded_by: str
@@ -144,6 +152,7 @@ def _summary(outcome: StudyOutcome, relation: Relation) -> dict[str, object]:
         "seconds": outcome.seconds,
         "images": len(outcome.files),
         "findings": [_finding(report, finding) for report in outcome.reports for finding in report.findings],
+        "urgent": any(report.urgent for report in outcome.reports),
         "research_only": any(report.algorithm.research_only for report in outcome.reports),
         "problem": outcome.problem or "; ".join(report.reason for report in outcome.reports if report.reason),
         "superseded_by": relation.superseded_by,
@@ -152,12 +161,21 @@ def _summary(outcome: StudyOutcome, relation: Relation) -> dict[str, object]:
 
 
 def _finding(report: Report, finding: Finding) -> FindingSummary:
-    highest = max(finding.slices, key=lambda score: score.certainty, default=None)
+    present = finding.presence is Presence.PRESENT
     return FindingSummary(
         bundle=report.algorithm.name,
         kind=finding.kind,
         presence=finding.presence,
         certainty=finding.certainty,
         threshold=finding.threshold,
-        slice=None if highest is None else highest.index + 1,
+        slice=None if report.more else _highest(finding),
+        image=_highest(finding) if report.more else None,
+        regions=sum(region.kind is RegionKind.DETECTION for region in finding.regions) if present else 0,
+        urgent=finding.urgent and present,
     )
+
+
+def _highest(finding: Finding) -> int | None:
+    """Number of the most certain of several slices or images, from 1; of one there is nothing to tell."""
+    scores = finding.slices
+    return scores.index(max(scores, key=lambda score: score.certainty)) + 1 if len(scores) > 1 else None

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from app.findings import Presence
 from app.outcomes import State, StudyOutcome
 from app.revisions import Relation
 from app.web.models import FindingSummary, StudySummary
-from app.words import certainty_in_words
+from app.words import certainty_in_words, flagged
 
 REFRESH_S = 5
 LONGEST_KEY = 12
@@ -37,7 +38,8 @@ cursor:pointer;list-style:none}summary::-webkit-details-marker{display:none}
 summary:hover{background:color-mix(in srgb,var(--accent) 6%,transparent)}
 code,time{font:.82rem/1.5 ui-monospace,monospace;color:var(--dim)}time{white-space:nowrap}.right{text-align:right}
 .tag{display:inline-block;padding:.05rem .6rem;border-radius:99px;font-size:.82rem;border:1px solid currentColor;
-white-space:nowrap}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.calm{color:var(--calm)}
+white-space:nowrap}.early{white-space:normal;border-radius:9px;background:var(--bad);color:var(--card);
+border-color:var(--bad)}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.calm{color:var(--calm)}
 .finding{font-weight:600}.more{padding:.2rem 1rem 1rem;border-top:1px solid var(--line)}
 table{border-collapse:collapse;width:100%;margin:.4rem 0}td,th{text-align:left;padding:.2rem .8rem .2rem 0;
 vertical-align:top;font-weight:400}th{color:var(--dim);width:25rem;overflow-wrap:anywhere}
@@ -83,7 +85,7 @@ def _study(outcome: StudyOutcome, relation: Relation) -> str:
     return (
         f'<details class="study{" old" if relation.superseded_by else ""}" id="{key}"><summary>'
         f"<time>{summary.received_at:%d %b %H:%M:%S}</time>"
-        f'<span class="states"><span class="tag {tone}">{words}</span>{_old(summary)}</span>'
+        f'<span class="states"><span class="tag {tone}">{words}</span>{_old(summary)}{_early(summary)}</span>'
         f"<span>{_headline(summary) or _why_not(outcome)}</span>"
         f'<span class="right"><code>{seconds}</code></span></summary>'
         f'<div class="more"><p>study <code>{key[:LONGEST_KEY]}…</code>, revision {_revision(summary.key)}, '
@@ -96,6 +98,13 @@ def _old(summary: StudySummary) -> str:
     """Where the state alone does not say that a newer revision stands for this one."""
     told = not summary.superseded_by or summary.state is State.SUPERSEDED
     return "" if told else '<span class="tag calm">superseded</span>'
+
+
+def _early(summary: StudySummary) -> str:
+    """The mark of a study that is to be read before others; one that a newer revision stands for needs none."""
+    if not summary.urgent or summary.superseded_by:
+        return ""
+    return f'<span class="tag early">{flagged(research_only=summary.research_only)}</span>'
 
 
 def _revisions(summary: StudySummary) -> str:
@@ -111,13 +120,18 @@ def _revision(key: str) -> str:
 
 
 def _headline(summary: StudySummary) -> str:
+    """The main finding of every bundle; a further one that is present where it is urgent or the main one is not."""
     mains: dict[str, FindingSummary] = {}
+    told = []
     for finding in summary.findings:
-        mains.setdefault(finding.bundle, finding)
+        main = mains.setdefault(finding.bundle, finding)
+        also = finding.presence == Presence.PRESENT and (finding.urgent or main.presence != Presence.PRESENT)
+        if finding is main or also:
+            told.append(finding)
     words = [
         f'<span class="{_tone(finding)}"><span class="finding">{_plain(finding.kind)}: {finding.presence}</span>'
         f"{_percent(finding)}</span>"
-        for finding in mains.values()
+        for finding in told
     ]
     return " · ".join(words) or escape(summary.problem)
 
@@ -132,10 +146,18 @@ def _why_not(outcome: StudyOutcome) -> str:
 def _findings(summary: StudySummary) -> str:
     rows = "".join(
         f'<tr><th>{_plain(finding.kind)}</th><td class="{_tone(finding)}">{_bar(finding)}{finding.presence}'
-        f"{_percent(finding)}</td><td>{'' if finding.slice is None else f'slice {finding.slice}'}</td></tr>"
+        f"{_percent(finding)}</td><td>{_where(finding)}</td></tr>"
         for finding in summary.findings
     )
     return f"<table>{rows}</table>" if rows else ""
+
+
+def _where(finding: FindingSummary) -> str:
+    words = [] if finding.slice is None else [f"slice {finding.slice}"]
+    words += [] if finding.image is None else [f"image {finding.image}"]
+    if finding.regions:
+        words.append("1 region" if finding.regions == 1 else f"{finding.regions} regions")
+    return ", ".join(words)
 
 
 def _routing(outcome: StudyOutcome) -> str:

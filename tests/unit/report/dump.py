@@ -55,7 +55,15 @@ def _value(item: Dataset) -> str:
         case "NUM":
             measured = item.MeasuredValueSequence[0]
             return f"= {measured.NumericValue} {measured.MeasurementUnitsCodeSequence[0].CodeValue}"
-        case "IMAGE":
-            return f"= {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID}"
+        case "IMAGE" | "SCOORD":
+            return f"= {_place(item)}"
         case _:
             return ""
+
+
+def _place(item: Dataset) -> str:
+    if item.ValueType == "SCOORD":
+        return f"{item.GraphicType} {' '.join(f'{value:g}' for value in item.GraphicData)}"
+    reference = item.ReferencedSOPSequence[0]
+    frame = f", frame {reference.ReferencedFrameNumber}" if "ReferencedFrameNumber" in reference else ""
+    return f"{reference.ReferencedSOPInstanceUID}{frame}"

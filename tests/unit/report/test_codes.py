@@ -3,7 +3,7 @@
 from pydicom.sr._concepts_dict import concepts
 
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Outcome, Presence
-from app.report import sr
+from app.report import items, projection, regions, sr
 
 
 def meanings(scheme: str, value: str) -> set[str]:
@@ -33,13 +33,19 @@ def test_what_dicom_lists_means_what_we_say() -> None:
         *PRESENCE_CODES.values(),
         *OUTCOME_CODES.values(),
         *(c for kind in FINDING_KINDS.values() for c in (kind.code, kind.site) if c),
-        sr.FAMILY,
-        sr.CERTAINTY,
+        items.FAMILY,
+        items.CERTAINTY,
         sr.PRESENCE,
         sr.STATUS,
-        sr.COMMENT,
+        items.COMMENT,
         sr.ANY_PROCEDURE,
         *sr.PROCEDURES.values(),
+        regions.BOUNDED_BY,
+        regions.VISUAL_EXPLANATION,
+        regions.GRAD_CAM,
+        *projection.REGIONS.values(),
+        *projection.VIEWS.values(),
+        *projection.SIDES.values(),
     ]
     listed = {c: meanings(c.scheme, c.value) for c in ours}
     wrong = [c for c, found in listed.items() if found and not any(m.startswith(c.meaning.lower()) for m in found)]

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from app import __version__, outcomes
 from app.assignment import Assignment, Decision, Declined
 from app.documents import Document, DocumentKind, Receipt
-from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
+from app.findings import Algorithm, Finding, Outcome, Presence, Region, RegionKind, Report, SliceScore
 from app.outcomes import Shipment, StudyOutcome
 from app.receive.listener import running
 from app.settings import Settings
@@ -71,6 +71,21 @@ def delivered(settings: Settings) -> StudyOutcome:
     )
 
 
+def urgent(settings: Settings) -> StudyOutcome:
+    """Two chest radiographs: no lesion, a pneumothorax on the second one at two places."""
+    boxes = tuple(Region("1.7.2", (1.0, 2.0, 3.0, 4.0 + n), RegionKind.DETECTION, 0.8) for n in range(2))
+    scores = (SliceScore("1.7.1", 0, 0.1), SliceScore("1.7.2", 1, 0.9))
+    findings = (
+        Finding("lung_lesion", Presence.ABSENT, 0.2, 0.5, slices=scores),
+        Finding("pneumothorax", Presence.PRESENT, 0.9, 0.5, slices=scores, regions=boxes, urgent=True),
+    )
+    chest = replace(ALGORITHM, name="chest")
+    report = Report("1.7", "3" * 16, "1.7.1", 0, chest, Outcome.SUCCEEDED, findings, more=(("1.7.2", 0),))
+    decision = Decision((Assignment("chest", "chest/accepts", "1.7.1", 0, 1),), ())
+    key = f"{outcomes.uid_hash('1.7')}-{'3' * 16}"
+    return keep(settings, StudyOutcome(key, 2000.0, files=("p", "q"), decision=decision, reports=(report,)))
+
+
 def unwanted(settings: Settings) -> StudyOutcome:
     declined = Declined("head/accepts", "head", "1.9", 0, ("Modality is <b>MR</b>, wanted CT",))
     return keep(settings, StudyOutcome(UNWANTED, received_at=900.0, files=("x",), decision=Decision((), (declined,))))
@@ -96,13 +111,32 @@ def test_lists_studies_without_uids(client: TestClient, settings: Settings) -> N
                 "certainty": 0.93,
                 "threshold": 0.5,
                 "slice": 2,
+                "image": None,
+                "regions": 0,
+                "urgent": False,
             }
         ],
+        "urgent": False,
         "research_only": True,
         "problem": "",
         "superseded_by": "",
         "supersedes": [],
     }
+
+
+def test_marks_a_study_that_is_to_be_read_early(client: TestClient, settings: Settings) -> None:
+    """Also where the main finding is not the urgent one; it is a mark of the order, not of what the patient has."""
+    urgent(settings)
+    delivered(settings)
+    first, second = client.get("/studies").json()
+    assert (first["urgent"], second["urgent"]) == (True, False)
+    told = [(each["kind"], each["image"], each["slice"], each["regions"], each["urgent"]) for each in first["findings"]]
+    assert told == [("lung_lesion", 2, None, 0, False), ("pneumothorax", 2, None, 2, True)]
+    page = client.get("/").text
+    assert page.count("flagged for early reading, research use only") == 1
+    summary = page[page.index("<summary>") : page.index("</summary>")]
+    assert ("Lung lesion: absent" in summary, "Pneumothorax: present" in summary) == (True, True)
+    assert "image 2, 2 regions" in page
 
 
 def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings) -> None:
