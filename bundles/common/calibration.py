@@ -4,14 +4,16 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 import yaml
 
+from bundles.common.contract import load_service
 from bundles.common.manifest import sha256_of
 from bundles.common.strict import read_mapping
-from bundles.common.yaml_values import set_values
+from bundles.common.yaml_values import Place, set_values
 
 log = structlog.get_logger()
 
@@ -19,6 +21,19 @@ CALIBRATION = Path("configs/calibration.yaml")
 SERVICE = Path("configs/service.yaml")
 DIGITS = 4
 Scale = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where the service cuts one finding.
+
+    Attributes:
+        probability: At or above, the finding is present.
+        box: Boxes of lower scores are not shown; None for a finding without boxes.
+    """
+
+    probability: float
+    box: float | None
 
 
 def read_calibration(bundle_root: str, weights: str | None = None) -> dict[str, tuple[float, float]]:
@@ -57,7 +72,7 @@ def write_calibration(
         "# Platt scaling of the logits: probability = sigmoid(logit * factor + offset). Fitted on validation cases by\n"
         f"# configs/evaluate.yaml --fit_calibration true{warning}.\n"
     )
-    rounded = {name: [round(factor, DIGITS), round(offset, DIGITS)] for name, (factor, offset) in scale.items()}
+    rounded = {name: [float(f"{value:.5g}") for value in pair] for name, pair in scale.items()}
     content = {"scale": rounded, "validation_data": data, "validation_cases": cases}
     if weights:
         content["weights_sha256"] = sha256_of(Path(weights))
@@ -65,11 +80,21 @@ def write_calibration(
     (bundle_root / CALIBRATION).write_text(text, encoding="utf-8")
 
 
-def service_thresholds(bundle_root: Path) -> dict[str, float]:
-    """Operating point of every finding of `configs/service.yaml`; empty without that file."""
-    if not (bundle_root / SERVICE).is_file():
+def service_cuts(bundle_root: str, weights: str | None = None) -> dict[str, Cut]:
+    """Operating points of `configs/service.yaml` by finding.
+
+    They are cuts through calibrated probabilities: empty without that file, and where `read_calibration` gives nothing.
+
+    Raises:
+        ConfigurationError: The file is wrong.
+    """
+    root = Path(bundle_root)
+    if not (root / SERVICE).is_file() or not read_calibration(bundle_root, weights):
         return {}
-    return {each["finding"]: float(each["threshold"]) for each in read_mapping(bundle_root / SERVICE)["findings"]}
+    return {
+        output.finding: Cut(output.threshold, output.regions.threshold if output.regions else None)
+        for output in load_service(root).findings
+    }
 
 
 def write_thresholds(
@@ -92,6 +117,9 @@ def write_thresholds(
         raise ValueError(
             f"{path}: expected the finding {missing[0]} with a threshold, got {', '.join(names) or 'none'}"
         )
-    places = {("findings", names.index(name), "threshold"): value for name, value in thresholds.items()}
-    places |= {("findings", names.index(name), "regions", "threshold"): v for name, v in (boxes or {}).items()}
-    set_values(path, {place: f"{value:.{DIGITS}f}" for place, value in places.items()})
+    values: dict[Place, str] = {}
+    for name, value in thresholds.items():
+        values["findings", names.index(name), "threshold"] = f"{value:.{DIGITS}f}"
+    for name, value in (boxes or {}).items():
+        values["findings", names.index(name), "regions", "threshold"] = f"{value:.{DIGITS}f}"
+    set_values(path, values)

@@ -115,21 +115,32 @@ def hottest_box(heat: NDArray[Any], share: float = SHARE, content: Box | None = 
     Raises:
         ValueError: Not rows and columns of finite values of 0 or above, or a share outside of 0 (excluded) to 1.
     """
-    values = np.array(heat, dtype=np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError(f"expected heat of 0 or above in rows and columns, got shape {values.shape}")
+    values = _within(heat, content)
     if not 0 < share <= 1:
         raise ValueError(f"the share of the hottest value lies above 0 and at most at 1, got {share}")
-    if content is not None:
-        rows, columns = np.indices(values.shape) + 0.5
-        inside = (columns > content.x0) & (columns < content.x1) & (rows > content.y0) & (rows < content.y1)
-        values[~inside] = 0
     if not values.size or values.max() == 0:
         return None
     parts, _ = label(values >= share * values.max())
     own = parts == parts[np.unravel_index(int(values.argmax()), values.shape)]
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     return Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+
+
+def hottest_pixel(heat: NDArray[Any], content: Box | None = None) -> Box | None:
+    """The hottest pixel of a heat map, for the pointing game (Zhang et al. 2018); None where there is no heat.
+
+    Args:
+        heat: (rows, columns), 0 or above.
+        content: Part of the input that is image and not padding; heat elsewhere is ignored. None takes all.
+
+    Raises:
+        ValueError: Not rows and columns of finite values of 0 or above.
+    """
+    values = _within(heat, content)
+    if not values.size or values.max() == 0:
+        return None
+    row, column = (float(place) for place in np.unravel_index(int(values.argmax()), values.shape))
+    return Box(column, row, column + 1, row + 1)
 
 
 def to_source(box: Box, content: Box, source: tuple[int, int]) -> Box:
@@ -152,6 +163,18 @@ def to_source(box: Box, content: Box, source: tuple[int, int]) -> Box:
     x0, x1 = (min(max(x, 0.0), float(columns)) for x in across)
     y0, y1 = (min(max(y, 0.0), float(rows)) for y in down)
     return Box(x0, y0, x1, y1)
+
+
+def _within(heat: NDArray[Any], content: Box | None) -> NDArray[np.float64]:
+    """The heat as float64, 0 outside of the content."""
+    values = np.array(heat, dtype=np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(f"expected heat of 0 or above in rows and columns, got shape {values.shape}")
+    if content is not None:
+        rows, columns = np.indices(values.shape) + 0.5
+        inside = (columns > content.x0) & (columns < content.x1) & (rows > content.y0) & (rows < content.y1)
+        values[~inside] = 0
+    return values
 
 
 @contextmanager

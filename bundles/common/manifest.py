@@ -11,10 +11,18 @@ from bundles.common.strict import ConfigurationError, Strict
 
 MANIFEST = Path("models/manifest.json")
 WEIGHTS = Path("models/model.pt")
+AREA = "AUC"
 
 
 class Metric(Strict):
-    """One measured figure with its 95 % interval and the number of labels behind it."""
+    """One measured figure with its 95 % interval and the number of labels behind it.
+
+    Attributes:
+        label: What was measured, for people.
+        value, low, high: The figure and its interval.
+        positives, negatives: Labels with and without the finding; of boxes, images with and without.
+        measure: Which figure it is.
+    """
 
     label: str
     value: float
@@ -22,6 +30,7 @@ class Metric(Strict):
     high: float
     positives: int = Field(ge=0)
     negatives: int = Field(ge=0)
+    measure: str = AREA
 
 
 class Manifest(Strict):
@@ -74,11 +83,17 @@ def sha256_of(path: Path) -> str:
 
 
 def metrics_table(manifest: Manifest) -> str:
-    """The figures as the Markdown table that `docs/README.md` holds between its `metrics` marks."""
-    lines = ["| Output | AUC | 95 % interval | With | Without |", "|---|---|---|---|---|"]
+    """The figures as the Markdown table that `docs/README.md` holds between its `metrics` marks.
+
+    Where all are areas, the head says so; otherwise each line says what it is.
+    """
+    alike = all(metric.measure == AREA for metric in manifest.metrics.values())
+    head = ("Output", AREA) if alike else ("Output", "Figure", "Value")
+    head = (*head, "95 % interval", "With", "Without")
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [
-        f"| {metric.label} | {metric.value:.3f} | {metric.low:.3f} to {metric.high:.3f} "
-        f"| {metric.positives} | {metric.negatives} |"
+        f"| {metric.label} | {'' if alike else f'{metric.measure} | '}{metric.value:.3f} "
+        f"| {metric.low:.3f} to {metric.high:.3f} | {metric.positives} | {metric.negatives} |"
         for metric in manifest.metrics.values()
     ]
     return "\n".join(lines)
@@ -90,11 +105,21 @@ def replace_metrics(card: str, table: str) -> str:
     Raises:
         ConfigurationError: The marks are missing.
     """
-    head, start, rest = card.partition(METRICS_START)
-    _, end, tail = rest.partition(METRICS_END)
+    return replace_marked(card, "metrics", table)
+
+
+def replace_marked(card: str, mark: str, text: str) -> str:
+    """Put a text between `<!-- mark -->` and `<!-- /mark -->`.
+
+    Raises:
+        ConfigurationError: The marks are missing.
+    """
+    first, last = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    head, start, rest = card.partition(first)
+    _, end, tail = rest.partition(last)
     if not start or not end:
-        raise ConfigurationError(f"the model card lacks the marks {METRICS_START} and {METRICS_END}")
-    return f"{head}{start}\n{table}\n{end}{tail}"
+        raise ConfigurationError(f"the model card lacks the marks {first} and {last}")
+    return f"{head}{start}\n{text}\n{end}{tail}"
 
 
 def shown_metrics(card: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from monai.transforms import Transform
 
 from bundles.chest_radiograph.scripts.detections import Choice, detections_of
+from bundles.chest_radiograph.scripts.network import CLASSES
 from bundles.common.boxes.geometry import clip
 from bundles.common.radiograph.placement import Placement
 
@@ -17,12 +18,22 @@ class Detectionsd(Transform):  # type: ignore[misc]  # MONAI is untyped
     `classes` (found,) are indices of `CLASSES`; `probabilities` (2,), one for each class, are of the whole image.
 
     Args:
+        scale: For each class factor and offset of Platt scaling of the image's logit (logit · factor + offset), fitted
+            on validation images: `{"lesion": (factor, offset), …}`; missing ones are left as they are. Scores of boxes
+            stay the network's own.
         least_score, overlap, candidates, limit: Which locations become detections; see `Choice`.
     """
 
     def __init__(
-        self, least_score: float = 0.05, overlap: float = 0.6, candidates: int = 1000, limit: int = 100
+        self,
+        scale: Mapping[str, tuple[float, float]] | None = None,
+        *,
+        least_score: float = 0.05,
+        overlap: float = 0.6,
+        candidates: int = 1000,
+        limit: int = 100,
     ) -> None:
+        self.scale = dict(scale or {})
         self.choice = Choice(least_score, overlap, candidates, limit)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -33,5 +44,7 @@ class Detectionsd(Transform):  # type: ignore[misc]  # MONAI is untyped
         found = detections_of(item["pred"], (rows, columns), self.choice, placement.scaled)
         item["boxes"] = clip(placement.to_source(found.boxes), *placement.source)
         item["scores"], item["classes"] = found.scores, found.classes
-        item["probabilities"] = item["pred"]["image"].float().cpu().sigmoid()
+        logits = item["pred"]["image"].float().cpu()
+        factors, offsets = logits.new_tensor([self.scale.get(name, (1.0, 0.0)) for name in CLASSES]).T
+        item["probabilities"] = (logits * factors + offsets).sigmoid()
         return item

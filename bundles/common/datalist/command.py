@@ -1,6 +1,7 @@
 """What every command that makes a datalist shares: its options, its errors, its end."""
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,26 @@ Views = Annotated[
     list[str], typer.Option("--view", help="Keep only this view (AP, PA, LATERAL, …); may be repeated; default: all.")
 ]
 SHARES = "0.8,0.1,0.1"
+ALL_VIEWS: list[str] = []
+
+
+class Split(StrEnum):
+    """Whose split is kept."""
+
+    OWN = "own"
+    HASH = "hash"
+
+
+WhoseSplit = Annotated[Split, typer.Option(help="The set's own split, or by a hash of the patient.")]
+
+
+def command_app(images: str) -> typer.Typer:
+    """The commands of one bundle, one a public set of these images."""
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        help=f"Make a datalist (training, validation, test by patient) from a public set of {images}.",
+    )
 
 
 def report_path(out: Path) -> Path:

@@ -26,7 +26,7 @@ from bundles.common.metrics.comparisons import (
     stuart_maxwell,
 )
 from bundles.common.metrics.convergence import convergence_epoch, epochs_saved
-from bundles.common.metrics.froc import RATES, Froc, measure_froc
+from bundles.common.metrics.froc import RATES, Froc, at_score, measure_froc, score_at_rate
 from bundles.common.metrics.inputs import Flags, Groups, Scores, known
 from bundles.common.metrics.intervals import (
     Difference,
@@ -88,6 +88,7 @@ __all__ = [
     "Temperature",
     "area_under_roc",
     "at_balance",
+    "at_score",
     "at_sensitivity",
     "at_specificity",
     "average_precision",
@@ -119,6 +120,7 @@ __all__ = [
     "reliability_curve",
     "roc_band",
     "roc_curve",
+    "score_at_rate",
     "sensitivity_specificity",
     "sigmoid",
     "spread",

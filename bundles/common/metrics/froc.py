@@ -95,6 +95,22 @@ def measure_froc(
     )
 
 
+def score_at_rate(froc: Froc, rate: float) -> float:
+    """The lowest score at which boxes make at most so many false positives per image: where to cut them.
+
+    Midway to the next lower score, so that rounding moves no box across; infinite where even the best box is too many.
+    """
+    index = int(np.searchsorted(froc.false_positives, rate * (1 + 1e-12), side="right")) - 1
+    ends = froc.thresholds[index : index + 2]
+    return float(ends.mean())
+
+
+def at_score(froc: Froc, score: float) -> tuple[float, float]:
+    """Share of findings found and false positives per image of boxes at or above a score."""
+    index = int(np.searchsorted(-froc.thresholds, -score, side="right")) - 1
+    return float(froc.sensitivity[index]), float(froc.false_positives[index])
+
+
 def _curve(hits: Hits, weights: Floats, rates: Floats) -> tuple[tuple[Floats, Floats, Floats], Floats]:
     """Curve (false positives, sensitivity, thresholds) and sensitivity at rates, each image counted `weights` times."""
     findings = float(weights @ hits.findings)

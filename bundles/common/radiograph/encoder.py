@@ -1,5 +1,6 @@
 """The encoders of pretraining: MONAI's ResNets for one channel, random or filled from an export."""
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -28,8 +29,8 @@ def make_encoder(name: str, encoder_weights: str | None = None) -> tuple[Any, tu
 
     Args:
         name: One of `DESIGNS`.
-        encoder_weights: File from `python -m pretraining export`; None starts from random weights. The log says how
-            many tensors were loaded.
+        encoder_weights: File from `python -m pretraining export`; None starts from random weights. The log says which
+            tensors were loaded, by part of the network.
 
     Raises:
         ValueError: No such backbone.
@@ -52,6 +53,8 @@ def make_encoder(name: str, encoder_weights: str | None = None) -> tuple[Any, tu
     )
     if encoder_weights:
         report = load_encoder(encoder, encoder_weights).require_complete()
-        log.info("backbone_loaded", backbone=name, what=report.summary())
+        parts = Counter(tensor.partition(".")[0] for tensor in report.matched)
+        tensors = ", ".join(f"{part} {count}" for part, count in parts.items())
+        log.info("backbone_loaded", backbone=name, tensors=tensors, what=report.summary())
     first, second, third, fourth = (stage * width * expansion for stage in STAGE_CHANNELS)
     return encoder, (first, second, third, fourth)

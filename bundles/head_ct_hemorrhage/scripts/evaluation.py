@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import nn
 
-from bundles.common.calibration import read_calibration, service_thresholds, write_calibration, write_thresholds
+from bundles.common.calibration import read_calibration, service_cuts, write_calibration, write_thresholds
 from bundles.common.manifest import sha256_of
 from bundles.common.metrics import (
     Auc,
@@ -133,7 +133,8 @@ def evaluate(
     report: dict[str, Any] = {name: _rounded(asdict(area)) for name, area in measured.items()}
     report["weights_sha256"] = sha256_of(Path(weights))
     operating = _operating_point(outputs, bundle_root, weights)
-    report["operating_point"] = operating
+    if operating:
+        report["operating_point"] = operating
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -172,7 +173,10 @@ def fit(
 
 
 def _operating_point(outputs: Outputs, bundle_root: str, weights: str) -> dict[str, float]:
-    threshold = service_thresholds(Path(bundle_root))[FINDING_OF["hemorrhage"]]
+    cuts = service_cuts(bundle_root, weights)
+    if not cuts:
+        return {}
+    threshold = cuts[FINDING_OF["hemorrhage"]].probability
     item: dict[Hashable, Any] = {"pred": _as_prediction(outputs.hemorrhage), "slice_positions": torch.zeros(1)}
     probabilities = Probabilitiesd(read_calibration(bundle_root, weights))(item)["hemorrhage"].numpy()
     labelled = known(outputs.true_hemorrhage)

@@ -1,9 +1,8 @@
 """Measure the classifier on labelled radiographs: accuracy, specificity, recall and AUROC with intervals, and whether
-Grad-CAM points at the fracture where somebody drew it.
+Grad-CAM points at the fracture where somebody drew it (the pointing game, Zhang et al. 2018).
 """
 
-import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,32 +17,20 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from bundles.common.manifest import sha256_of
-from bundles.common.metrics import balanced_threshold, clopper_pearson
+from bundles.common.calibration import write_calibration, write_thresholds
+from bundles.common.fitting import fit_finding
+from bundles.common.metrics import clopper_pearson
 from bundles.common.metrics.examples import Example
 from bundles.common.metrics.report import Evaluation
 from bundles.common.metrics.writing import CARD, About, Cases, write_evaluation
-from bundles.common.radiograph.datalist import SECTIONS, read_datalist
 from bundles.common.radiograph.placement import Placement
 
 log = structlog.get_logger()
 
-BUNDLE = "wrist_fracture"
+# The service's name of the finding.
+SERVICE_FINDING = "wrist_fracture"
 MIDDLE = 0.5
 Item = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """An operating point that was not chosen on the cases it is measured on.
-
-    Attributes:
-        name: Where it comes from.
-        value: Probabilities at or above it are called a fracture.
-    """
-
-    name: str
-    value: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,13 +39,15 @@ class Measured:
 
     Attributes:
         patients: (images,) names.
+        logits: (images,), as the network gives them.
         probabilities, labels: (images,).
-        pointed: For each image with boxes of the finding, whether the middle of the region lies in one of them; False
-            where there is no region.
+        pointed: For each image with boxes of the finding, whether the hottest point of Grad-CAM lies in one of them;
+            False where nothing spoke for a fracture.
         examples: A few images with heat, region and boxes, in pixels of the input.
     """
 
     patients: tuple[str, ...]
+    logits: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     labels: NDArray[np.float64]
     pointed: tuple[bool, ...]
@@ -76,62 +65,59 @@ def run_over(
 ) -> Measured:
     """Run the network over items of `load_wrists` after preprocessing; the first images become examples."""
     network.eval()
-    patients, probabilities, labels, pointed = [], [], [], []
+    patients, logits, probabilities, labels, pointed = [], [], [], [], []
     shown: list[Example] = []
     for item in track(dataset, description="radiographs"):
         found = postprocessing({**item, "pred": _logit(network, inferer, item, device)})
+        logits.append(float(found["pred"]))
         patients.append(str(item["patient"]))
         probabilities.append(float(found["probabilities"][0]))
         labels.append(float(item["label"]))
         if item["boxes"]:
-            pointed.append(points_at(found["boxes"].tolist(), item["boxes"]))
+            pointed.append(points_at(found["pointed"].tolist(), item["boxes"]))
         if len(shown) < examples:
             shown.append(_example(item, found))
-    return Measured(tuple(patients), np.array(probabilities), np.array(labels), tuple(pointed), tuple(shown))
+    scores, truth = np.array(probabilities), np.array(labels)
+    return Measured(tuple(patients), np.array(logits), scores, truth, tuple(pointed), tuple(shown))
 
 
-def choose_threshold(network: nn.Module, inferer: Inferer, dataset: Iterable[Item], device: torch.device) -> Threshold:
-    """The probability at which sensitivity and specificity are equal on these images.
+def fit(measured: Measured, *, finding: str, bundle_root: str, weights: str, data: str) -> None:
+    """Fit Platt scaling and the operating point (sensitivity = specificity) on validation images; write them down.
+
+    They go into `configs/calibration.yaml` and the threshold of `configs/service.yaml`.
 
     Raises:
         ValueError: All show a fracture, or none does.
     """
-    network.eval()
-    items = [
-        (float(_logit(network, inferer, item, device).float().sigmoid()), float(item["label"]))
-        for item in track(dataset, description="operating point")
-    ]
-    scores, labels = (np.array(column) for column in zip(*items, strict=True))
-    value = balanced_threshold(scores, labels >= MIDDLE)
-    return Threshold("sensitivity = specificity on validation", min(max(value, 0.0), 1.0))
-
-
-def about(weights: str, datalist: str, section: str, data: str | None = None) -> About:
-    """What is measured, for the report.
-
-    Args:
-        weights: File.
-        datalist: Of the images.
-        section: Which of them.
-        data: Their name; None takes the datalist's. Phantoms are called so either way.
-    """
-    content = read_datalist(datalist, BUNDLE)
-    rows = [row for name in SECTIONS for row in content.get(name) or []]
-    drawn = any(str(row.get("patient")).startswith("PHANTOM-") for row in rows)
-    name = data or f"{content.get('name', Path(datalist).parent.name)}, {section}"
-    if drawn and not name.lower().startswith("phantom"):
-        name = f"phantom: {name}"
-    return About(BUNDLE, sha256_of(Path(weights)), name, dt.datetime.now(tz=dt.UTC).date().isoformat())
+    fitted = fit_finding(measured.logits, measured.labels)
+    write_calibration(Path(bundle_root), {finding: fitted.scale}, fitted.cases, data=data, weights=weights)
+    write_thresholds(Path(bundle_root), {SERVICE_FINDING: fitted.threshold})
+    point = fitted.point
+    log.info("calibration_written", images=fitted.cases, threshold=round(fitted.threshold, 4), scale=fitted.scale)
+    log.info("on_these_images", sensitivity=round(point.sensitivity, 3), specificity=round(point.specificity, 3))
 
 
 def evaluate(
-    measured: Measured, chosen: Threshold, what: About, *, output_dir: str, finding: str, replicates: int
+    measured: Measured,
+    thresholds: Mapping[str, float],
+    what: About,
+    *,
+    output_dir: str,
+    finding: str,
+    replicates: int,
 ) -> Evaluation:
-    """Write JSON, pictures and the model card's section, and print that section."""
-    thresholds = {chosen.name: chosen.value}
-    if chosen.value != MIDDLE:
-        thresholds["probability 0.5"] = MIDDLE
-    cases = Cases(measured.probabilities, measured.labels >= MIDDLE, np.array(measured.patients), thresholds)
+    """Write JSON, pictures and the model card's section, and print that section.
+
+    Args:
+        measured: On other images than those that thresholds were chosen on.
+        thresholds: Operating points by name; a probability of 0.5 is measured beside them.
+        what: Is measured.
+        output_dir: Is made.
+        finding: The label that was learned.
+        replicates: Of the bootstrap over patients.
+    """
+    points = {**thresholds, "probability 0.5": MIDDLE}
+    cases = Cases(measured.probabilities, measured.labels >= MIDDLE, np.array(measured.patients), points)
     folder = Path(output_dir)
     extra = {**what.extra, "grad_cam": _pointing(measured)}
     notes = (*what.notes, *_pointing_note(measured))
@@ -144,12 +130,9 @@ def evaluate(
     return evaluation
 
 
-def points_at(regions: list[list[float]], boxes: list[list[float]]) -> bool:
-    """Whether the middle of the first region lies in a box; False without a region."""
-    for x0, y0, x1, y1 in regions[:1]:
-        x, y = (x0 + x1) / 2, (y0 + y1) / 2
-        return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
-    return False
+def points_at(points: Sequence[Sequence[float]], boxes: Sequence[Sequence[float]]) -> bool:
+    """Whether the first point (x, y) lies in a box; False without a point."""
+    return any(left <= x <= right and top <= y <= bottom for x, y in points[:1] for left, top, right, bottom in boxes)
 
 
 def _logit(network: nn.Module, inferer: Inferer, item: Item, device: torch.device) -> torch.Tensor:
@@ -163,16 +146,16 @@ def _pointing(measured: Measured) -> dict[str, Any] | None:
         return None
     hits, images = sum(measured.pointed), len(measured.pointed)
     share = clopper_pearson(hits, images)
-    return {"middle_in_a_box": share.value, "low": share.low, "high": share.high, "images_with_boxes": images}
+    return {"value": share.value, "low": share.low, "high": share.high, "images_with_boxes": images}
 
 
 def _pointing_note(measured: Measured) -> tuple[str, ...]:
     found = _pointing(measured)
     if found is None:
         return ()
-    share, low, high = (100 * found[key] for key in ("middle_in_a_box", "low", "high"))
+    share, low, high = (100 * found[key] for key in ("value", "low", "high"))
     images = found["images_with_boxes"]
-    said = f"The middle of the Grad-CAM region lies in a true box on {share:.0f} % ({low:.0f} to {high:.0f}, exact)"
+    said = f"The hottest point of Grad-CAM lies in a true box on {share:.0f} % ({low:.0f} to {high:.0f}, exact)"
     return (f"{said} of {images} images with boxes.",)
 
 

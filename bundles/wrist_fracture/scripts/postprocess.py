@@ -8,9 +8,9 @@ import torch
 from monai.transforms import Transform
 from torch import Tensor
 
-from bundles.common.gradcam import SHARE, Box, HeatMaps, hottest_box, to_source
+from bundles.common.gradcam import SHARE, Box, HeatMaps, hottest_box, hottest_pixel, to_source
 from bundles.common.radiograph.placement import Placement
-from bundles.wrist_fracture.scripts.network import LAST_STAGE, WristFractureNet
+from bundles.wrist_fracture.scripts.network import FINDING, LAST_STAGE, WristFractureNet
 
 
 class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
@@ -22,28 +22,41 @@ class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
 
     Args:
         network: That gave `pred`; one region is made at a time.
+        scale: `{"fracture": (factor, offset)}` of Platt scaling (logit · factor + offset), fitted on validation images;
+            without it the probability is the network's own.
         share: Of the hottest value; see `hottest_box`.
-        heat: Also add `heat` (rows, columns) of the network's input.
+        heat: Also add `heat` (rows, columns) of the network's input, and `pointed` (0 or 1, 2), the middle of its
+            hottest pixel as (x, y) in pixels of the source.
     """
 
-    def __init__(self, network: WristFractureNet, share: float = SHARE, *, heat: bool = False) -> None:
+    def __init__(
+        self,
+        network: WristFractureNet,
+        scale: Mapping[str, tuple[float, float]] | None = None,
+        share: float = SHARE,
+        *,
+        heat: bool = False,
+    ) -> None:
         self.network, self.share, self.heat = network, share, heat
+        self.factor, self.offset = (scale or {}).get(FINDING, (1.0, 0.0))
         self._maps = HeatMaps(network, LAST_STAGE)
         self._one_at_a_time = Lock()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Apply to one item with `pred`, `image` (1, rows, columns) and `placement`."""
         item = dict(data)
-        probability = torch.as_tensor(item["pred"]).float().cpu().reshape(1).sigmoid()
+        logit = torch.as_tensor(item["pred"]).float().cpu().reshape(1)
+        probability = (logit * self.factor + self.offset).sigmoid()
         heat = self._heat(torch.as_tensor(item["image"]))
-        box = region(heat, Placement.from_tensor(item["placement"]), self.share)
+        placement = Placement.from_tensor(item["placement"])
+        box = region(heat, placement, self.share)
         item["probabilities"] = probability
         edges = [] if box is None else [[box.x0, box.y0, box.x1, box.y1]]
         item["boxes"] = torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
         item["scores"] = probability.expand(len(edges)).clone()
         item["classes"] = torch.zeros(len(edges), dtype=torch.int64)
         if self.heat:
-            item["heat"] = heat
+            item["heat"], item["pointed"] = heat, pointed(heat, placement)
         return item
 
     def _heat(self, image: Tensor) -> Tensor:
@@ -54,7 +67,19 @@ class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
 
 def region(heat: Tensor, placement: Placement, share: float = SHARE) -> Box | None:
     """The hottest part of a heat map (rows, columns) of the input, in pixels of the source; the padding has none."""
+    box = hottest_box(heat.numpy(), share, _content(placement))
+    return None if box is None else to_source(box, _content(placement), placement.source)
+
+
+def pointed(heat: Tensor, placement: Placement) -> Tensor:
+    """(0 or 1, 2): where a heat map is hottest, (x, y) in pixels of the source."""
+    pixel = hottest_pixel(heat.numpy(), _content(placement))
+    if pixel is None:
+        return torch.zeros(0, 2)
+    box = to_source(pixel, _content(placement), placement.source)
+    return torch.tensor([[(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]])
+
+
+def _content(placement: Placement) -> Box:
     rows, columns = placement.scaled
-    content = Box(0.0, 0.0, float(columns), float(rows))
-    box = hottest_box(heat.numpy(), share, content)
-    return None if box is None else to_source(box, content, placement.source)
+    return Box(0.0, 0.0, float(columns), float(rows))

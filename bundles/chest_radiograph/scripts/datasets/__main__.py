@@ -1,6 +1,5 @@
 """`python -m bundles.chest_radiograph.scripts.datasets SET …`: label files in, one datalist out."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,33 +8,31 @@ import typer
 from bundles.chest_radiograph.scripts.datasets import chestx_det, chexpert, lidc, nih, nih_joined, siim, vinbigdata
 from bundles.chest_radiograph.scripts.datasets.nih_findings import FINDINGS as NIH_FINDINGS
 from bundles.chest_radiograph.scripts.datasets.targets import targets
-from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, Views, make
+from bundles.common.datalist.command import (
+    ALL_VIEWS,
+    SHARES,
+    Images,
+    LeaveOut,
+    OnlyBoxed,
+    Out,
+    SharesText,
+    Split,
+    Views,
+    WhoseSplit,
+    command_app,
+    make,
+)
 from bundles.common.datalist.fusion import Merging, Method
 from bundles.common.datalist.images import ImageFolder
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Make a datalist (training, validation, test by patient) from a public set of chest radiographs.",
-)
+app = command_app("chest radiographs")
 
 Lesion = Annotated[list[str], typer.Option(help="A finding of the set that counts as a lesion; may be repeated.")]
 Pneumothorax = Annotated[list[str], typer.Option(help="A finding that counts as a pneumothorax; may be repeated.")]
 MergeMethod = Annotated[Method, typer.Option("--merge", help="Boxes of several readers: mean, vote, or all as drawn.")]
 Overlap = Annotated[float, typer.Option(help="IoU from which boxes of several readers are the same.")]
 Votes = Annotated[int, typer.Option(min=1, help="Readers who must agree, for --merge vote.")]
-ALL_VIEWS: list[str] = []
 LESION, NODULE_MASS, PNEUMOTHORAX = ["Nodule", "Mass"], ["Nodule/Mass"], ["Pneumothorax"]
-
-
-class Split(StrEnum):
-    """Whose split is kept."""
-
-    OWN = "own"
-    HASH = "hash"
-
-
-WhoseSplit = Annotated[Split, typer.Option(help="The set's own split, or by a hash of the patient.")]
 
 
 @app.command("vinbigdata")

@@ -1,30 +1,28 @@
 """`python -m bundles.wrist_fracture.scripts.datasets SET …`: label files in, one datalist out."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bundles.common.datalist.command import SHARES, Images, LeaveOut, OnlyBoxed, Out, SharesText, Views, make
+from bundles.common.datalist.command import (
+    ALL_VIEWS,
+    SHARES,
+    Images,
+    LeaveOut,
+    OnlyBoxed,
+    Out,
+    SharesText,
+    Split,
+    Views,
+    WhoseSplit,
+    command_app,
+    make,
+)
 from bundles.common.datalist.images import ImageFolder
 from bundles.wrist_fracture.scripts.datasets import grazpedwri, mura
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Make a datalist (training, validation, test by patient) from a public set of wrist radiographs.",
-)
-
-
-ALL_VIEWS: list[str] = []
-
-
-class Split(StrEnum):
-    """Whose split is kept."""
-
-    OWN = "own"
-    HASH = "hash"
+app = command_app("wrist radiographs")
 
 
 @app.command("grazpedwri")
@@ -60,7 +58,7 @@ def mura_command(
     images: Images,
     out: Out,
     *,
-    split: Annotated[Split, typer.Option(help="The set's own split, or by a hash of the patient.")] = Split.OWN,
+    split: WhoseSplit = Split.OWN,
     shares: SharesText = SHARES,
     leave_out: LeaveOut = False,
 ) -> None:

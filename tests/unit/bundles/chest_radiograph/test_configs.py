@@ -7,13 +7,24 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from monai.bundle import ConfigParser
 
 from bundles.chest_radiograph.scripts.network import ChestDetector
 from bundles.common.checkpoints import load_weights
+from bundles.common.contract import load_service
+from bundles.common.manifest import sha256_of
 
 CONFIGS = "bundles/chest_radiograph/configs"
 SMALL = {"size": 64, "channels": 16, "depth": 1, "device": "$torch.device('cpu')"}
+
+SERVICE = """\
+title: Chest
+accepts: {Modality: CR}
+findings:
+- {finding: lung_lesion, probability: probabilities, index: 0, threshold: 0.5, regions: {index: 0, threshold: 0.5}}
+- {finding: pneumothorax, probability: probabilities, index: 1, threshold: 0.5, regions: {index: 1, threshold: 0.5}}
+"""
 
 
 @pytest.fixture
@@ -45,17 +56,51 @@ def test_inference_writes_a_result_for_every_image(
     assert all(0 <= value <= 1 for value in result["probabilities"].values())
 
 
-def test_evaluation_writes_its_figures(
+def test_evaluation_writes_figures_pictures_and_a_card(
     root: Path, tmp_path: Path, weights: Path, make_datalist: Callable[[Path], Path]
 ) -> None:
-    datalist = make_datalist(tmp_path)
-    where = {"datalist": str(datalist), "image_dir": str(tmp_path), "output_dir": str(tmp_path), "replicates": 20}
-    run(root / CONFIGS / "evaluate.yaml", weights=str(weights), **where)
-    report = json.loads((tmp_path / "evaluation.json").read_text())
-    assert (report["images"], report["lesion_auc"]["positives"], report["lesion_auc"]["negatives"]) == (8, 4, 4)
-    assert (report["pneumothorax_froc"]["positives"], report["pneumothorax_froc"]["images"]) == (4, 8)
-    assert len(report["lesion_froc"]["sensitivity_at"]) == 9
-    assert 0 <= report["lesion_average_precision"]["value"] <= 1
+    datalist, out = make_datalist(tmp_path), tmp_path / "out"
+    where = {"datalist": str(datalist), "image_dir": str(tmp_path), "output_dir": str(out), "replicates": 20}
+    run(root / CONFIGS / "evaluate.yaml", weights=str(weights), examples=3, **where)
+    report = json.loads((out / "evaluation.json").read_text())
+    assert report["weights_sha256"] == sha256_of(weights)
+    lesion = report["classification"]["lesion"]
+    assert (lesion["cases"], lesion["positives"], lesion["negatives"]) == (8, 4, 4)
+    assert lesion["auroc"]["low"] <= lesion["auroc"]["value"] <= lesion["auroc"]["high"]
+    boxes = report["detection"]["pneumothorax"]
+    assert (boxes["findings"], boxes["images"], len(boxes["rates"])) == (4, 8, 9)
+    assert report["extra"]["boxed_images"]["pneumothorax"] == {"with": 4, "without": 4}
+    assert 0 <= report["extra"]["mean_average_precision"]["value"] <= 1
+    names = {"evaluation.json", "model_card_section.md", "roc.png", "precision_recall.png", "reliability.png"}
+    assert {path.name for path in out.iterdir()} == {*names, "froc.png", "examples.png"}
+
+
+def test_what_is_fitted_on_validation_is_used_afterwards(
+    root: Path, tmp_path: Path, weights: Path, make_datalist: Callable[[Path], Path]
+) -> None:
+    datalist, bundle, out = make_datalist(tmp_path), tmp_path / "bundle", tmp_path / "out"
+    (bundle / "configs").mkdir(parents=True)
+    (bundle / "configs/service.yaml").write_text(SERVICE)
+    where = {"datalist": str(datalist), "image_dir": str(tmp_path), "output_dir": str(out), "replicates": 0}
+    same = {**where, "bundle_root": str(bundle), "weights": str(weights), "examples": 0}
+    run(root / CONFIGS / "evaluate.yaml", **same, fit_calibration="true", false_boxes=2)
+    assert not out.exists()
+    fitted = yaml.safe_load((bundle / "configs/calibration.yaml").read_text())
+    assert (list(fitted["scale"]), fitted["weights_sha256"]) == (["lesion", "pneumothorax"], sha256_of(weights))
+    lesion, pneumothorax = load_service(bundle).findings
+    assert lesion.regions is not None
+    assert pneumothorax.regions is not None
+    assert 0.5 not in {lesion.regions.threshold, pneumothorax.regions.threshold}
+    run(root / CONFIGS / "evaluate.yaml", **same)
+    report = json.loads((out / "evaluation.json").read_text())
+    points = {name: found["points"]["service"] for name, found in report["classification"].items()}
+    assert points["lesion"]["threshold"] == lesion.threshold
+    assert points["pneumothorax"]["threshold"] == pneumothorax.threshold
+    # The same images: what was balanced on them is balanced. (Of lesions these random weights know nothing.)
+    figures = {key: value["value"] for key, value in points["pneumothorax"]["figures"].items()}
+    assert figures["sensitivity"] == pytest.approx(figures["specificity"], abs=0.26)
+    said = [note for note in report["notes"] if note.startswith("Boxes of lesion that the service can show")]
+    assert len(said) == 1
 
 
 def test_missing_weights_are_said(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_an_encoder_of_pretraining_is_loaded_whole_and_said(tmp_path: Path) -> N
     assert torch.equal(network.backbone.encoder.layer4[1].conv2.weight, encoder.layer4[1].conv2.weight)
     said = next(entry for entry in logs if entry["event"] == "backbone_loaded")
     assert f"{len(encoder.state_dict())} tensors loaded" in said["what"]
+    assert said["tensors"].startswith("conv1 1, bn1 5, layer1 ")
 
 
 def test_an_encoder_of_another_backbone_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bundles.common.gradcam import Box, HeatMaps, hottest_box, to_source
+from bundles.common.gradcam import Box, HeatMaps, hottest_box, hottest_pixel, to_source
 
 
 class TwoHeads(nn.Module):
@@ -137,7 +137,7 @@ def test_the_box_holds_the_connected_part_around_the_hottest_place() -> None:
     heat[8, 10] = 0.9
     heat[5, 6] = 0.6  # touches by a corner alone
     assert hottest_box(heat) == Box(3, 2, 6, 5)
-    assert hottest_box(heat, share=0.95) == Box(4, 3, 5, 4)
+    assert hottest_box(heat, share=0.95) == hottest_pixel(heat) == Box(4, 3, 5, 4)
 
 
 def test_heat_in_the_padding_is_ignored() -> None:
@@ -145,6 +145,8 @@ def test_heat_in_the_padding_is_ignored() -> None:
     heat[1, 1], heat[6, 6] = 0.5, 1.0
     assert hottest_box(heat, content=Box(0, 0, 8, 4)) == Box(1, 1, 2, 2)
     assert hottest_box(heat, content=Box(3, 0, 8, 4)) is None
+    assert hottest_pixel(heat, content=Box(0, 0, 8, 4)) == Box(1, 1, 2, 2)
+    assert hottest_pixel(heat, content=Box(3, 0, 8, 4)) is None
 
 
 @given(
@@ -177,6 +179,8 @@ def test_bad_heat_is_refused() -> None:
         hottest_box(np.zeros(4))
     with pytest.raises(ValueError, match="0 or above"):
         hottest_box(np.full((2, 2), -1.0))
+    with pytest.raises(ValueError, match="rows and columns"):
+        hottest_pixel(np.zeros(4))
     with pytest.raises(ValueError, match="share"):
         hottest_box(np.ones((2, 2)), share=0)
     with pytest.raises(ValueError, match="no extent"):

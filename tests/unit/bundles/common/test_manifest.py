@@ -61,3 +61,15 @@ def test_a_card_without_marks_is_refused() -> None:
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     assert sha256_of(tmp_path / "empty").startswith("e3b0c442")
+
+
+def test_figures_that_are_no_areas_are_named_in_the_table() -> None:
+    share = Metric(label="Boxes", value=0.5, low=0.4, high=0.6, positives=3, negatives=4, measure="fROC average")
+    mixed = MANIFEST.model_copy(update={"metrics": {**MANIFEST.metrics, "boxes": share}})
+    assert metrics_table(MANIFEST).splitlines()[0] == "| Output | AUC | 95 % interval | With | Without |"
+    assert metrics_table(mixed).splitlines() == [
+        "| Output | Figure | Value | 95 % interval | With | Without |",
+        "|---|---|---|---|---|---|",
+        "| Any | AUC | 0.988 | 0.900 to 1.000 | 3 | 4 |",
+        "| Boxes | fROC average | 0.500 | 0.400 to 0.600 | 3 | 4 |",
+    ]

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from bundles.common.metrics import (
     RATES,
     ImageBoxes,
+    at_score,
     image_boxes,
     intersection_over_union,
     mean_average_precision,
     measure_froc,
+    score_at_rate,
 )
 from bundles.common.metrics.matching import match
 
@@ -219,3 +221,24 @@ def test_a_measurement_without_sense_is_refused() -> None:
         mean_average_precision({})
     with pytest.raises(ValueError, match="same images"):
         mean_average_precision({"a": [image], "b": [image_boxes("other", [], [], [])]})
+
+
+@pytest.mark.parametrize(
+    ("rate", "score", "found", "false"),
+    [(0.0, 0.85, 1 / 3, 0.0), (0.5, 0.65, 2 / 3, 0.5), (0.9, 0.65, 2 / 3, 0.5), (1.0, 0.5, 1.0, 1.0)],
+)
+def test_boxes_are_cut_where_so_many_are_false(rate: float, score: float, found: float, false: float) -> None:
+    true, other, third, nowhere = [0, 0, 4, 4], [10, 0, 14, 4], [20, 0, 24, 4], [50, 50, 54, 54]
+    images = [
+        image_boxes("a", [true, nowhere, other], [0.9, 0.8, 0.7], [true, other]),
+        image_boxes("b", [nowhere, third], [0.6, 0.5], [third]),
+    ]
+    froc = measure_froc(images, replicates=0)
+    assert score_at_rate(froc, rate) == pytest.approx(score)
+    assert at_score(froc, score_at_rate(froc, rate)) == pytest.approx((found, false))
+
+
+def test_no_cut_is_high_enough_for_a_false_box_above_all() -> None:
+    froc = measure_froc([image_boxes("a", [[0, 0, 1, 1]], [0.9], [[5, 5, 6, 6]])], replicates=0)
+    assert score_at_rate(froc, 0.5) == float("inf")
+    assert at_score(froc, float("inf")) == (0, 0)
