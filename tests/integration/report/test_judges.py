@@ -1,6 +1,7 @@
 """Independent readers on our documents: dciodvfy (dicom3tools), dsrdump (dcmtk), highdicom's own reader."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,20 @@ from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
 from app.documents import Document, DocumentKind
-from app.findings import FINDING_KINDS, Outcome, Presence, Report, SliceScore
+from app.findings import FINDING_KINDS, Outcome, Presence, Region, RegionKind, Report, SliceScore
 from app.report import encode
 from app.study import Instance, Series, Study
 from bundles.common.contract import Window
 from tests.allowlists.dciodvfy import errors
 from tests.unit.report.factory import MADE_AT, PHANTOM, make_report, make_study
+from tests.unit.report.radiographs import (
+    chest_report,
+    chest_study,
+    image_uid,
+    wrist_failed,
+    wrist_report,
+    wrist_study,
+)
 
 BRAIN = Window(center=40, width=80)
 REPORTS = {
@@ -26,6 +35,12 @@ REPORTS = {
     "partial": make_report(outcome=Outcome.PARTIAL, reason="2 of 4 slices could not be decoded"),
     "not attempted": make_report(outcome=Outcome.NOT_ATTEMPTED, reason="one slice only; at least 8 were expected"),
     "cleared": make_report(algorithm=replace(PHANTOM, status="cleared", training_data="CQ500")),
+}
+RADIOGRAPHS: dict[str, tuple[Callable[[Path], Study], Report]] = {
+    "chest": (chest_study, chest_report()),
+    "wrist": (wrist_study, wrist_report()),
+    "wrist without a finding": (wrist_study, wrist_report(Presence.ABSENT)),
+    "wrist, one image unread": (wrist_study, wrist_failed()),
 }
 HEADERS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -110,6 +125,62 @@ def test_highdicom_reads_back_what_was_said(case: str, tmp_path: Path) -> None:
         )
         for finding in report.findings
     ]
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("case", RADIOGRAPHS)
+def test_dciodvfy_and_dsrdump_read_radiographs(case: str, tmp_path: Path) -> None:
+    make, report = RADIOGRAPHS[case]
+    documents = dicom(report, make(tmp_path / "study"), tmp_path / "out")
+    assert [errors(document.path) for document in documents] == [[]] * len(documents)
+    done = subprocess.run(["dsrdump", "+Pl", documents[0].path], capture_output=True, check=True, timeout=60)
+    text = done.stdout.decode()
+    assert done.stderr == b""
+    told = [region for finding in report.findings for region in finding.regions]
+    assert text.count("SCOORD") == len(told)
+    assert text.count("where the network looked") >= sum(region.kind is RegionKind.ATTENTION for region in told)
+    assert report.reason in text
+
+
+def test_highdicom_reads_the_boxes_back_where_they_were(tmp_path: Path) -> None:
+    chest = dicom(chest_report(), chest_study(tmp_path / "chest"), tmp_path / "one")[0]
+    content = srread(chest.path).content
+    assert isinstance(content, MeasurementReport)
+    read = [
+        (group.finding_type.value, group.roi.value.tolist(), [m.value for m in group.get_measurements()])
+        for group in content.get_planar_roi_measurement_groups()
+    ]
+    assert read == [
+        ("52988006", [[120.5, 80], [190.25, 80], [190.25, 150], [120.5, 150], [120.5, 80]], [81.25]),
+        ("36118008", [[300, 60], [440, 60], [440, 240.5], [300, 240.5], [300, 60]], [71.87]),
+    ]
+    wrist = dicom(wrist_report(), wrist_study(tmp_path / "wrist"), tmp_path / "two")[0]
+    (group,) = srread(wrist.path).content.get_planar_roi_measurement_groups()
+    assert (group.finding_type, group.finding_sites, group.get_measurements()) == (None, [], [])
+    assert group.roi.ContentSequence[0].referenced_sop_instance_uid == image_uid(2)
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("name", ["RG1_JLSN", "RG1_J2KI"])
+def test_a_real_chest_radiograph(name: str, imaging_data: Path, tmp_path: Path) -> None:
+    """MONOCHROME1, compressed; the key image shows bone bright, at a size for a screen."""
+    (file,) = (imaging_data / "dicom" / "cr").glob(f"{name}*")
+    header = dcmread(file, stop_before_pixels=True)
+    instance = Instance(file, header.SOPInstanceUID, header.SOPClassUID, header.file_meta.TransferSyntaxUID, "")
+    study = Study(header.StudyInstanceUID, "r", (Series(header.SeriesInstanceUID, 0, header.Modality, (instance,)),))
+    box = (header.Columns * 0.1, header.Rows * 0.2, header.Columns * 0.4, header.Rows * 0.6)
+    lesion, _ = chest_report().findings
+    uid = instance.sop_instance_uid
+    found = replace(lesion, slices=(SliceScore(uid, 0, 0.9),), regions=(Region(uid, box, RegionKind.DETECTION, 0.9),))
+    report = chest_report(study_uid=study.uid, series_uid=header.SeriesInstanceUID, findings=(found,))
+    sr, key, _ = encode(report, study, tmp_path, made_at=MADE_AT)
+    assert (sr.problem, key.problem, errors(sr.path), errors(key.path)) == ("", "", [], [])
+    shown = dcmread(key.path)
+    assert max(shown.Rows, shown.Columns) <= 2048 * 1.3
+    # The trunk is dense, the air beside it is not.
+    grey = shown.pixel_array[..., 0].astype(float)
+    middle, width = grey[shown.Rows // 2], shown.Columns
+    assert middle[int(width * 0.45) : int(width * 0.55)].mean() > 80
 
 
 @pytest.mark.debian
