@@ -11,11 +11,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from bundles.common.codestream import claimed_size
+from bundles.common.codestream import claimed_size, ends_early
 from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text, value_of
 from bundles.common.headers import UnreadableImage, instance_name
 
@@ -138,12 +139,22 @@ def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
     elif claimed_size(data[:65536]) not in {None, (rows, columns)}:
         raise UnreadableImage(f"{where}: its compressed image is of another size than Rows and Columns say")
     try:
+        cut_off = is_compressed(syntax) and ends_early(_codestream(dataset, data, index))
         array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
     except (*PARSE_ERRORS, RuntimeError, OSError) as error:
         raise UnreadableImage(
             f"{where}: its pixel data cannot be decoded ({syntax.name}, truncated or corrupt)"
         ) from error
+    if cut_off:
+        raise UnreadableImage(f"{where}: its compressed pixel data end early ({syntax.name}, truncated)")
     return np.asarray(array)
+
+
+def _codestream(dataset: Dataset, data: bytes, index: int) -> bytes:
+    """Return one frame of encapsulated pixel data."""
+    tables = value_of(dataset, "ExtendedOffsetTable"), value_of(dataset, "ExtendedOffsetTableLengths")
+    offsets = tables if isinstance(tables[0], bytes) and isinstance(tables[1], bytes) else None
+    return get_frame(data, index, extended_offsets=offsets, number_of_frames=integer(dataset, "NumberOfFrames") or 1)
 
 
 def _check_bits(dataset: Dataset, where: str) -> None:

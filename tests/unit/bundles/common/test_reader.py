@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -320,6 +322,18 @@ def test_codestream_of_another_size_is_refused_before_decoding(tmp_path: Path) -
     image.compress(JPEG2000Lossless, generate_instance_uid=False)
     image.Rows = 32
     with pytest.raises(UnreadableImage, match=r"instance number 3.*of another size"):
+        read_stack(save(tmp_path, [image]))
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, RLELossless], ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("keep", [0.99, 0.4])
+def test_a_codestream_that_was_cut_before_it_was_wrapped_is_refused(tmp_path: Path, syntax: UID, keep: float) -> None:
+    """The file is whole, so that nothing but the codestream tells."""
+    image = ct_slice(3, pixels=np.random.default_rng(0).integers(0, 999, (64, 64)).astype(np.int16))
+    image.compress(syntax, generate_instance_uid=False)
+    frame = get_frame(image.PixelData, 0, number_of_frames=1)
+    image.PixelData = encapsulate([frame[: int(len(frame) * keep)]])
+    with pytest.raises(UnreadableImage, match=r"instance number 3.*truncated"):
         read_stack(save(tmp_path, [image]))
 
 
