@@ -7,7 +7,7 @@ reads it; the service and `bundles/verify.py` do.
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bundles.common.strict import Strict, read_mapping, validate
 from bundles.common.views import ViewName
@@ -119,6 +119,17 @@ class Service(Strict):
     reads: Literal["stack", "image"] = "stack"
     view: ViewName | None = None
     window: Window | None = None
+
+    @model_validator(mode="after")
+    def _outputs_fit_what_is_read(self) -> "Service":
+        for output in self.findings:
+            if self.reads == "image" and output.slices:
+                raise ValueError(
+                    f"{output.finding}: 'slices' is for stacks; each image has the probability as its score"
+                )
+            if self.reads == "stack" and output.regions:
+                raise ValueError(f"{output.finding}: 'regions' are of single images; they need 'reads: image'")
+        return self
 
 
 def load_service(bundle: Path) -> Service:

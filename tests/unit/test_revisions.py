@@ -51,6 +51,34 @@ SENT = Receipt("pacs", "1.sr.dcm", delivered=True, attempts=1, detail="0x0000 Su
 REFUSED = replace(SENT, delivered=False, detail="0xA900")
 
 
+def with_images(outcome: StudyOutcome, *stacks: tuple[str, int]) -> StudyOutcome:
+    """The same revision, its bundle having read these images for its report."""
+    (series, stack), *more = stacks
+    changed = {"series_uid": series, "stack": stack}
+    decision = outcome.decision
+    assert decision is not None
+    return replace(
+        outcome,
+        decision=Decision(tuple(replace(each, **changed, more=tuple(more)) for each in decision.assignments), ()),
+        reports=tuple(replace(each, **changed, more=tuple(more)) for each in outcome.reports),
+        documents=tuple(replace(each, **changed) for each in outcome.documents),
+    )
+
+
+@pytest.mark.parametrize(
+    "stacks",
+    [[(THIN, 0), (THICK, 0)], [(THICK, 0), (THIN, 0)], [(THIN, 0), (THIN, 1)]],
+    ids=["a late image goes first", "a late image goes last", "other images were chosen"],
+)
+def test_a_report_of_other_images_stands_for_an_older_one(stacks: list[tuple[str, int]]) -> None:
+    assert overtaken_by(Shipment("0.sr.dcm", "pacs"), OLD, [with_images(NEW, *stacks)]) == NEW.key
+
+
+def test_images_that_are_still_being_analysed_stand_for_nothing_yet() -> None:
+    waiting = with_images(revision("1", "a1 b1 c1", None, at=20), (THIN, 0), (THICK, 0))
+    assert overtaken_by(Shipment("0.sr.dcm", "pacs"), OLD, [waiting]) == ""
+
+
 @pytest.mark.parametrize(
     ("one", "other", "newer"),
     [

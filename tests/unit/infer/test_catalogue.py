@@ -15,6 +15,13 @@ from app.infer.catalogue import Catalogue, load_bundle
 from app.settings import Bundles
 
 Write = Callable[..., Path]
+IMAGES = """
+title: Lesions
+accepts: {{Modality: DX}}
+reads: {reads}
+findings:
+  - {{finding: lung_lesion, probability: presence, {extra}}}
+"""
 
 
 def test_a_bundle_is_served_with_everything_that_names_its_weights(write_bundle: Write) -> None:
@@ -43,6 +50,9 @@ def test_a_bundle_is_served_with_everything_that_names_its_weights(write_bundle:
         ({"metadata": "{"}, "not valid JSON"),
         ({"metadata": "{}"}, "'version' is missing"),
         ({"service": "titel: x"}, "did you mean 'title'?"),
+        ({"service": IMAGES.format(reads="image", extra="slices: in_slice")}, "'slices' is for stacks"),
+        ({"service": IMAGES.format(reads="stack", extra="regions: {}")}, "they need 'reads: image'"),
+        ({"service": IMAGES.format(reads="image", extra="regions: {limit: 0}")}, "limit"),
     ],
 )
 def test_a_bundle_whose_files_do_not_fit_is_refused_with_the_reason(
@@ -56,6 +66,11 @@ def test_a_bundle_whose_files_do_not_fit_is_refused_with_the_reason(
     assert words in refused.reason
     with pytest.raises(Failed, match="is not served"):
         catalogue.get("bleeds")
+
+
+def test_a_bundle_that_reads_images_needs_no_window(write_bundle: Write) -> None:
+    service = load_bundle(write_bundle(service=IMAGES.format(reads="image", extra="regions: {index: 1}"))).service
+    assert (service.reads, service.window) == ("image", None)
 
 
 def test_an_unknown_finding_comes_with_the_nearest_known_one(write_bundle: Write) -> None:
