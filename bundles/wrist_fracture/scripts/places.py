@@ -101,7 +101,7 @@ def places_loss(logits: Tensor, places: Tensor) -> Tensor:
 class RandRegiond(Randomizable, Transform):  # type: ignore[misc]  # MONAI is untyped
     """Cut a square region out of `image` and `places`; `label` becomes that of the region.
 
-    Half of the regions of an image with a fracture lie around one, wherever it is within their middle half. The others
+    Most regions of an image with a fracture lie around one, wherever it is within their middle half. The others
     lie anywhere where the image is not dark. Of an image whose places are unknown the region's label is unknown too.
 
     Args:
@@ -109,7 +109,7 @@ class RandRegiond(Randomizable, Transform):  # type: ignore[misc]  # MONAI is un
         share: Of regions around a fracture, in images that have one.
     """
 
-    def __init__(self, side: int, share: float = 0.5) -> None:
+    def __init__(self, side: int, share: float = 0.75) -> None:
         self.side, self.share = side, share
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
