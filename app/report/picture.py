@@ -23,6 +23,8 @@ YELLOW, CYAN, WHITE, RED, BLACK = (255, 221, 0), (0, 220, 255), (255, 255, 255),
 COLOURS: dict[RegionKind, Colour] = {RegionKind.DETECTION: YELLOW, RegionKind.ATTENTION: CYAN}
 
 Rectangle = tuple[float, float, float, float]
+Point = tuple[float, float]
+Line = tuple[Point, Point]
 
 
 def draw(
@@ -94,25 +96,30 @@ class _Marks:
 
     def _box(self, box: Rectangle, kind: RegionKind) -> None:
         """A dark line beneath keeps the bright one visible on bright and on dark ground."""
-        x0, y0, x1, y1 = box
-        width = max(1, round(LINE * self.unit))
-        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-        for start, end in pairwise(corners):
-            parts = [(start, end)] if kind is RegionKind.DETECTION else self._dashes(start, end)
-            for part in parts:
-                self.pen.line(part, fill=BLACK, width=width + max(2, round(2 * self.unit)))
-            for part in parts:
-                self.pen.line(part, fill=COLOURS[kind], width=width)
+        width, edge = max(1, round(LINE * self.unit)), max(1, round(self.unit))
+        for colour, more in ((BLACK, edge), (COLOURS[kind], 0)):
+            if kind is RegionKind.DETECTION:
+                self._solid(box, width // 2 + more, width + 2 * more, colour)
+            else:
+                for part in self._dashed(box):
+                    self.pen.line(part, fill=colour, width=width + 2 * more)
 
-    def _dashes(
-        self, start: tuple[float, float], end: tuple[float, float]
-    ) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    def _solid(self, box: Rectangle, reach: int, width: int, colour: Colour) -> None:
+        x0, y0, x1, y1 = (round(edge) for edge in box)
+        self.pen.rectangle((x0 - reach, y0 - reach, x1 + reach, y1 + reach), outline=colour, width=width)
+
+    def _dashed(self, box: Rectangle) -> list[Line]:
+        x0, y0, x1, y1 = box
+        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
+        return [dash for start, end in pairwise(corners) for dash in self._dashes(start, end)]
+
+    def _dashes(self, start: Point, end: Point) -> list[Line]:
         length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
         step, dash = (DASH + GAP) * self.unit, DASH * self.unit
         if length < step:
             return [(start, end)]
 
-        def at(distance: float) -> tuple[float, float]:
+        def at(distance: float) -> Point:
             share = min(distance / length, 1.0)
             return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
 

@@ -4,9 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.findings import Finding, Presence, SliceScore
-from app.report.words import about_slices, disclaimer, fitted, percent, plain, suspicious_slices
+from app.findings import Finding, Presence, Region, RegionKind, SliceScore
+from app.report.words import (
+    ATTENTION,
+    about_regions,
+    about_slices,
+    disclaimer,
+    early,
+    fitted,
+    percent,
+    plain,
+    suspicious_slices,
+)
 from tests.unit.report.factory import PHANTOM
+from tests.unit.report.radiographs import chest_report
 
 
 def finding(presence: Presence, *certainties: float, threshold: float = 0.5) -> Finding:
@@ -90,3 +101,65 @@ def test_chooses_slices_and_says_which(
 ) -> None:
     answer = finding(presence, *certainties)
     assert ([score.index for score in suspicious_slices(answer)], about_slices(answer)) == (indices, words)
+
+
+@pytest.mark.parametrize(
+    ("presence", "certainties", "words"),
+    [
+        (
+            Presence.PRESENT,
+            (0.1, 0.75),
+            (
+                "Referenced images (certainty at or above the threshold of 50.00 %): 2; "
+                "most suspicious: image 2 of 2 with 75.00 %."
+            ),
+        ),
+        (
+            Presence.ABSENT,
+            (0.25,),
+            "The one image was searched; it is not referenced. Most suspicious: image 1 of 1 with 25.00 %.",
+        ),
+        (
+            Presence.ABSENT,
+            (0.25, 0.125),
+            "All 2 images were searched; none is referenced. Most suspicious: image 1 of 2 with 25.00 %.",
+        ),
+        (Presence.PRESENT, (), "No certainty for single images; the study as a whole was assessed."),
+    ],
+)
+def test_speaks_of_images_where_each_was_read_by_itself(
+    presence: Presence, certainties: tuple[float, ...], words: str
+) -> None:
+    assert about_slices(finding(presence, *certainties), by_image=True) == words
+
+
+def test_counts_regions_and_says_what_they_are() -> None:
+    box = Region("1.0", (0.0, 0.0, 1.0, 1.0), RegionKind.DETECTION, 0.5)
+    seen, looked = (replace(box, kind=kind) for kind in (RegionKind.DETECTION, RegionKind.ATTENTION))
+    present, absent = finding(Presence.PRESENT, 0.75), finding(Presence.ABSENT, 0.25)
+    assert [
+        about_regions(replace(one, regions=regions))
+        for one, regions in ((present, ()), (present, (seen,)), (present, (seen, seen)), (absent, (seen,)))
+    ] == [
+        "",
+        "1 detected region in the group after this one.",
+        "2 detected regions in groups of their own after this one.",
+        "",
+    ]
+    assert about_regions(replace(present, regions=(looked,))) == (
+        f"1 attention region in the group after this one. {ATTENTION}"
+    )
+
+
+def test_says_what_is_to_be_read_early_and_why() -> None:
+    air = Finding("pneumothorax", Presence.PRESENT, 0.9, 0.5, urgent=True)
+    cases = [
+        chest_report(),
+        chest_report(findings=(replace(air, presence=Presence.ABSENT),)),
+        chest_report(findings=(replace(air, urgent=False),)),
+    ]
+    assert [early(report) for report in cases] == [
+        "Flagged for early reading because of: Pneumothorax; RESEARCH USE ONLY",
+        "",
+        "",
+    ]
