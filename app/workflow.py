@@ -125,7 +125,12 @@ def deliver_document(key: str, shipment: Shipment, attempt: int) -> None:
         if pause_s is None:
             return
         name = f"{key}/redeliver/{shipment.document}/{shipment.destination}/{attempt + 1}"
-        options = SetEnqueueOptions(delay_seconds=pause_s, queue_partition_key=shipment.destination)
+        options = SetEnqueueOptions(
+            delay_seconds=pause_s,
+            queue_partition_key=shipment.destination,
+            # Read outside of a step: of two answers either would do, and the queue keeps the one that was given first.
+            priority=steps.right_of_way(key, shipment),
+        )
         with SetWorkflowID(name), options:
             DBOS.enqueue_workflow(REDELIVERY, deliver_document, key, shipment, attempt + 1)
 

@@ -19,6 +19,21 @@ from bundles.common.strict import nearest
 log = structlog.get_logger()
 
 LONGEST_BACKOFF_S = 300.0
+FIRST, LATER = 1, 2
+"""Priorities in the queue of deliveries that have to be tried again."""
+
+
+def right_of_way(known: StudyOutcome, shipment: Shipment) -> int:
+    """Whether a delivery that has to wait goes before others: that of a report flagged for early reading does."""
+    document = next((each for each in known.documents if each.path.name == shipment.document), None)
+    if document is None:
+        return LATER
+    of_document = (document.bundle, document.series_uid, document.stack)
+    urgent = any(
+        report.urgent and (report.algorithm.name, report.series_uid, report.stack) == of_document
+        for report in known.reports
+    )
+    return FIRST if urgent else LATER
 
 
 def attempt_in_order(

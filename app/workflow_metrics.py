@@ -16,6 +16,7 @@ TURNAROUND_SECONDS = Histogram(
 )
 DELIVERIES = Counter("vigil_deliveries_total", "Attempts to deliver a document", ("destination", "outcome"))
 REPORTS = Counter("vigil_reports_total", "Reports by bundle and outcome", ("bundle", "outcome"))
+EARLY_READING = Counter("vigil_early_reading_total", "Reports flagged for early reading, by bundle", ("bundle",))
 QUEUE_DEPTH = Gauge(
     "vigil_queue_depth", "Waiting in the workflow database", ("queue",), multiprocess_mode="livemostrecent"
 )

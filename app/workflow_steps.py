@@ -28,7 +28,7 @@ from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
 from app.study import Study
-from app.workflow_delivery import attempt_in_order
+from app.workflow_delivery import attempt_in_order, right_of_way
 from app.workflow_edges import Stopped, bounded, edge
 from app.workflow_plan import Plan, plan_of
 from bundles.common.contract import Window
@@ -209,7 +209,14 @@ class Steps:
             if document.kind in destination.documents and not document.problem
         )
         self._record(key, lambda known: outcomes.with_report(known, report, documents, shipments))
+        if report.urgent:
+            workflow_metrics.EARLY_READING.labels(report.algorithm.name).inc()
+            log.info("flagged_for_early_reading", study=key[:12], bundle=report.algorithm.name)
         return shipments
+
+    def right_of_way(self, key: str, shipment: Shipment) -> int:
+        """Priority of a delivery that has to wait."""
+        return right_of_way(self._outcome(key), shipment)
 
     def deliver(self, key: str, shipment: Shipment, attempt: int) -> float | None:
         """Try once to deliver a document, and write the receipt once it is clear how it ends.
