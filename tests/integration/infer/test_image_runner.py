@@ -193,6 +193,16 @@ def test_a_secondary_capture_of_8_bits_that_says_cr_is_read(tmp_path: Path) -> N
     assert (presences(report), report.outcome) == ([PRESENT, ABSENT], Outcome.SUCCEEDED)
 
 
+def test_a_capture_in_colour_is_not_read(tmp_path: Path) -> None:
+    first, second = two_views((NOTHING, LESION), SOPClassUID=SecondaryCaptureImageStorage)
+    with_pixels(second, bright_part(LESION, dtype="u1"))
+    second.SamplesPerPixel, second.PhotometricInterpretation, second.PlanarConfiguration = 3, "RGB", 0
+    second.PixelData *= 3
+    report = analysed(tmp_path, [first, second])
+    assert presences(report) == [OPEN, OPEN]
+    assert "only grey images are read" in report.reason
+
+
 @pytest.mark.parametrize(
     ("said", "note"),
     [
