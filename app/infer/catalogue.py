@@ -13,14 +13,19 @@ from app.findings import FINDING_KINDS, Algorithm
 from app.settings import Bundles
 from bundles.common.contract import Service, load_service
 from bundles.common.strict import ConfigurationError, nearest
+from bundles.common.views import ViewContract, load_view_contract
 
 CONTRACT = Path("configs/service.yaml")
 METADATA = Path("configs/metadata.json")
 WEIGHTS = Path("models/model.pt")
 MANIFEST = Path("models/manifest.json")
 # What `"kind"` in the metadata says of bundles that are not made to be served, and why.
+VIEW = "view"
 NOT_SERVED: Mapping[str, str] = MappingProxyType(
-    {"pretraining": "for pretraining: it makes encoders for other bundles and finds nothing itself"}
+    {
+        "pretraining": "for pretraining: it makes encoders for other bundles and finds nothing itself",
+        VIEW: "for routing: it says what the picture of a radiograph shows and finds nothing itself",
+    }
 )
 
 
@@ -44,6 +49,21 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewBundle:
+    """The bundle that tells the views of radiographs apart.
+
+    Attributes:
+        name: Of its folder.
+        root: The folder.
+        contract: What its output means.
+    """
+
+    name: str
+    root: Path
+    contract: ViewContract
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A bundle that is not served, with the reason in words."""
 
@@ -59,11 +79,13 @@ class Catalogue:
         bundles: The servable ones by name.
         refused: The others, kept to be shown.
         not_served: Those that say themselves that they are not made to be served; no error.
+        views: The first by name that tells views apart; None where there is none.
     """
 
     bundles: Mapping[str, Bundle]
     refused: tuple[Refused, ...] = ()
     not_served: tuple[Refused, ...] = ()
+    views: ViewBundle | None = None
 
     @classmethod
     def load(cls, settings: Bundles) -> "Catalogue":
@@ -81,7 +103,8 @@ class Catalogue:
                 served[name] = load_bundle(settings.folder / name)
             except Failed as error:
                 refused.append(Refused(name, str(error)))
-        return cls(MappingProxyType(served), tuple(refused), _declared_not_served(settings.folder))
+        views = _find_views(settings.folder, refused)
+        return cls(MappingProxyType(served), tuple(refused), _declared_not_served(settings.folder), views)
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -130,6 +153,32 @@ def load_bundle(root: Path) -> Bundle:
     return Bundle(root.name, root, service, algorithm, _input_shape(metadata))
 
 
+def load_view_bundle(root: Path) -> ViewBundle:
+    """Read a view bundle's contract, and check that its weights are those of its manifest.
+
+    Raises:
+        Failed: A file is missing or wrong, or the hash of the weights differs.
+    """
+    try:
+        contract = load_view_contract(root)
+    except ConfigurationError as error:
+        raise Failed(str(error)) from error
+    _checked_hash(root, _text(_mapping(root / MANIFEST), "sha256", root / MANIFEST))
+    return ViewBundle(root.name, root, contract)
+
+
+def _find_views(folder: Path, refused: list[Refused]) -> ViewBundle | None:
+    """The first by name that can be used; those before it that cannot are added to `refused`."""
+    for root in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if _kind_of(root) != VIEW:
+            continue
+        try:
+            return load_view_bundle(root)
+        except Failed as error:
+            refused.append(Refused(root.name, str(error)))
+    return None
+
+
 def _candidates(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
@@ -147,13 +196,17 @@ def _declared_not_served(folder: Path) -> tuple[Refused, ...]:
 
 def _reason_not_to_serve(root: Path) -> str:
     """Why a bundle says that it is not made to be served; "" where it says nothing, or nothing legible."""
+    return NOT_SERVED.get(_kind_of(root), "")
+
+
+def _kind_of(root: Path) -> str:
+    """`"kind"` of a bundle's metadata; "" where it says nothing, or nothing legible."""
     if not (root / METADATA).is_file():
         return ""
     try:
-        kind = _mapping(root / METADATA).get("kind")
+        return str(_mapping(root / METADATA).get("kind", ""))
     except Failed:
         return ""
-    return NOT_SERVED.get(str(kind), "")
 
 
 def _expect_folder(folder: Path, name: str, there: list[str]) -> None:

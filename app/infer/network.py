@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 
 import bundles
 from app.errors import Failed
-from app.infer.catalogue import WEIGHTS, Bundle
+from app.infer.catalogue import WEIGHTS, Bundle, ViewBundle
 
 Item = dict[str, Any]
 
@@ -36,7 +36,7 @@ class Network:
     device: torch.device
 
 
-def build(bundle: Bundle, device: torch.device) -> Network:
+def build(bundle: Bundle | ViewBundle, device: torch.device) -> Network:
     """Build a bundle's network from `configs/inference.*` and load its weights (`weights_only=True`).
 
     Raises:
@@ -79,7 +79,7 @@ def _parse(root: Path) -> ConfigParser:
     raise Failed(f"bundle '{root.name}': configs/inference.yaml (or .json) is missing")
 
 
-def _instantiate(parser: ConfigParser, name: str, bundle: Bundle) -> Any:
+def _instantiate(parser: ConfigParser, name: str, bundle: Bundle | ViewBundle) -> Any:
     if name not in parser:
         raise Failed(f"bundle '{bundle.name}': configs/inference.* has no '{name}'")
     try:  # a bundle is foreign code: whatever it raises means that it cannot be served

@@ -1,6 +1,5 @@
 """The warm runner: every network built once, one study at a time through a bundle's own steps."""
 
-import ctypes
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from app.assignment import Assignment
 from app.errors import AppError, Failed, Rejected, Retryable, location
 from app.findings import Finding, Outcome, Report
 from app.infer.catalogue import Bundle, Catalogue
+from app.infer.edges import device_of, trim, unreadable
 from app.infer.images import Image, images_of, shared, size_of, together
 from app.infer.network import Item, Network, build, first_of_batch
 from app.infer.results import (
@@ -28,7 +28,6 @@ from app.infer.results import (
 from app.settings import Inference
 from app.study import Instance, Series, Study
 from bundles.common.contract import Service
-from bundles.common.reader import UnreadableImage
 
 log = structlog.get_logger()
 
@@ -55,7 +54,7 @@ class Runner:
     def __post_init__(self) -> None:
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        self.device = _device(self.settings.device)
+        self.device = device_of(self.settings.device)
 
     def warm(self) -> None:
         """Build every network now instead of at its first study. One that cannot be built is logged, not raised: its
@@ -66,7 +65,7 @@ class Runner:
                 self._network(self.catalogue.get(name))
             except Failed as error:
                 log.warning("bundle_cannot_be_built", bundle=name, reason=str(error))
-        _trim()
+        trim()
 
     def analyse(self, study: Study, assignment: Assignment) -> Report:
         """Run a bundle on the assigned series, or on each assigned image by itself, as its contract says.
@@ -89,7 +88,7 @@ class Runner:
             else:
                 (findings, notes), unread = self._one_stack(bundle, stacks[0]), ()
         finally:
-            _trim()
+            trim()
         report = Report(
             study_uid=study.uid,
             revision=study.revision,
@@ -154,9 +153,8 @@ class Runner:
         except AppError:
             raise
         except Exception as error:
-            unreadable = _unreadable(error)
-            if unreadable is not None:
-                raise Rejected(f"the {what} cannot be read: {unreadable}") from error
+            if (problem := unreadable(error)) is not None:
+                raise Rejected(f"the {what} cannot be read: {problem}") from error
             log.warning("bundle_broke", bundle=bundle.name, error=type(error).__name__, at=location(error))
             raise Failed(f"bundle '{bundle.name}' broke: {type(error).__name__}") from error
 
@@ -190,13 +188,6 @@ def _read_notes(image: Any, instances: Sequence[Instance]) -> Sequence[str]:
     return tuple(meta.get("notes", ()))
 
 
-def _unreadable(error: BaseException | None) -> UnreadableImage | None:
-    """Find the reader's own words below what MONAI wraps around them."""
-    while error is not None and not isinstance(error, UnreadableImage):
-        error = error.__cause__ or error.__context__
-    return error
-
-
 def _numbers(contract: Service, item: Mapping[str, Any]) -> Numbers:
     wanted = {key for output in contract.findings for key in (output.probability, output.slices) if key}
     regions = [output.regions for output in contract.findings if output.regions is not None]
@@ -227,20 +218,3 @@ def _check_budget(series: Series, instances: Sequence[Instance], max_voxels: int
         raise Rejected(
             f"{words} {rows} x {columns} pixels {are} {voxels} voxels; inference.max_voxels allows {max_voxels}"
         )
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(wanted)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise Failed(f"inference.device is '{wanted}', but torch sees no CUDA device; write 'auto' or 'cpu'")
-    return device
-
-
-def _trim() -> None:
-    """Give freed volumes back to the system: glibc keeps them, and the next study would come on top."""
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):
-        log.debug("malloc_trim_missing")
