@@ -90,8 +90,8 @@ class _Marks:
         """Where a box lies, its lines wholly on the image."""
         left, top, right, bottom = self.frame
         inset = LINE * self.unit
-        x0, x1 = (min(max(left + x * scale[0], left + inset), right - 1 - inset) for x in (box[0], box[2]))
-        y0, y1 = (min(max(top + y * scale[1], top + inset), bottom - 1 - inset) for y in (box[1], box[3]))
+        x0, x1 = sorted(min(max(left + x * scale[0], left + inset), right - 1 - inset) for x in (box[0], box[2]))
+        y0, y1 = sorted(min(max(top + y * scale[1], top + inset), bottom - 1 - inset) for y in (box[1], box[3]))
         return x0, y0, x1, y1
 
     def _box(self, box: Rectangle, kind: RegionKind) -> None:

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
@@ -257,3 +259,19 @@ def test_an_image_that_shows_nothing_makes_no_key_image(tmp_path: Path) -> None:
     sr, key, as_json = encode(chest_report(), study, tmp_path / "out")
     assert (sr.problem, as_json.problem) == ("", "")
     assert key.problem.startswith("no key image: 99 % of the pixels have the same value")
+
+
+side = st.integers(1, 90)
+edge = st.floats(-50, 200, allow_nan=False)
+mark = st.builds(Mark, st.tuples(edge, edge, edge, edge), st.text("aW %1", max_size=30), st.sampled_from(RegionKind))
+
+
+@settings(max_examples=15, deadline=None)
+@given(side, side, st.floats(0.3, 3), st.lists(mark, max_size=12))
+def test_draws_whatever_comes_on_an_image_of_a_size_to_look_at(
+    rows: int, columns: int, stretch: float, marks: list[Mark]
+) -> None:
+    picture = draw(np.zeros((rows, columns), np.uint8), (stretch, 1), "banner", ["one", "two"], marks)
+    height, width, channels = picture.shape
+    assert (width, channels, height <= 768 + 3 * STRIP) == (768, 3, True)
+    assert (count(picture[:STRIP], CYAN), count(picture[-2 * STRIP :], CYAN)) == (0, 0)
