@@ -24,7 +24,7 @@ class Document:
         sop_instance_uid: For DICOM documents; derived from (study UID, revision, series, bundle, version, kind), so
             that making it again gives the same UID. "" for JSON.
         problem: Empty, or in words why this document could not be made (then `path` does not exist).
-        series_uid, stack: The analysed series of the report.
+        series_uid, stack: The analysed series of the report, the first one where there are several.
     """
 
     kind: DocumentKind
