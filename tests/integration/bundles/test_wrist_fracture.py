@@ -13,6 +13,9 @@ from PIL import Image
 from app.demo.phantoms.radiographs.image_set import write_image_set
 from bundles.wrist_fracture.scripts.datalist import load_wrists
 from bundles.wrist_fracture.scripts.network import WristFractureNet
+from bundles.wrist_fracture.scripts.places import PlacesLearner
+from pretraining.backbones import make_encoder
+from pretraining.export import Training, export_encoder
 
 CONFIGS = "bundles/wrist_fracture/configs"
 SMALL = ("--size", "64", "--batch_size", "4", "--bfloat16", "false")
@@ -69,6 +72,24 @@ def test_training_goes_on_into_the_second_phase_then_weights_are_measured_and_us
     assert all(0 <= result["fracture"] <= 1 for result in results)
 
 
+def test_one_override_trains_from_an_exported_encoder_and_the_log_says_so(
+    wrists: Path, tmp_path: Path, run_bundle: Run
+) -> None:
+    torch.manual_seed(3)
+    encoder = tmp_path / "encoder.pt"
+    described = Training("SimCLR", "resnet18", (64, 64), "0 to 1", "phantom: none", epochs=1, steps=1, commit="test")
+    export_encoder(make_encoder("resnet18"), encoder, described)
+    exported = torch.load(encoder, weights_only=True)
+    where = ("--dataset_dir", wrists, "--output_dir", tmp_path / "run", "--limit", 8)
+    lengths = ("--head_epochs", 1, "--all_epochs", 0, "--encoder_weights", encoder)
+    printed = plain(run_bundle(f"{CONFIGS}/train.yaml", *where, *SMALL, *lengths))
+    assert f"{len(exported)} tensors loaded" in printed
+    assert re.search(r"tensors='?conv1 1, bn1 5, layer1 ", printed)
+    trained = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["network"]
+    # While the head alone is trained, the encoder stays what was loaded.
+    assert all(torch.equal(trained[f"encoder.{name}"], value) for name, value in exported.items())
+
+
 def test_two_processes_train_both_phases_on_gloo(wrists: Path, tmp_path: Path, run_bundle: Run) -> None:
     config = f"['{CONFIGS}/train.yaml','{CONFIGS}/multi_gpu_train.yaml']"
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
@@ -80,7 +101,7 @@ def test_two_processes_train_both_phases_on_gloo(wrists: Path, tmp_path: Path, r
     assert state["epoch"] == 2
     assert all(torch.isfinite(value.float()).all() for value in state["network"].values())
     momenta = state["optimizer"]["state"].values()
-    assert len(momenta) == len(list(WristFractureNet().parameters()))
+    assert len(momenta) == len(list(PlacesLearner(WristFractureNet()).parameters()))
     assert all(value["momentum_buffer"].abs().sum() > 0 for value in momenta)
 
 
