@@ -68,10 +68,14 @@ def check_bundles(settings: Settings) -> Iterator[Result]:
     if not catalogue.bundles and not catalogue.refused:
         yield Result("bundles", State.ERROR, f"no bundle lies in {settings.bundles.folder}; set bundles.folder")
     try:
-        rules = Router.load(catalogue.services, settings.routes).rules
+        router = Router.load(catalogue.services, settings.routes)
     except Problems as error:
         yield from (Result("routes", State.ERROR, problem) for problem in error.problems)
     else:
+        rules = router.rules
+        if router.looks_at_pictures and catalogue.views is None:
+            words = "rules ask what a picture shows, but no bundle tells views apart: such conditions hold for nothing"
+            yield Result("views", State.WARNING, words)
         number = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
         yield Result("routes", State.OK, f"{number}: {', '.join(rule.name for rule in rules)}")
 

@@ -22,7 +22,7 @@ from app.documents import Document, Receipt
 from app.errors import Rejected, Retryable
 from app.findings import Report
 from app.settings import Settings
-from app.study import uid_hash
+from app.study import Look, uid_hash
 
 OUTCOME = "outcome.json"
 
@@ -74,6 +74,7 @@ class StudyOutcome:
         study_uid: StudyInstanceUID, "" until the study was assembled.
         notes: What was odd about the study, in words.
         problem: In words, why nothing could be made of a study or of one of its assignments; empty where all went well.
+        looks: What the pictures of radiographs show, as far as somebody looked.
         decision: Routing, with the reasons of every rule that declined; None before.
         begun: Names of the assignments whose analysis was begun, one for each time: a study that kills the worker
             shows here several times.
@@ -94,6 +95,7 @@ class StudyOutcome:
     study_uid: str = ""
     notes: tuple[str, ...] = ()
     problem: str = ""
+    looks: tuple[Look, ...] = ()
     decision: Decision | None = None
     begun: tuple[str, ...] = ()
     reports: tuple[Report, ...] = ()

@@ -65,6 +65,22 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What came of looking at the picture of one stack.
+
+    Attributes:
+        series_uid, stack: Which `Series` of the study.
+        view: What it shows; None where nothing can be said.
+        note: Why not, in words; empty where something can.
+    """
+
+    series_uid: str
+    stack: int
+    view: View | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """One stack of images that belong together: same series, orientation, rows and columns; or one radiograph.
 

@@ -1,4 +1,4 @@
-"""The life of a study: assemble → route → infer → report → deliver. The only file that knows the order.
+"""The life of a study: assemble → look → route → infer → report → deliver. The only file that knows the order.
 
 One durable workflow (DBOS Transact) for each study revision, under the study's key, so that the same set of images
 makes nothing new. No workflow waits for another: each starts the next and ends, so a slow destination holds no thread
@@ -69,11 +69,12 @@ def begin_study(key: str) -> None:
 
 @DBOS.workflow(name="process_study")
 def process_study(key: str) -> None:
-    """Assemble and route a study, then hand each assignment on."""
+    """Assemble a study, look at its pictures and route it, then hand each assignment on."""
     steps = _steps[0]
     with steps.active("process_study"):
         try:
             DBOS.run_step(_patiently("assemble"), steps.assemble, key)
+            DBOS.run_step(_patiently("look"), steps.look, key)
             plans = DBOS.run_step(_patiently("route"), steps.route, key)
         except GIVEN_UP as error:
             _give_up(key, error)

@@ -30,6 +30,7 @@ from app.settings import Settings
 from app.study import Study
 from app.workflow_delivery import attempt_in_order, right_of_way
 from app.workflow_edges import Stopped, bounded, edge
+from app.workflow_look import Viewer, look_at, notes_of, with_looks
 from app.workflow_plan import Plan, plan_of
 from bundles.common.contract import Window
 
@@ -58,6 +59,7 @@ class Steps:
         catalogue: The bundles.
         router: The rules.
         runner: The networks.
+        viewer: Tells what pictures show; None where no bundle does.
         draining: Set when the worker is to stop: no further analysis begins.
         stopping: Set when the worker gives up waiting for running analyses.
     """
@@ -67,6 +69,7 @@ class Steps:
     catalogue: Catalogue
     router: Router
     runner: Analyser
+    viewer: Viewer | None = None
     draining: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
     _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
@@ -123,6 +126,7 @@ class Steps:
         study = assemble(files, interrupted=known.interrupted, notes=known.arrival_notes, missing=known.arrival_signs)
         if study.key != key:
             raise Rejected(f"study {key}: its files in the spool are of another study or revision now; send it again")
+        study = with_looks(study, known.looks)
         self.remember(study)
         return study
 
@@ -140,6 +144,26 @@ class Steps:
             *(f"left out: {each.reason}" for each in study.unreadable),
         )
         self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes))
+
+    def look(self, key: str) -> None:
+        """Write down what the pictures of radiographs show, where a rule or a bundle asks for it. Blocks nothing.
+
+        Raises:
+            AppError: The study cannot be assembled.
+            Stopped: The worker stops first.
+        """
+        if self.viewer is None or not self._pictures_matter:
+            return
+        study = self.study(key)
+        with self._timed(key, "look"):
+            looks = look_at(study, self.viewer, self.settings.inference.timeout_s, self.stopping)
+        if not looks:
+            return
+        self.remember(with_looks(study, looks))
+        self._record(
+            key,
+            lambda known: replace(known, looks=looks, notes=tuple(dict.fromkeys((*known.notes, *notes_of(looks))))),
+        )
 
     def route(self, key: str) -> tuple[Plan, ...]:
         """Decide who analyses what, and whether the geometry allows it.
@@ -267,6 +291,10 @@ class Steps:
             log.warning("analysis_retried", study=study.key[:12], bundle=assignment.bundle, reason=str(error))
             time.sleep(RETRY_PAUSE_S)
             return once()
+
+    @property
+    def _pictures_matter(self) -> bool:
+        return self.router.looks_at_pictures or any(service.view for service in self.catalogue.services.values())
 
     def _window(self, report: Report) -> Window | None:
         bundle = self.catalogue.bundles.get(report.algorithm.name)

@@ -39,6 +39,7 @@ def run(settings: Settings, stop: Event) -> None:
         Rejected: A routing rule cannot work.
     """
     from app.infer.runner import Runner  # torch stays out of every other process
+    from app.infer.views import Viewer
 
     with _alone(settings):
         catalogue = Catalogue.load(settings.bundles)
@@ -47,9 +48,12 @@ def run(settings: Settings, stop: Event) -> None:
         router = Router.load(catalogue.services, settings.routes)
         runner = Runner(catalogue, settings.inference)
         runner.warm()
+        viewer = None if catalogue.views is None else Viewer(catalogue.views, settings.inference, runner.device)
+        if viewer is not None:
+            viewer.warm()
         warm_up()
         spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
-        _work(Steps(settings, spool, catalogue, router, runner), stop)
+        _work(Steps(settings, spool, catalogue, router, runner, viewer), stop)
 
 
 def _work(steps: Steps, stop: Event) -> None:

@@ -80,7 +80,7 @@ class Viewer:
             raise Failed(f"bundle '{self.bundle.name}' gave no probability for each of {len(contract.views)} views")
         certainty = max(values)
         name = contract.views[values.index(certainty)] if certainty >= contract.least_certainty else UNCLEAR
-        return View(name, round(certainty, 4))
+        return View(name, certainty)
 
     def _built(self) -> Network:
         if self._network is None:
