@@ -18,6 +18,7 @@ from rich.table import Table
 from bundles.common.contract import load_service
 from bundles.common.manifest import WEIGHTS, load_manifest, metrics_table, sha256_of, shown_metrics
 from bundles.common.strict import ConfigurationError
+from bundles.common.views import load_view_contract
 from bundles.opening import Problem, importable, optional_yaml, quiet, read_metadata, unbuilt
 
 HERE = Path(__file__).resolve().parent
@@ -47,6 +48,9 @@ REQUIRED_FOR_PRETRAINING = (
     "configs/verify.yaml",
     "docs/README.md",
 )
+VIEW = "view"
+# It says what a picture shows to routing alone: no findings, so no contract of a detector.
+REQUIRED_FOR_VIEWS = tuple("configs/view.yaml" if name == "configs/service.yaml" else name for name in REQUIRED_FILES)
 REQUIRED_METADATA = (
     "schema",
     "version",
@@ -86,7 +90,7 @@ class Result:
 
 def check_files(bundle: Path) -> str:
     """Every required file is there and is not empty."""
-    required = REQUIRED_FOR_PRETRAINING if _is_for_pretraining(bundle) else REQUIRED_FILES
+    required = {PRETRAINING: REQUIRED_FOR_PRETRAINING, VIEW: REQUIRED_FOR_VIEWS}.get(_kind(bundle), REQUIRED_FILES)
     missing = [name for name in required if not (bundle / name).is_file() or not (bundle / name).stat().st_size]
     if missing:
         raise Problem(f"missing or empty: {', '.join(missing)}")
@@ -127,7 +131,7 @@ def check_train_properties(bundle: Path) -> str:
 
 def check_inference_properties(bundle: Path) -> str:
     """MONAI's properties of an inference bundle, and what the service builds."""
-    served = () if _is_for_pretraining(bundle) else SERVICE_KEYS
+    served = () if _kind(bundle) == PRETRAINING else SERVICE_KEYS
     return _check_properties(bundle, "inference", (*INFERENCE_KEYS, *served))
 
 
@@ -205,7 +209,7 @@ def check_phantom_marks(bundle: Path) -> str:
     silent = [name for name, text in texts.items() if "phantom" not in text.lower()]
     if silent:
         raise Problem(f"trained on phantoms, but {', '.join(silent)} does not say so")
-    if load_service(bundle).status != "research":
+    if _kind(bundle) != VIEW and load_service(bundle).status != "research":
         raise Problem("trained on phantoms, so the status in configs/service.yaml must be 'research'")
     return "phantom, research only"
 
@@ -214,6 +218,17 @@ def check_service(bundle: Path) -> str:
     """`configs/service.yaml` is valid."""
     service = load_service(bundle)
     return f"{len(service.findings)} findings, status {service.status}"
+
+
+def check_views(bundle: Path) -> str:
+    """`configs/view.yaml` is valid, names as many views as the network gives, and there are no findings to serve."""
+    contract, metadata = load_view_contract(bundle), read_metadata(bundle)
+    if (bundle / "configs/service.yaml").exists():
+        raise Problem("tells views apart by configs/metadata.json, yet it has configs/service.yaml; take one away")
+    named = tuple(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
+    if named != contract.views:
+        raise Problem(f"configs/view.yaml names {', '.join(contract.views)}, configs/metadata.json {', '.join(named)}")
+    return f"{len(contract.views)} views, unclear below {contract.least_certainty}"
 
 
 def check_nothing_to_serve(bundle: Path) -> str:
@@ -263,12 +278,12 @@ def _one_pass(bundle: Path, files: list[str], shrunk: dict[str, Any]) -> float:
     return float(loss.detach())
 
 
-def _is_for_pretraining(bundle: Path) -> bool:
-    """`"kind": "pretraining"` in the metadata; a bundle without legible metadata fails its own check of them."""
+def _kind(bundle: Path) -> str:
+    """`"kind"` in the metadata; a bundle without legible metadata fails its own check of them."""
     try:
-        return bool(read_metadata(bundle).get("kind") == PRETRAINING)
+        return str(read_metadata(bundle).get("kind", ""))
     except Problem:
-        return False
+        return ""
 
 
 CHECKS: tuple[Callable[[Path], str], ...] = (
@@ -294,11 +309,12 @@ CHECKS_FOR_PRETRAINING: tuple[Callable[[Path], str], ...] = (
     check_nothing_to_serve,
     check_presets,
 )
+CHECKS_FOR_VIEWS = (*(check for check in CHECKS if check is not check_service), check_views)
 
 
 def verify(bundle: Path) -> tuple[Result, ...]:
     """Run every check on one bundle folder; a check that cannot even run has failed."""
-    checks = CHECKS_FOR_PRETRAINING if _is_for_pretraining(bundle) else CHECKS
+    checks = {PRETRAINING: CHECKS_FOR_PRETRAINING, VIEW: CHECKS_FOR_VIEWS}.get(_kind(bundle), CHECKS)
     return tuple(_run(check, bundle) for check in checks)
 
 
