@@ -144,3 +144,29 @@ def test_the_documented_input_shape_is_known_where_it_is_fixed(
 def test_reading_the_catalogue_loads_no_torch() -> None:
     code = "import sys, app.infer.catalogue, app.infer.results; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+VIEW_METADATA = json.dumps({"version": "1", "kind": "view"})
+VIEW_CONTRACT = "views: [frontal_chest, wrist]\nleast_certainty: 0.7\n"
+
+
+def test_a_bundle_that_tells_views_apart_is_found_and_not_served(write_bundle: Write) -> None:
+    root = write_bundle("views", metadata=VIEW_METADATA, service=None)
+    (root / "configs" / "view.yaml").write_text(VIEW_CONTRACT)
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert (dict(catalogue.bundles), catalogue.refused) == ({}, ())
+    assert catalogue.views is not None
+    assert (catalogue.views.name, catalogue.views.contract.views) == ("views", ("frontal_chest", "wrist"))
+    assert [each.name for each in catalogue.not_served] == ["views"]
+
+
+@pytest.mark.parametrize(("contract", "words"), [(VIEW_CONTRACT, "sha256 is"), ("views: [knee]", "view.yaml")])
+def test_a_view_bundle_that_does_not_fit_is_refused_with_the_reason(
+    write_bundle: Write, contract: str, words: str
+) -> None:
+    root = write_bundle("views", metadata=VIEW_METADATA, service=None, model="other weights")
+    (root / "configs" / "view.yaml").write_text(contract)
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert catalogue.views is None
+    (refused,) = catalogue.refused
+    assert words in refused.reason
