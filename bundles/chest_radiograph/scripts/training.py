@@ -1,11 +1,9 @@
-"""Pieces of the training configuration that MONAI does not have: batches with boxes, learning rate, order."""
+"""Pieces of the training configuration that MONAI does not have: batches with boxes."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
 from torch import Tensor
 
 from bundles.chest_radiograph.scripts.truth import Truth, known_boxes
@@ -35,23 +33,3 @@ def prepare_batch(
     """A batch as (image, truth) on the device."""
     image = batch["image"].to(device, non_blocking=non_blocking)
     return image, batch["truth"].to(device, non_blocking=non_blocking)
-
-
-def warm_cosine(steps: int, warm: float = 0.1) -> Callable[[int], float]:
-    """Factor of the learning rate at every step: linear rise over the first share `warm`, cosine fall to 0.1 %.
-
-    A plain function, which schedulers do not save: a resumed run with other epochs follows its own length.
-    """
-
-    def factor(step: int) -> float:
-        share = min(step / max(1, steps), 1.0)
-        if share < warm:
-            return 0.04 + 0.96 * share / warm
-        return 0.001 + 0.999 * (1 + math.cos(math.pi * (share - warm) / (1 - warm))) / 2
-
-    return factor
-
-
-def shuffle_every_epoch(trainer: Engine, sampler: Any) -> None:
-    """Let a distributed sampler draw another order in each epoch, the same in all processes."""
-    trainer.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(trainer.state.epoch))

@@ -20,6 +20,7 @@ SMALL = {"size": 64, "channels": 16, "depth": 1, "device": "$torch.device('cpu')
 
 SERVICE = """\
 title: Chest
+reads: image
 accepts: {Modality: CR}
 findings:
 - {finding: lung_lesion, probability: probabilities, index: 0, threshold: 0.5, regions: {index: 0, threshold: 0.5}}

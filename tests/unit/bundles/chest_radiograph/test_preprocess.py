@@ -70,6 +70,20 @@ def test_the_brightest_hundredth_is_clipped() -> None:
     np.testing.assert_allclose(scaled.flat[:990], np.arange(990) / 989, rtol=1e-6)
 
 
+@given(
+    rows=st.integers(64, 200),
+    columns=st.integers(64, 200),
+    seed=st.integers(0, 99),
+    grades=st.sampled_from([2, 9, 4096]),
+)
+def test_the_cut_is_that_of_sorted_pixels(rows: int, columns: int, seed: int, grades: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, grades, (rows, columns)).astype(np.float32)
+    cut = np.sort(pixels, axis=None)[int(np.ceil(0.99 * pixels.size)) - 1]
+    expected = np.minimum((pixels - pixels.min()) / (cut - pixels.min()), np.float32(1))
+    assert np.array_equal(normalised(pixels), expected)
+    assert np.array_equal(normalised(pixels.T), expected.T)
+
+
 @pytest.mark.parametrize(
     "value", [np.zeros((80, 80), np.float32), np.eye(200, dtype=np.float32), np.full((80, 80), np.nan, np.float32)]
 )

@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundles.chest_radiograph.scripts.network import ChestDetector
-from bundles.chest_radiograph.scripts.training import collate, warm_cosine
+from bundles.chest_radiograph.scripts.training import collate
 from bundles.common.checkpoints import load_weights
 
 CONFIG = "bundles/chest_radiograph/configs/train.yaml"
@@ -78,11 +78,3 @@ def test_a_batch_keeps_lists_of_boxes_and_knows_whose_are_complete() -> None:
     assert [len(boxes) for boxes in batch["truth"].boxes] == [2, 1]
     assert batch["truth"].known.tolist() == [[True, False], [True, False]]
     assert batch["truth"].size == (8, 8)
-
-
-def test_learning_rate_rises_then_falls() -> None:
-    values = [warm_cosine(100, warm=0.2)(step) for step in range(130)]
-    assert values[0] == pytest.approx(0.04)
-    assert max(values) == values[20] == pytest.approx(1)
-    assert values[20:101] == sorted(values[20:101], reverse=True)
-    assert values[100] == values[129] == pytest.approx(0.001)

@@ -15,6 +15,7 @@ from bundles.common.yaml_values import set_values
 
 SERVICE = """\
 title: Chest
+reads: image
 accepts: {Modality: CR}
 findings:
 - finding: lung_lesion  # the main one
