@@ -12,6 +12,8 @@ from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, SecondaryCa
 
 from app.demo.phantoms.dicom_writer import add_meta
 from app.demo.phantoms.radiographs.chest import make_chest
+from app.demo.phantoms.radiographs.chest_body import sample_chest
+from app.demo.phantoms.radiographs.chest_findings import sample_pneumothorax
 from app.demo.phantoms.radiographs.kinds import make_radiograph
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 from app.demo.phantoms.radiographs.wrist import make_wrist
@@ -28,6 +30,12 @@ def drawn(kind: str, seed: int = 7, size: int = SIZE) -> Radiograph:
 
 def chest(seed: int = 7, *, lesions: int = 0) -> Radiograph:
     return make_chest(seed, SIZE, findings=(lesions, None))
+
+
+def collapsed(seed: int = 7) -> Radiograph:
+    """A chest with a large pneumothorax."""
+    air = replace(sample_pneumothorax(sample_chest(seed)), width=55.0, apical=1.1, lateral=0.9, collapse=0.7)
+    return make_chest(seed, SIZE, findings=(0, air))
 
 
 def wrist(seed: int = 7, projection: str = "PA", *, fracture: bool = False) -> Radiograph:
