@@ -27,7 +27,8 @@ class Strength:
         junk: Share of pictures replaced by something that is no radiograph.
         turned: Share of chests turned by a quarter or half.
         tilt: Standard deviation of a chest's angle, radians.
-        zoom: Smallest and largest part of the picture that is shown, by its longer side.
+        zoom: Smallest and largest part of the picture that is shown, by its longer side. Limbs are cut out freely.
+        zoom_upright: The same of chests, which are framed alike nearly everywhere.
         shift: Standard deviation of the centre, of the longer side.
         stretch: Standard deviation of the logarithm of height over width.
         inverted: Share with dense dark.
@@ -38,7 +39,8 @@ class Strength:
     junk: float = 0.08
     turned: float = 0.06
     tilt: float = 0.10
-    zoom: tuple[float, float] = (0.7, 1.25)
+    zoom: tuple[float, float] = (0.65, 1.25)
+    zoom_upright: tuple[float, float] = (0.8, 1.4)
     shift: float = 0.08
     stretch: float = 0.12
     inverted: float = 0.08
@@ -77,7 +79,7 @@ def cut_out(images: Tensor, sizes: Tensor, upright: Tensor, size: int, how: Stre
     angle = torch.where(upright.cpu(), torch.randn(count) * how.tilt + quarter, torch.rand(count) * 2 * math.pi)
     mirror = torch.where(torch.rand(count) < 0.5, -1.0, 1.0)
     longer = sizes.amax(dim=1).cpu()
-    zoom = torch.exp(torch.empty(count).uniform_(math.log(how.zoom[0]), math.log(how.zoom[1]))) * longer
+    zoom = torch.where(upright.cpu(), _zoom(count, how.zoom_upright), _zoom(count, how.zoom)) * longer
     ratio = (sizes[:, 0] / sizes[:, 1]).cpu() * torch.exp(torch.randn(count) * 2 * how.stretch)
     height, width = torch.clamp(ratio, max=1.0) * size, torch.clamp(1 / ratio, max=1.0) * size
     squeeze = torch.exp(torch.randn(count) * how.stretch / 2)
@@ -100,7 +102,8 @@ def recoloured(images: Tensor, inside: Tensor, how: Strength) -> Tensor:
     """Other tones within the mask, black outside of it."""
     count = len(images)
     value = _normalised(images, inside)
-    value = value ** torch.exp(_uniform(count, -0.7, 0.7)).to(value)
+    value = value ** torch.exp(_uniform(count, -1.2, 0.7)).to(value)
+    value = _hazed(value)
     shade = functional.interpolate(torch.randn(count, 1, 3, 3), size=images.shape[-2:], mode="bicubic")
     value = value * (1 + shade.to(value) * _uniform(count, 0, 0.2).to(value))
     value = torch.where((torch.rand(count, 1, 1, 1) < 0.35).to(value.device), _blurred(value), value)
@@ -146,8 +149,21 @@ def _normalised(images: Tensor, inside: Tensor) -> Tensor:
     return value.clamp(0, 1) * inside
 
 
+def _zoom(count: int, limits: tuple[float, float]) -> Tensor:
+    return torch.exp(torch.empty(count).uniform_(math.log(limits[0]), math.log(limits[1])))
+
+
 def _uniform(count: int, low: float, high: float) -> Tensor:
     return torch.empty(count, 1, 1, 1).uniform_(low, high)
+
+
+def _hazed(images: Tensor) -> Tensor:
+    """In half of the pictures, lift what is dark within the body here and there: stout people, fluid, low contrast."""
+    count = len(images)
+    field = functional.interpolate(torch.rand(count, 1, 4, 4), size=images.shape[-2:], mode="bilinear").to(images)
+    strength = (_uniform(count, 0, 1.0) * (torch.rand(count, 1, 1, 1) < 0.5)).to(images)
+    within = (images * 8).clamp(0, 1)
+    return images + strength * field * within * (1 - images)
 
 
 def _blurred(images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from bundles.radiograph_view.scripts.augment import OTHER, Strength, augment, cu
 from bundles.radiograph_view.scripts.running import AugmentedBatch
 
 STILL = Strength(
-    junk=0, turned=0, tilt=0, zoom=(1, 1), shift=0, stretch=0, inverted=0, framed=0, noise=0
+    junk=0, turned=0, tilt=0, zoom=(1, 1), zoom_upright=(1, 1), shift=0, stretch=0, inverted=0, framed=0, noise=0
 )  # all that remains of a chest is its mirror
 
 
