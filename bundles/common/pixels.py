@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from bundles.common.codestream import claimed_size, ends_early
+from bundles.common.decoding import decode_frame
 from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text, value_of
 from bundles.common.headers import UnreadableImage, instance_name
 
@@ -115,10 +115,11 @@ def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32
         )
     padding = _padding(dataset, stored)
     meaning = meaning_of(dataset, path)
+    short = stored.dtype.itemsize <= 2
     if meaning.inverted:
         low, high = _stored_range(dataset, stored)
-        stored = (low + high) - stored.astype(np.int64)
-    _rescale(dataset, index, stored, out, where)
+        stored = (low + high) - stored.astype(np.int32 if short else np.int64)
+    _rescale(dataset, index, stored, out, where, short=short)
     if padding is not None:
         out[padding] = (
             AIR_HU if meaning.units == "HU" else out[~padding].min(initial=np.inf) if not padding.all() else 0
@@ -139,15 +140,15 @@ def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
     elif claimed_size(data[:65536]) not in {None, (rows, columns)}:
         raise UnreadableImage(f"{where}: its compressed image is of another size than Rows and Columns say")
     try:
-        cut_off = is_compressed(syntax) and ends_early(_codestream(dataset, data, index))
-        array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
+        codestream = _codestream(dataset, data, index) if is_compressed(syntax) else None
+        array = decode_frame(dataset, syntax, index, codestream)
     except (*PARSE_ERRORS, RuntimeError, OSError) as error:
         raise UnreadableImage(
             f"{where}: its pixel data cannot be decoded ({syntax.name}, truncated or corrupt)"
         ) from error
-    if cut_off:
+    if codestream is not None and ends_early(codestream):
         raise UnreadableImage(f"{where}: its compressed pixel data end early ({syntax.name}, truncated)")
-    return np.asarray(array)
+    return array
 
 
 def _codestream(dataset: Dataset, data: bytes, index: int) -> bytes:
@@ -192,7 +193,10 @@ def _group(dataset: Dataset, index: int) -> Dataset:
     return dataset
 
 
-def _rescale(dataset: Dataset, index: int, stored: NDArray[np.integer], out: NDArray[np.float32], where: str) -> None:
+def _rescale(
+    dataset: Dataset, index: int, stored: NDArray[np.integer], out: NDArray[np.float32], where: str, *, short: bool
+) -> None:
+    """Apply the modality LUT; `short` says that magnitudes are below 2 ** 16."""
     lut = item(dataset, "ModalityLUTSequence", 0)
     if lut is not None:
         _look_up(dataset, lut, stored, out, where)
@@ -206,7 +210,7 @@ def _rescale(dataset: Dataset, index: int, stored: NDArray[np.integer], out: NDA
     factor, offset = (slope[0] if slope else 1.0), (intercept[0] if intercept else 0.0)
     if factor == 0:
         raise UnreadableImage(f"{where}: RescaleSlope is 0")
-    if stored.dtype.itemsize <= 2 and factor.is_integer() and offset.is_integer() and abs(factor) < 256:
+    if short and factor.is_integer() and offset.is_integer() and max(abs(factor) * 2**16, abs(offset)) < 2**24:
         np.multiply(stored, np.float32(factor), out=out, dtype=np.float32)  # exact: 16 + 8 bits fit float32's 24
         out += np.float32(offset)
     else:
