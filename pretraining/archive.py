@@ -98,7 +98,7 @@ def prepare(dataset_dir: Path | str, store_dir: Path | str, settings: ArchiveSet
     are not trained on; files that are gone are a warning. With several processes the first one works, the others wait.
 
     Args:
-        dataset_dir: DICOM, NIfTI, PNG or TIFF files, in any folders.
+        dataset_dir: DICOM, NIfTI, PNG, TIFF or JPEG files, in any folders.
         store_dir: Folder of the store and its index.
         settings: As above.
         workers: Processes that read and decode; 0 works in this one.

@@ -66,7 +66,9 @@ def find_images(source: str, dimensions: int, limit: int = 0) -> list[dict[str, 
     for folder, paths in series.items():
         items.append(_item(paths, None, str(folder.relative_to(base)) if folder != base else folder.name))
     if not items:
-        raise ConfigurationError(f"{root} holds no {dimensions}-D image: DICOM, NIfTI, PNG or TIFF files were expected")
+        raise ConfigurationError(
+            f"{root} holds no {dimensions}-D image: DICOM, NIfTI, PNG, TIFF or JPEG files were expected"
+        )
     return sorted(items, key=lambda item: str(item["name"]))[: limit or None]
 
 

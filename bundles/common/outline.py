@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import nibabel
-from PIL import Image
 from pydicom.dataset import Dataset
 
 from bundles.common.elements import integer
 from bundles.common.headers import FRAME_KEYWORDS, UnreadableImage, frames_of, read_header
-from bundles.common.plain import NIFTI_ERRORS, PICTURE_ERRORS, check_pages, is_nifti, is_picture
+from bundles.common.plain import NIFTI_ERRORS, PICTURE_ERRORS, check_pages, is_nifti, is_picture, open_picture
 
 Format = Literal["dicom", "nifti", "picture"]
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -90,7 +89,7 @@ def _nifti(path: Path) -> Outline:
 
 def _picture(path: Path) -> Outline:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             check_pages(path, image)
             # Pillow calls 16-bit greys I;16, I;16B or I, by file and platform.
             dtype = PICTURE_DTYPES.get(image.mode, "float32" if image.mode == "F" else "uint16")

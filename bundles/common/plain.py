@@ -1,4 +1,4 @@
-"""Images outside of DICOM: NIfTI volumes, PNG and TIFF pictures."""
+"""Images outside of DICOM: NIfTI volumes, PNG, TIFF and JPEG pictures."""
 
 import zlib
 from dataclasses import dataclass
@@ -17,6 +17,9 @@ from bundles.common.headers import UnreadableImage
 
 NIFTI_ERRORS = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 PICTURE_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+FORMATS = ("PNG", "TIFF", "JPEG")
+"""Pillow tries no other of its decoders, whatever a file's first bytes claim."""
 GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L", "F"}
 
 
@@ -42,7 +45,7 @@ def is_nifti(path: Path) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Tell by the name."""
-    return path.suffix.lower() in {".png", ".tif", ".tiff"}
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def read_nifti(path: Path, max_voxels: int) -> Volume:
@@ -70,13 +73,15 @@ def read_nifti(path: Path, max_voxels: int) -> Volume:
 
 
 def read_picture(path: Path, max_voxels: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Read an 8- or 16-bit PNG or TIFF as (rows, columns) float32, stored values; colour becomes luminance, noted.
+    """Read an 8- or 16-bit PNG or TIFF, or a JPEG, as (rows, columns) float32, stored values.
+
+    Colour becomes luminance, noted. An orientation that a camera wrote beside the pixels is not applied.
 
     Raises:
         UnreadableImage: Not an image, truncated, or too large.
     """
     try:
-        image = Image.open(path)
+        image = open_picture(path)
     except PICTURE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: not a readable picture") from error
     with image:
@@ -88,6 +93,11 @@ def read_picture(path: Path, max_voxels: int) -> tuple[NDArray[np.float32], tupl
         except PICTURE_ERRORS as error:
             raise UnreadableImage(f"{path.name}: truncated or corrupt picture") from error
     return values, () if grey else ("colour picture, turned into luminance",)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a picture, pixels undecoded; raises one of `PICTURE_ERRORS`."""
+    return Image.open(path, formats=FORMATS)
 
 
 def check_pages(path: Path, image: Image.Image) -> None:

@@ -1,4 +1,4 @@
-"""The one reader of pixels, for training and for the service: DICOM, NIfTI, PNG and TIFF. Needs numpy, never torch.
+"""The one reader of pixels, for training and for the service: DICOM, NIfTI, PNG, TIFF, JPEG. Needs numpy, never torch.
 
 `Stack.array` is (slices, rows, columns), float32. `Stack.affine` maps the index (column i, row j, slice k, 1), in this
 order, to LPS millimetres. See `bundles.common.geometry`.
@@ -85,7 +85,7 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
     """Read one stack of images.
 
     Args:
-        source: A folder or list of DICOM files in any order, or one DICOM, NIfTI, PNG or TIFF file.
+        source: A folder or list of DICOM files in any order, or one DICOM, NIfTI, PNG, TIFF or JPEG file.
         max_voxels: Refuse larger stacks before anything is allocated.
 
     Raises:

@@ -9,7 +9,7 @@ from pretraining.cli.show import counting, fail_with
 
 
 def index(  # noqa: PLR0917  # typer reads options from the signature
-    folder: Annotated[Path, typer.Argument(help="Archive: DICOM, NIfTI, PNG and TIFF files in any folders.")],
+    folder: Annotated[Path, typer.Argument(help="Archive: DICOM, NIfTI, PNG, TIFF and JPEG files in any folders.")],
     target: Annotated[Path, typer.Argument(help="Index to write, a Parquet file.")],
     patients: Annotated[
         tuple[str, str, str] | None,

@@ -72,7 +72,7 @@ class Settings:
     Attributes:
         patients: Where identity comes from.
         shares: Parts of the patients in each split.
-        modality: Of files whose header tells none (NIfTI, PNG, TIFF).
+        modality: Of files whose header tells none (NIfTI, PNG, TIFF, JPEG).
         body_part: Likewise.
     """
 
@@ -185,7 +185,7 @@ def _nothing(folder: Path, summary: Summary, report: Path) -> str:
         return f"{folder}: all {summary.unreadable} image files are unreadable; the first: {first}"
     return (
         f"{folder}: no image in this folder ({summary.others} other files); expected DICOM, NIfTI (.nii, .nii.gz), "
-        "PNG or TIFF files"
+        "PNG, TIFF or JPEG files"
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -15,9 +14,9 @@ from bundles.common.datalist.boxes import Size
 from bundles.common.datalist.problems import Damaged, DatalistError, Kind
 from bundles.common.elements import integer, text
 from bundles.common.headers import UnreadableImage, read_header
-from bundles.common.plain import PICTURE_ERRORS
+from bundles.common.plain import PICTURE_ERRORS, PICTURE_SUFFIXES, open_picture
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+PICTURES = frozenset(PICTURE_SUFFIXES)
 DICOM = frozenset({".dcm", ".dicom"})
 KEYWORDS = ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "ViewPosition", "Modality", "Rows", "Columns")
 
@@ -129,7 +128,7 @@ def watched(items: Iterable[Item], description: str, total: int | None = None) -
 
 def _picture_header(path: Path) -> Header:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return Header(image.size)
     except PICTURE_ERRORS as error:
         raise Damaged(f"{path}: not a readable picture") from error

@@ -98,9 +98,12 @@ def _record(row: Row, parts: re.Match[str], study: _Study | None, images: ImageF
     if not parts["image"]:
         raise Damaged(f"path '{row['path']}' is that of a study, expected that of an image")
     abnormal = None if study is None else study.abnormal
+    image = images.find_path(row["path"])
+    # No box asks for its size; the header shows a download that broke off.
+    images.header(image)
     return Record(
         key=row["path"],
-        image=images.find_path(row["path"]),
+        image=image,
         patient=parts["patient"],
         place=row.place,
         labels={"abnormal": abnormal, "fracture": 0 if abnormal == 0 else None},

@@ -1,4 +1,4 @@
-"""NIfTI, PNG and TIFF."""
+"""NIfTI, PNG, TIFF and JPEG."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bundles.common.outline import outline
 from bundles.common.reader import UnreadableImage, read_stack
 
 RAS = np.asarray([[-0.5, 0, 0, 120], [0, -0.8, 0.3, 110], [0, 0, 5, 30], [0, 0, 0, 1]])
@@ -59,8 +60,36 @@ def test_colour_picture_is_noted(tmp_path: Path) -> None:
     assert stack.notes == ("colour picture, turned into luminance",)
 
 
-def test_truncated_picture(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
+@pytest.mark.parametrize("name", ["a.jpg", "b.JPEG"])
+def test_jpeg(tmp_path: Path, name: str) -> None:
+    values = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8) * 2
+    Image.fromarray(values).save(tmp_path / name, quality=95)
+    stack = read_stack(tmp_path / name)
+    assert stack.array.shape == (1, 40, 60)
+    assert np.abs(stack.array[0] - values).max() <= 3
+    assert (stack.units, stack.geometry, stack.notes) == ("stored", None, ())
+    found = outline(tmp_path / name)
+    assert found is not None
+    assert (found.format, found.shape, found.dtype) == ("picture", (1, 40, 60), "uint8")
+
+
+def test_colour_jpeg_is_noted(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3), (90, 90, 90)).save(tmp_path / "a.jpg")
+    assert read_stack(tmp_path / "a.jpg").notes == ("colour picture, turned into luminance",)
+
+
+def test_another_format_under_the_name_of_a_picture_is_refused(tmp_path: Path) -> None:
+    """Pillow has many more decoders; a file does not choose one by its first bytes."""
+    Image.new("L", (80, 80)).save(tmp_path / "a.jpg", format="GIF")
+    with pytest.raises(UnreadableImage, match=r"a\.jpg: not a readable picture"):
+        read_stack(tmp_path / "a.jpg")
+    with pytest.raises(UnreadableImage, match=r"a\.jpg: not a readable picture"):
+        outline(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_truncated_picture(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90)).astype(np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(UnreadableImage, match="truncated or corrupt picture"):

@@ -8,7 +8,7 @@ from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import Problems
 from bundles.common.datalist.records import Reading
 from bundles.wrist_fracture.scripts.datasets.mura import read
-from tests.unit.bundles.common.datalist.sets import datalist, records, refusal
+from tests.unit.bundles.common.datalist.sets import datalist, picture, records, refusal
 
 BROKEN = "MURA-v1.1/train/XR_WRIST/patient00010/study1_positive/"
 NORMAL = "MURA-v1.1/valid/XR_WRIST/patient00011/study1_negative/"
@@ -19,8 +19,7 @@ STUDIES = [f"{BROKEN},1", f"{NORMAL},0", f"{ELBOW},1"]
 
 def reader(folder: Path, images: list[str] = IMAGES, studies: list[str] = STUDIES, *, root: str = "", own: bool = True):
     for image in IMAGES:
-        (folder / image).parent.mkdir(parents=True, exist_ok=True)
-        (folder / image).touch()
+        picture(folder / image, 90, 70)
     (folder / "paths.csv").write_text("".join(f"{line}\n" for line in images), encoding="utf-8")
     (folder / "studies.csv").write_text("".join(f"{line}\n" for line in studies), encoding="utf-8")
 
@@ -75,10 +74,22 @@ def test_damaged_lists_are_refused_with_their_line(
 
 def test_a_patient_in_train_and_valid_is_refused(tmp_path: Path) -> None:
     leaked = NORMAL.replace("patient00011", "patient00010") + "image1.png"
-    (tmp_path / leaked).parent.mkdir(parents=True)
-    (tmp_path / leaked).touch()
+    picture(tmp_path / leaked, 90, 70)
     images, studies = [*IMAGES, leaked], [*STUDIES, f"{leaked.removesuffix('image1.png')},0"]
     message = refusal(reader(tmp_path, images, studies))
     assert "patient 'patient00010' is in training" in message
     assert "split by hash instead (--split hash)" in message
     assert len(records(reader(tmp_path, images, studies, own=False))) == 4
+
+
+def test_images_that_cannot_be_read_are_named_all_at_once(tmp_path: Path) -> None:
+    wanted = reader(tmp_path)
+    for image in IMAGES[:2]:
+        (tmp_path / image).write_bytes(b"")
+    message = refusal(wanted)
+    assert "2 rows cannot be read:" in message
+    assert all(
+        f"paths.csv:{line}: {tmp_path / image}: not a readable picture" in message
+        for line, image in enumerate(IMAGES[:2], 1)
+    )
+    assert list(records(wanted, leave_out=True)) == [IMAGES[2]]
