@@ -1,7 +1,8 @@
 """From the last C-STORE response to the SR stored at the destination: `python -m tests.benchmarks.turnaround`.
 
-A listener and a worker as processes of their own, a stand-in PACS, head CT studies of 36 slices of 512×512, idle
-time 0. Against the bare time of reading the series and one forward pass of the same network, taken in the same run.
+A listener and a worker as processes of their own, a stand-in PACS, idle time 0; head CT studies of 36 slices of
+512×512, chest radiographs of 2000×2000, wrists in two projections. Against the bare time of reading the images and one
+forward pass of the same network for each input, taken in the same run.
 """
 
 import contextlib
@@ -15,26 +16,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from rich.console import Console
 from rich.table import Table
 
 from app.demo.pacs import Pacs
+from app.errors import Failed
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.network import Network, build
 from app.outcomes import studies
 from app.settings import Settings
 from bundles.common.reader import read_stack
+from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.ingest import Bound, peak_memory_mb
 from tests.integration.receive.dcmtk import ROOT, await_port, free_port
 
 STUDIES = 6
-SLICES = 36
 RSS_LIMIT_MB = 2048
 ALLOWANCE_S = 0.75
 READY_S = 120
@@ -45,6 +46,7 @@ class Result:
     """Everything measured in one run; seconds, one entry a study; megabytes."""
 
     bundle: str
+    images: str
     read_s: tuple[float, ...]
     forward_s: tuple[float, ...]
     turnaround_s: tuple[float, ...]
@@ -66,63 +68,36 @@ class Result:
         )
 
 
-def head() -> np.ndarray:
-    """(slices, rows, columns), uint16 stored values: a skull, a brain and a bright clot."""
-    rng = np.random.default_rng(1)
-    z, y, x = np.meshgrid(np.linspace(-1, 1, SLICES), *[np.linspace(-1, 1, 512)] * 2, indexing="ij")
-    radius = np.sqrt((z / 1.1) ** 2 + (y / 0.8) ** 2 + (x / 0.65) ** 2)
-    hu = np.where(radius < 1, 35, -1000) + rng.normal(0, 4, radius.shape)
-    hu = np.where((radius > 0.9) & (radius < 1), 1000, hu)
-    hu = np.where((z - 0.2) ** 2 + (y - 0.2) ** 2 + (x - 0.2) ** 2 < 0.02, 65, hu)
-    return (hu + 1024).clip(0, 4095).astype(np.uint16)
+class NotServable(Exception):
+    """The bundle cannot be served here, such as without weights; the message says why."""
 
 
-def write_study(folder: Path, pixels: np.ndarray) -> tuple[Path, ...]:
-    """Write one study with UIDs of its own."""
-    folder.mkdir(parents=True)
-    study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    paths = []
-    for number, plane in enumerate(pixels):
-        image = Dataset()
-        image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
-        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
-        image.Modality, image.PatientName, image.PatientID = "CT", "Bench^Mark", "BENCH"
-        image.PatientBirthDate = image.PatientSex = image.AccessionNumber = image.StudyID = ""
-        image.StudyDate, image.StudyTime, image.ReferringPhysicianName = "20260101", "120000", ""
-        image.StudyDescription, image.SeriesDescription, image.BodyPartExamined = "CT HEAD", "HEAD 5MM", "HEAD"
-        image.ImageType, image.SeriesNumber, image.InstanceNumber = ["ORIGINAL", "PRIMARY", "AXIAL"], 1, number + 1
-        image.ImagePositionPatient, image.SliceThickness = [-115, -115, 4.5 * number], 4.5
-        image.ImageOrientationPatient, image.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.45, 0.45]
-        image.Rows = image.Columns = 512
-        image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
-        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-        image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
-        image.PixelData = plane.tobytes()
-        paths.append(folder / f"{number:03d}.dcm")
-        image.save_as(paths[-1], enforce_file_format=True)
-    return tuple(paths)
+def pick_bundle(folder: Path, name: str) -> Bundle:
+    """The bundle of that name.
+
+    Raises:
+        NotServable: It cannot be served.
+    """
+    settings = Settings().bundles.model_copy(update={"folder": folder, "enabled": [name]})
+    try:
+        return Catalogue.load(settings).get(name)
+    except Failed as error:
+        raise NotServable(str(error)) from error
 
 
-def pick_bundle(folder: Path) -> Bundle:
-    """The first servable bundle."""
-    catalogue = Catalogue.load(Settings().bundles.model_copy(update={"folder": folder}))
-    if not catalogue.bundles:
-        raise SystemExit(f"no servable bundle in {folder}: {[each.reason for each in catalogue.refused]}")
-    return next(iter(catalogue.bundles.values()))
-
-
-def measure_bare(network: Network, paths: Sequence[Path]) -> tuple[float, float]:
-    """Seconds of reading the series, and of one forward pass on what preprocessing makes of it."""
-    start = time.perf_counter()
-    read_stack(paths)
-    read = time.perf_counter() - start
-    with torch.inference_mode():
-        inputs = network.preprocessing({"image": [str(path) for path in paths]})["image"][None]
+def measure_bare(network: Network, groups: Sequence[Sequence[Path]]) -> tuple[float, float]:
+    """Seconds of reading the images, and of the forward passes on what preprocessing makes of each group."""
+    read = forward = 0.0
+    for paths in groups:
         start = time.perf_counter()
-        network.module(inputs)
-        return read, time.perf_counter() - start
+        read_stack(paths)
+        read += time.perf_counter() - start
+        with torch.inference_mode():
+            inputs = network.preprocessing({"image": [str(path) for path in paths]})["image"][None]
+            start = time.perf_counter()
+            network.module(inputs)
+            forward += time.perf_counter() - start
+    return read, forward
 
 
 @contextlib.contextmanager
@@ -142,7 +117,8 @@ def process(command: str, settings: Path, log: Path) -> Iterator["subprocess.Pop
 def send(paths: Sequence[Path], port: int) -> float:
     """Send a study over one association; the time of the last C-STORE response."""
     entity = AE(ae_title="BENCH")
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    for sop_class in {dcmread(path, specific_tags=["SOPClassUID"]).SOPClassUID for path in paths}:
+        entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
     association = entity.associate("127.0.0.1", port, ae_title="VIGIL")
     if not association.is_established:
         raise AssertionError("the listener took no association")
@@ -182,11 +158,9 @@ def _impatient(bundle: Bundle) -> dict[str, object]:
     }
 
 
-def run(folder: Path, bundles: Path, number: int = STUDIES) -> Result:
+def run(folder: Path, bundle: Bundle, case: Case, number: int = STUDIES) -> Result:
     """Measure in an empty folder; the first study of each side warms up and does not count."""
-    bundle = pick_bundle(bundles)
-    pixels = head()
-    paths = [write_study(folder / "images" / str(index), pixels) for index in range(number + 1)]
+    paths = [case.write(folder / "images" / str(index)) for index in range(number + 1)]
     with Pacs(folder / "pacs") as pacs:
         port = free_port()
         settings = settings_of(folder, bundle, port, pacs)
@@ -202,10 +176,12 @@ def run(folder: Path, bundles: Path, number: int = STUDIES) -> Result:
             memory = peak_memory_mb(work.pid)
         found = studies(settings)[:number]
     network = build(bundle, torch.device("cpu"))
-    bare = [measure_bare(network, each) for each in paths][1:]
+    by_image = bundle.service.reads == "image"
+    bare = [measure_bare(network, [[path] for path in each] if by_image else [each]) for each in paths][1:]
     stages = sorted({timing.stage for each in found for timing in each.timings})
     return Result(
         bundle.name,
+        case.images,
         tuple(read for read, _ in bare),
         tuple(forward for _, forward in bare),
         tuple(seconds),
@@ -239,11 +215,11 @@ def _await_worker(log: Path, work: "subprocess.Popen[bytes]") -> None:
 
 def show(result: Result, console: Console) -> None:
     """Print what was measured and what was promised."""
-    table = Table(title=f"{result.bundle}: {SLICES} slices of 512×512, idle time 0, medians")
+    table = Table(title=f"{result.bundle}: {result.images}, idle time 0, medians")
     table.add_column("what")
     table.add_column("seconds", justify="right")
-    table.add_row("bare: read the series", f"{statistics.median(result.read_s):.3f}")
-    table.add_row("bare: one forward pass", f"{statistics.median(result.forward_s):.3f}")
+    table.add_row("bare: read the images", f"{statistics.median(result.read_s):.3f}")
+    table.add_row("bare: forward passes", f"{statistics.median(result.forward_s):.3f}")
     table.add_row("last C-STORE response → SR at the PACS", f"{statistics.median(result.turnaround_s):.3f}")
     for stage, seconds in result.stages_s.items():
         table.add_row(f"  of it: {stage}", f"{seconds:.3f}")
@@ -256,20 +232,25 @@ def show(result: Result, console: Console) -> None:
     console.print(table)
 
 
-def bench(bundles: Path = ROOT / "bundles") -> Result:
-    """Measure below var/bench, show and keep the numbers."""
-    folder = ROOT / "var" / "bench" / "turnaround"
+def bench(name: str, bundles: Path = ROOT / "bundles") -> Result:
+    """Measure one bundle below var/bench, show and keep the numbers.
+
+    Raises:
+        NotServable: The bundle cannot be served.
+    """
+    bundle = pick_bundle(bundles, name)
+    folder = ROOT / "var" / "bench" / f"turnaround_{name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    result = run(folder, bundles)
+    result = run(folder, bundle, CASES[name]())
     show(result, Console())
     bounds = [{**asdict(bound), "holds": bound.holds} for bound in result.bounds]
     document = {**asdict(result), "bare_s": result.bare_s, "bounds": bounds}
-    (folder.parent / "turnaround.json").write_text(json.dumps(document, indent=2) + "\n")
+    folder.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
     shutil.rmtree(folder)
     return result
 
 
 if __name__ == "__main__":
     chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "bundles"
-    raise SystemExit(0 if all(bound.holds for bound in bench(chosen).bounds) else 1)
+    raise SystemExit(0 if all(bound.holds for name in CASES for bound in bench(name, chosen).bounds) else 1)
