@@ -115,10 +115,10 @@ def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32
         )
     padding = _padding(dataset, stored)
     meaning = meaning_of(dataset, path)
-    short = stored.dtype.itemsize <= 2
+    short = stored.dtype.itemsize <= 2 and (integer(dataset, "BitsStored") or 0) <= 16
     if meaning.inverted:
         low, high = _stored_range(dataset, stored)
-        stored = (low + high) - stored.astype(np.int32 if short else np.int64)
+        stored = np.subtract(low + high, stored, dtype=np.int32 if short else np.int64)
     _rescale(dataset, index, stored, out, where, short=short)
     if padding is not None:
         out[padding] = (
