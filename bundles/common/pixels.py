@@ -141,12 +141,14 @@ def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
         raise UnreadableImage(f"{where}: its compressed image is of another size than Rows and Columns say")
     try:
         codestream = _codestream(dataset, data, index) if is_compressed(syntax) else None
-        array = decode_frame(dataset, syntax, index, codestream)
+        # Asked first: libjpeg takes many seconds over a JPEG-LS image that was cut off, however small it is.
+        cut_off = codestream is not None and ends_early(codestream)
+        array = None if cut_off else decode_frame(dataset, syntax, index, codestream)
     except (*PARSE_ERRORS, RuntimeError, OSError) as error:
         raise UnreadableImage(
             f"{where}: its pixel data cannot be decoded ({syntax.name}, truncated or corrupt)"
         ) from error
-    if codestream is not None and ends_early(codestream):
+    if array is None:
         raise UnreadableImage(f"{where}: its compressed pixel data end early ({syntax.name}, truncated)")
     return array
 
