@@ -58,7 +58,7 @@ class Viewer:
             raise Rejected(f"{rows} x {columns} pixels are more than inference.max_voxels allows")
         with self._one_at_a_time:
             try:
-                return self._look(str(first.path))
+                return self.view_of(str(first.path))
             except AppError:
                 raise
             except Exception as error:
@@ -69,7 +69,8 @@ class Viewer:
             finally:
                 trim()
 
-    def _look(self, path: str) -> View:
+    def view_of(self, path: str) -> View:
+        """What one image file shows, of any format that the reader knows; errors are those of whatever fails."""
         network, contract = self._built(), self.bundle.contract
         with torch.inference_mode():
             item = network.preprocessing({"image": [path]})

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 import torch
 
 from app.demo.phantoms.radiographs.image_set import write_image_set
+from app.infer.catalogue import load_view_bundle
+from app.infer.views import Viewer
+from app.settings import Inference
 from bundles.common.views import VIEWS
 from bundles.radiograph_view.scripts.network import ViewNet
 
@@ -62,3 +66,36 @@ def test_two_processes_train_on_gloo(views: Path, tmp_path: Path, run_bundle: Ru
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["epoch"] == 1
     assert all(torch.isfinite(value.float()).all() for value in state["network"].values())
+
+
+@pytest.fixture(scope="module")
+def ask(root: Path) -> Callable[[Path], str]:
+    """What the released weights say of an image, as routing gets it."""
+    bundle = load_view_bundle(root / "bundles" / "radiograph_view")
+    viewer = Viewer(bundle, Inference(device="cpu"), torch.device("cpu"))
+
+    def said(path: Path) -> str:
+        return viewer.view_of(str(path)).name
+
+    return said
+
+
+def test_real_wrists_and_chests_are_told_apart_and_a_hip_and_a_tibia_are_neither(
+    imaging_data: Path, ask: Callable[[Path], str]
+) -> None:
+    wrists = sorted((imaging_data / "xr_wrist_grazped").glob("*.png"))
+    assert [ask(path) for path in wrists] == ["wrist"] * 5
+    films = {path.stem: ask(path) for path in sorted((imaging_data / "dicom" / "cr").glob("*.dcm"))}
+    assert films == {
+        "RG1_J2KI": "frontal_chest",
+        "RG1_JLSN": "frontal_chest",
+        "RG2_J2KR": "unclear",
+        "RG3_JLSL": "unclear",
+    }
+
+
+def test_nearly_every_real_frontal_chest_is_one(imaging_data: Path, ask: Callable[[Path], str]) -> None:
+    chests = sorted((imaging_data / "cxr_nih" / "images").iterdir())[::10]
+    said = Counter(ask(path) for path in chests)
+    assert said["frontal_chest"] >= 0.95 * len(chests)
+    assert said["wrist"] == said["lateral_chest"] == 0

@@ -198,3 +198,34 @@ def test_a_preset_whose_parameters_get_no_gradient_fails(ssl_bundle: Path) -> No
     edit_yaml(ssl_bundle / "configs/thesis_moco.yaml", lambda preset: preset.update(change))
     with pytest.raises(contract.Problem, match=r"no gradient reaches encoder\.spare\.weight \(2 tensors\)"):
         contract.check_presets(ssl_bundle)
+
+
+@pytest.fixture
+def view_bundle(root: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle that tells views apart, to be broken."""
+    skip = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(root / "bundles" / "radiograph_view", tmp_path / "radiograph_view", ignore=skip))
+
+
+def test_our_view_bundle_passes_every_check_of_its_kind(root: Path) -> None:
+    results = contract.verify(root / "bundles" / "radiograph_view")
+    assert [result for result in results if not result.passed] == []
+    assert len(results) == len(contract.CHECKS_FOR_VIEWS)
+
+
+def test_a_view_bundle_lacks_its_own_contract_and_not_that_of_a_detector(view_bundle: Path) -> None:
+    (view_bundle / "configs/view.yaml").unlink()
+    with pytest.raises(contract.Problem, match=r"missing or empty: configs/view\.yaml$"):
+        contract.check_files(view_bundle)
+
+
+def test_views_that_the_network_does_not_give_are_named(view_bundle: Path) -> None:
+    edit_yaml(view_bundle / "configs/view.yaml", lambda content: content["views"].reverse())
+    with pytest.raises(contract.Problem, match=r"configs/view\.yaml names other, wrist"):
+        contract.check_views(view_bundle)
+
+
+def test_a_view_bundle_is_no_detector(view_bundle: Path) -> None:
+    (view_bundle / "configs/service.yaml").write_text("title: x")
+    with pytest.raises(contract.Problem, match="take one away"):
+        contract.check_views(view_bundle)
