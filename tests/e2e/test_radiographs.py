@@ -48,9 +48,6 @@ def service(folder: Path, root: Path, orthanc: Orthanc) -> Iterator[Service]:
     bundles.mkdir()
     for name in (CHEST, WRIST, VIEW):
         (bundles / name).symlink_to(root / "bundles" / name)
-    missing = [name for name in (CHEST, WRIST, VIEW) if not (bundles / name / "models" / "model.pt").is_file()]
-    if missing:
-        pytest.skip(f"no weights yet: {', '.join(missing)}")
     with installed(folder, bundles={"folder": str(bundles)}, destinations=[destination(orthanc)]) as service:
         service.start()
         yield service

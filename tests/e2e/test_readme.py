@@ -19,7 +19,15 @@ from app.cli.serve import free_port
 READY_S = 120
 SHRUNK = {
     "--count 720": "--count 9 --size 64",
-    "train.yaml": "train.yaml --epochs 1 --limit 4 --batch_size 2",
+    "--count 3000": "--count 12 --size 96",
+    "--count 2400": "--count 12 --size 96",
+    "hemorrhage/configs/train.yaml": "hemorrhage/configs/train.yaml --epochs 1 --limit 4 --batch_size 2",
+    "wrist_fracture/configs/train.yaml": (
+        "wrist_fracture/configs/train.yaml --head_epochs 1 --all_epochs 1 --limit 4 --batch_size 2 --size 64"
+    ),
+    "chest_radiograph/configs/train.yaml": (
+        "chest_radiograph/configs/train.yaml --epochs 1 --limit 4 --batch_size 2 --size 64"
+    ),
     "evaluate.yaml": "evaluate.yaml --limit 4 --replicates 10",
     "inference.yaml": "inference.yaml --limit 1",
 }
@@ -64,8 +72,9 @@ def command(line: str, environment: dict[str, str]) -> list[str]:
     for long, short in SHRUNK.items():
         line = line.replace(long, short)
     if "monai.bundle" in line:
-        line += f" --dataset_dir {environment['README_FOLDER']}/phantoms"
-        line += f" --output_dir {environment['README_FOLDER']}/bundle"
+        kind = next((kind for kind in ("wrist", "chest") if kind in line), "")
+        line += f" --dataset_dir {environment['README_FOLDER']}/phantoms{kind and '_' + kind}"
+        line += f" --output_dir {environment['README_FOLDER']}/bundle{kind}"
     return [sys.executable if word == ".venv/bin/python" else word for word in shlex.split(line)]
 
 
@@ -117,11 +126,23 @@ def test_the_commands_of_the_second_terminal(readme: list[list[str]], environmen
     assert outputs[2].strip()
 
 
-def test_the_commands_of_the_research_group(readme: list[list[str]], environment: dict[str, str], root: Path) -> None:
-    (block,) = [block for block in readme if any("monai.bundle" in line for line in block)]
-    for line in block:
+def research(readme: list[list[str]], about: str) -> list[str]:
+    """The only block of `monai.bundle` commands about one kind of images."""
+    (block,) = [block for block in readme if any("monai.bundle" in line and about in line for line in block)]
+    return block
+
+
+def test_the_commands_for_heads(readme: list[list[str]], environment: dict[str, str], root: Path) -> None:
+    for line in research(readme, "head_ct"):
         run(line, environment, root)
     assert (Path(environment["README_FOLDER"]) / "bundle" / "evaluation.json").is_file()
+
+
+def test_the_commands_for_radiographs(readme: list[list[str]], environment: dict[str, str], root: Path) -> None:
+    for line in research(readme, "wrist_fracture"):
+        run(line, environment, root)
+    for kind in ("wrist", "chest"):
+        assert (Path(environment["README_FOLDER"]) / f"bundle{kind}" / "checkpoint.pt").is_file()
 
 
 def test_the_links_of_the_readme_lead_somewhere(root: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 
-from bundles.common.radiograph.checkpoints import load_weights
+from bundles.common.checkpoints import load_weights
 from bundles.wrist_fracture.scripts.network import WristFractureNet
 
 Run = Callable[..., ConfigParser]
