@@ -23,12 +23,12 @@ from tests.e2e.radiographs import (
     TELLING,
     captured,
     chest,
-    collapsed,
     compressed,
     drawn,
     says,
     strip,
     study,
+    with_air,
     wrapped,
     wrist,
 )
@@ -228,7 +228,7 @@ class TestViews:
 
 
 def test_a_pneumothorax_is_flagged_for_early_reading(service: Service, orthanc: Orthanc, tmp_path: Path) -> None:
-    images = study(collapsed())
+    images = study(with_air())
     outcome = send(service, images, tmp_path / "in")
     assert_read(outcome, CHEST, images, orthanc, tmp_path)
     (report,) = outcome.reports
