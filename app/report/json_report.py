@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Region, Report
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Presence, Region, Report
 from app.report.words import disclaimer, shown_regions
 
 SCHEMA_VERSION = "1.1"
@@ -60,7 +60,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
             {"index": score.index, "sop_instance_uid": score.sop_instance_uid, "certainty": score.certainty}
             for score in finding.slices
         ],
-        "urgent": finding.urgent,
+        "urgent": finding.urgent and finding.presence is Presence.PRESENT,
         "regions": [_region(region) for region in shown_regions(finding)],
     }
 

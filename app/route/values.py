@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 Scalar = str | int | float
+SHOWN_PATTERN = 60
 LONGEST_TEXT = 1024
 YEARS_PER_UNIT = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 AGE = re.compile(r"^(\d{1,3})([DWMY])$", re.ASCII)
@@ -47,13 +48,18 @@ def wanted_by(test: Test) -> str:
         case OneOf(options):
             return " or ".join(str(option) for option in options)
         case Matches(pattern):
-            return f"a match of /{pattern}/"
+            return f"a match of /{_shortened(pattern)}/"
         case Within(low, high):
             return in_words(low, high)
         case Present():
             return "any value"
         case _:  # pragma: no cover  the type checker proves it
             assert_never(test)
+
+
+def _shortened(pattern: str) -> str:
+    """Patterns in all languages of Europe fill a screen; the rule itself has the whole."""
+    return pattern if len(pattern) <= SHOWN_PATTERN else f"{pattern[: SHOWN_PATTERN - 1]}…"
 
 
 def passes(test: Test, values: tuple[Scalar, ...]) -> bool:

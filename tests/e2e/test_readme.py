@@ -19,8 +19,8 @@ from app.cli.serve import free_port
 READY_S = 120
 SHRUNK = {
     "--count 720": "--count 9 --size 64",
-    "--count 3000": "--count 12 --size 96",
-    "--count 2400": "--count 12 --size 96",
+    "--count 3000": "--count 12 --size 160",
+    "--count 2400": "--count 12 --size 160",
     "hemorrhage/configs/train.yaml": "hemorrhage/configs/train.yaml --epochs 1 --limit 4 --batch_size 2",
     "wrist_fracture/configs/train.yaml": (
         "wrist_fracture/configs/train.yaml --head_epochs 1 --all_epochs 1 --limit 4 --batch_size 2 --size 64"

@@ -15,6 +15,7 @@ from bundles.common.radiograph.datalist import (
     Item,
     Row,
     checked_items,
+    expect_findings,
     image_file,
     label_of,
     read_datalist,
@@ -40,10 +41,12 @@ def load_radiographs(datalist: str, section: str, image_dir: str = "", limit: in
         "labels": [0.0, 1.0 or NaN, one for each of CLASSES]}`.
 
     Raises:
-        ValueError: The file or the section is missing or empty; or, all named together: images that are missing,
-            patients in two sections, boxes without area or outside of their image, labels that contradict boxes.
+        ValueError: The file or the section is missing or empty, or its labels are of other findings; or, all named
+            together: images that are missing, patients in two sections, boxes without area or outside of their image,
+            labels that contradict boxes.
     """
     content = read_datalist(datalist, "chest_radiograph")
+    expect_findings(content, section, datalist, CLASSES)
     items = checked_items(content, section, datalist, _item, image_dir=image_dir, limit=limit)
     known = [item for item in items if item["boxes"] or not all(math.isnan(label) for label in item["labels"])]
     if len(known) < len(items):

@@ -87,6 +87,21 @@ def checked_items(
     return items
 
 
+def expect_findings(content: Mapping[str, Any], section: str, datalist: str, findings: Sequence[str]) -> None:
+    """Refuse a datalist of another bundle, whose numbers of classes would be taken for other findings.
+
+    Raises:
+        ValueError: Rows have labels, and none is of one of the findings.
+    """
+    rows = [row for row in content.get(section) or [] if isinstance(row, Mapping)]
+    named = {name for row in rows if isinstance(row.get("labels"), Mapping) for name in row["labels"]}
+    if named and not named & set(findings):
+        raise ValueError(
+            f"{datalist}: labels of '{section}' are of {', '.join(sorted(named))}, expected {' or '.join(findings)}; "
+            "it was made for another bundle"
+        )
+
+
 def image_file(row: Row, folder: Path) -> Path:
     """Where the image of a row lies.
 

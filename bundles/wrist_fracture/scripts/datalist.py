@@ -14,6 +14,7 @@ from bundles.common.radiograph.datalist import (
     Item,
     Row,
     checked_items,
+    expect_findings,
     image_file,
     label_of,
     read_datalist,
@@ -45,6 +46,7 @@ def load_wrists(datalist: str, section: str, image_dir: str = "", limit: int = 0
             contradict boxes.
     """
     content = read_datalist(datalist, "wrist_fracture")
+    expect_findings(content, section, datalist, (finding,))
     item_of = partial(_item, finding=finding, kind=_kind(content, finding))
     items = checked_items(content, section, datalist, item_of, image_dir=image_dir, limit=limit)
     known = [item for item in items if item["label"] is not None]

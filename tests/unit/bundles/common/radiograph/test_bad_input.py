@@ -65,6 +65,15 @@ def deterministic(bundle: str, folder: Path) -> Compose:
     return Compose(parser.get_parsed_content("deterministic_transforms")[:2])
 
 
+@pytest.mark.parametrize(("load", "other"), [(load_radiographs, WRIST), (load_wrists, CHEST)])
+def test_a_datalist_of_another_bundle_is_refused(tmp_path: Path, load: Any, other: str) -> None:
+    picture(tmp_path / "a.png")
+    whole = row(other, "a.png", boxes=[[1, 1, 20, 20]], classes=[0], labels=PRESENT[other])
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [whole]}))
+    with pytest.raises(ValueError, match="it was made for another bundle"):
+        load(str(tmp_path / "datalist.json"), "training")
+
+
 @pytest.mark.parametrize("bundle", [CHEST, WRIST])
 @pytest.mark.parametrize(("name", "dataset"), [("train", "train#dataset"), ("evaluate", "dataset")])
 def test_a_bad_datalist_is_refused_before_anything_runs_all_named(
