@@ -23,6 +23,8 @@ from app.demo.phantoms.radiographs.radiograph import Radiograph
 OTHER_KINDS = ("chest-lateral", "hand", "hip", "leg", "knee", "foot", "elbow", "shoulder", "abdomen", "skull")
 SMALL_PARTS = frozenset({"hand", "foot", "elbow"})
 """Thin: they scatter little, and lie on the detector as they come."""
+UNPAIRED = frozenset({"chest-lateral", "abdomen", "skull"})
+"""Parts without a side; DICOM wants no Laterality of them (PS3.3 C.7.3.1)."""
 
 
 def make_other(seed: int, kind: str, size: int = 512) -> Radiograph:
@@ -70,7 +72,7 @@ def make_other(seed: int, kind: str, size: int = 512) -> Radiograph:
         picture=np.clip(picture, 0, 1),
         pitch_mm=plane.pitch_mm,
         view="LL" if chest else "PA" if kind == "hand" else "AP",
-        side="" if chest else side,
+        side="" if kind in UNPAIRED else side,
         age=int(rng.integers(18, 90)),
         sex=str(rng.choice(["F", "M"])),
         body_part="CHEST" if chest else kind.upper(),
