@@ -70,6 +70,7 @@ class HeatMaps:
         if layer not in names:
             raise ValueError(f"the network has no layer {layer!r}; its last ones are {', '.join(names[-SHOWN:])}")
         self.network = network
+        self._layer = network.get_submodule(layer)
         whole = OneOutput(network, select or (lambda output: output))
         self._cam = GradCAM(nn_module=whole, target_layers=f"network.{layer}", postprocessing=lambda heat: heat)
 
@@ -86,9 +87,9 @@ class HeatMaps:
         Raises:
             ValueError: The layer's output has no spatial extent, or the gradient is not finite.
         """
-        with torch.inference_mode(mode=False), torch.enable_grad(), _as_before(self.network):
-            # A copy: tensors of inference mode can take no gradient. Parameters need none.
-            own = images.as_subclass(Tensor).detach().clone().requires_grad_()
+        with torch.inference_mode(mode=False), torch.enable_grad(), _as_before(self.network), _graph_from(self._layer):
+            # A copy: tensors of inference mode can take no gradient.
+            own = images.as_subclass(Tensor).detach().clone()
             heat = self._cam(own, class_idx=class_index).detach()[:, 0].float()
             hooked = self._cam.nn_module
             hooked.activations.clear()
@@ -99,6 +100,20 @@ class HeatMaps:
         hottest = heat.flatten(1).amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
         scaled: Tensor = heat / hottest.reshape(-1, *[1] * (heat.ndim - 1))
         return scaled
+
+
+@contextmanager
+def _graph_from(layer: nn.Module) -> Iterator[None]:
+    """Let gradients begin at a layer's input: what lies before it is costly to go back through and needs none."""
+
+    def begin(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(each.detach().requires_grad_() for each in inputs)
+
+    handle = layer.register_forward_pre_hook(begin)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def hottest_box(heat: NDArray[Any], share: float = SHARE, content: Box | None = None) -> Box | None:
