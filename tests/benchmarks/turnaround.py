@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 
 from app.demo.pacs import Pacs
-from app.errors import Failed
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.network import Network, build
 from app.outcomes import studies
@@ -68,21 +67,13 @@ class Result:
         )
 
 
-class NotServable(Exception):
-    """The bundle cannot be served here, such as without weights; the message says why."""
-
-
 def pick_bundle(folder: Path, name: str) -> Bundle:
     """The bundle of that name.
 
     Raises:
-        NotServable: It cannot be served.
+        Failed: It cannot be served.
     """
-    settings = Settings().bundles.model_copy(update={"folder": folder, "enabled": [name]})
-    try:
-        return Catalogue.load(settings).get(name)
-    except Failed as error:
-        raise NotServable(str(error)) from error
+    return Catalogue.load(Settings().bundles.model_copy(update={"folder": folder, "enabled": [name]})).get(name)
 
 
 def measure_bare(network: Network, groups: Sequence[Sequence[Path]]) -> tuple[float, float]:
@@ -236,7 +227,7 @@ def bench(name: str, bundles: Path = ROOT / "bundles") -> Result:
     """Measure one bundle below var/bench, show and keep the numbers.
 
     Raises:
-        NotServable: The bundle cannot be served.
+        Failed: The bundle cannot be served.
     """
     bundle = pick_bundle(bundles, name)
     folder = ROOT / "var" / "bench" / f"turnaround_{name}"

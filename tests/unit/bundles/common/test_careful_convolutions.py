@@ -100,3 +100,11 @@ def test_the_dense_network_has_the_gradients_of_float32_on_small_volumes() -> No
         assert torch.isfinite(other.grad).all(), name
         if one.ndim == 5:
             assert float(torch.nn.functional.cosine_similarity(one.grad.flatten(), other.grad.flatten(), 0)) > 0.5, name
+
+
+def test_a_careful_layer_stays_as_it_is() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3))
+    make_convolutions_careful(network)
+    once = network[0].forward
+    make_convolutions_careful(nn.ModuleList([network]))
+    assert network[0].forward is once
