@@ -4,14 +4,16 @@ A heat map shows what moved the output, which need not be the finding. A box fro
 measurement.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
-from monai.visualize import GradCAM
+from monai.inferers import Inferer
+from monai.visualize.class_activation_maps import default_upsampler
 from numpy.typing import NDArray
 from scipy.ndimage import label
 from torch import Tensor, nn
@@ -30,90 +32,96 @@ class Box:
     y1: float
 
 
-class OneOutput(nn.Module):
-    """A network of several heads as one that gives the logits of one of them, as Grad-CAM needs it.
+class GradCamInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
+    """A classifier's logits and its Grad-CAM (Selvaraju et al. 2017) from one forward pass.
+
+    Nothing before the layer needs a gradient: the graph begins at the layer's output, so a heat map costs little more
+    than the pass itself. MONAI's `GradCAM` would be a second pass, and goes back through the whole network.
+
+    The network stays as it is: mode (evaluation, in whose forward pass alone a heat map means something), gradients of
+    parameters and their `requires_grad`. It works within `torch.inference_mode`, as in the service, as long as the
+    network was not built there. Calls wait for each other.
 
     Args:
-        network: Shared, not copied.
-        select: From its output to logits (batch, classes) or (batch,).
-    """
-
-    def __init__(self, network: nn.Module, select: Callable[[Any], Tensor]) -> None:
-        super().__init__()
-        self.network = network
-        self.select = select
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(batch, channel, *spatial) → (batch, classes)."""
-        logits = self.select(self.network(images))
-        return logits[:, None] if logits.ndim == 1 else logits
-
-
-class HeatMaps:
-    """Grad-CAM (Selvaraju et al. 2017) by MONAI for a network of one or several heads.
-
-    It hooks into the layer once and for all, so keep one object a network; it must not be called from two threads at
-    once. The network's mode, the gradients of its parameters and their `requires_grad` are as before after each call,
-    and it works within `torch.inference_mode`, as in the service, as long as the network was not built there.
-
-    Args:
-        network: In whatever mode; heat maps are those of evaluation.
         layer: Name in `named_modules` of the layer whose output is weighted, mostly the last with a spatial extent.
         select: From the network's output to logits (batch, classes) or (batch,); None where it gives them itself.
-
-    Raises:
-        ValueError: The network has no such layer.
+        class_index: Of the logit to explain.
     """
 
-    def __init__(self, network: nn.Module, layer: str, select: Callable[[Any], Tensor] | None = None) -> None:
-        names = [name for name, _ in network.named_modules() if name]
-        if layer not in names:
-            raise ValueError(f"the network has no layer {layer!r}; its last ones are {', '.join(names[-SHOWN:])}")
-        self.network = network
-        self._layer = network.get_submodule(layer)
-        whole = OneOutput(network, select or (lambda output: output))
-        self._cam = GradCAM(nn_module=whole, target_layers=f"network.{layer}", postprocessing=lambda heat: heat)
+    def __init__(self, layer: str, select: Callable[[Any], Tensor] | None = None, class_index: int = 0) -> None:
+        super().__init__()
+        self.layer, self.select, self.class_index = layer, select, class_index
+        self._one_at_a_time = Lock()
 
-    def __call__(self, images: Tensor, class_index: int = 0) -> Tensor:
-        """Heat of every image, scaled to its own hottest place.
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Analyse a batch.
 
         Args:
-            images: (batch, channel, *spatial), as the network takes them.
-            class_index: Of the output to explain.
+            inputs: (batch, channel, *spatial).
+            network: In evaluation mode.
+            *args: For the network, as are keywords.
+            **kwargs: See `args`.
 
         Returns:
-            (batch, *spatial) float32 from 0 to 1; 0 everywhere where nothing spoke for the class.
+            `logits` (batch, classes), and `heat` (batch, *spatial) float32 from 0 to 1, scaled to the hottest place of
+            each image; 0 everywhere where nothing spoke for the class.
 
         Raises:
-            ValueError: The layer's output has no spatial extent, or the gradient is not finite.
+            ValueError: The network has no such layer or does not come by it, the layer's output has no spatial extent,
+                or the gradient is not finite.
         """
-        with torch.inference_mode(mode=False), torch.enable_grad(), _as_before(self.network), _graph_from(self._layer):
+        names = [name for name, _ in network.named_modules() if name]
+        if self.layer not in names:
+            shown = ", ".join(names[-SHOWN:])
+            raise ValueError(f"the network has no layer {self.layer!r}; its last ones are {shown}")
+        with self._one_at_a_time, torch.inference_mode(mode=False), torch.no_grad():
             # A copy: tensors of inference mode can take no gradient.
-            own = images.as_subclass(Tensor).detach().clone()
-            heat = self._cam(own, class_idx=class_index).detach()[:, 0].float()
-            hooked = self._cam.nn_module
-            hooked.activations.clear()
-            hooked.gradients.clear()
-            hooked.score = None
-        if not torch.isfinite(heat).all():
-            raise ValueError("the heat map is not finite: activations or gradients overflow on this image")
-        hottest = heat.flatten(1).amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
-        scaled: Tensor = heat / hottest.reshape(-1, *[1] * (heat.ndim - 1))
-        return scaled
+            own = inputs.as_subclass(Tensor).detach().clone()
+            with _graph_after(network.get_submodule(self.layer)) as kept:
+                output = network(own, *args, **kwargs)
+                logits = output if self.select is None else self.select(output)
+                logits = logits[:, None] if logits.ndim == 1 else logits
+                explained = logits[:, self.class_index]
+            if not kept:
+                raise ValueError(f"the network does not come by its layer {self.layer!r}")
+            heat = _heat(kept[-1], explained, own.shape[2:])
+            return {"logits": logits.detach(), "heat": heat}
 
 
 @contextmanager
-def _graph_from(layer: nn.Module) -> Iterator[None]:
-    """Let gradients begin at a layer's input: what lies before it is costly to go back through and needs none."""
+def _graph_after(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Within `no_grad`: record gradients from a layer's output on, and give those outputs."""
+    kept: list[Tensor] = []
 
-    def begin(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(each.detach().requires_grad_() for each in inputs)
+    def begin(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        torch.set_grad_enabled(mode=True)
+        kept.append(output.detach().requires_grad_())
+        # A copy: what follows may work in place.
+        return kept[-1].clone()
 
-    handle = layer.register_forward_pre_hook(begin)
+    handle = layer.register_forward_hook(begin)
     try:
-        yield
+        yield kept
     finally:
         handle.remove()
+        torch.set_grad_enabled(mode=False)
+
+
+def _heat(maps: Tensor, scores: Tensor, size: Sequence[int]) -> Tensor:
+    """Weight maps (batch, channel, *spatial) by the mean gradient of scores (batch,), and scale the sum up to a size.
+
+    Source: equations 1 and 2 of the paper.
+    """
+    if maps.ndim != len(size) + 2:
+        raise ValueError(f"the layer's output has no spatial extent to show in the image: {tuple(maps.shape)}")
+    (gradient,) = torch.autograd.grad(scores, maps, torch.ones_like(scores))
+    weights = gradient.flatten(2).mean(dim=2).reshape(*gradient.shape[:2], *[1] * len(size))
+    heat = (weights * maps.detach()).sum(dim=1, keepdim=True).relu().float()
+    if not torch.isfinite(heat).all():
+        raise ValueError("the heat map is not finite: activations or gradients overflow on this image")
+    scaled: Tensor = default_upsampler(size)(heat)[:, 0]
+    hottest = scaled.flatten(1).amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+    return scaled / hottest.reshape(-1, *[1] * len(size))
 
 
 def hottest_box(heat: NDArray[Any], share: float = SHARE, content: Box | None = None) -> Box | None:
@@ -190,22 +198,3 @@ def _within(heat: NDArray[Any], content: Box | None) -> NDArray[np.float64]:
         inside = (columns > content.x0) & (columns < content.x1) & (rows > content.y0) & (rows < content.y1)
         values[~inside] = 0
     return values
-
-
-@contextmanager
-def _as_before(network: nn.Module) -> Iterator[None]:
-    """Evaluation without gradients of parameters; afterwards modes, gradients and flags are back."""
-    modes = [(module, module.training) for module in network.modules()]
-    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
-    network.eval()
-    for parameter, _, _ in parameters:
-        parameter.requires_grad_(False)
-        parameter.grad = None
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, required, gradient in parameters:
-            parameter.requires_grad_(required)
-            parameter.grad = gradient

@@ -68,8 +68,8 @@ def run_over(
     patients, logits, probabilities, labels, pointed = [], [], [], [], []
     shown: list[Example] = []
     for item in track(dataset, description="radiographs"):
-        found = postprocessing({**item, "pred": _logit(network, inferer, item, device)})
-        logits.append(float(found["pred"]))
+        found = postprocessing({**item, "pred": _looked(network, inferer, item, device)})
+        logits.append(float(found["pred"]["logits"]))
         patients.append(str(item["patient"]))
         probabilities.append(float(found["probabilities"][0]))
         labels.append(float(item["label"]))
@@ -135,10 +135,10 @@ def points_at(points: Sequence[Sequence[float]], boxes: Sequence[Sequence[float]
     return any(left <= x <= right and top <= y <= bottom for x, y in points[:1] for left, top, right, bottom in boxes)
 
 
-def _logit(network: nn.Module, inferer: Inferer, item: Item, device: torch.device) -> torch.Tensor:
+def _looked(network: nn.Module, inferer: Inferer, item: Item, device: torch.device) -> dict[str, torch.Tensor]:
     with torch.inference_mode():
-        logits: torch.Tensor = inferer(inputs=item["image"][None].to(device), network=network)
-    return logits[0]
+        batch: dict[str, torch.Tensor] = inferer(inputs=item["image"][None].to(device), network=network)
+    return {name: value[0] for name, value in batch.items()}
 
 
 def _pointing(measured: Measured) -> dict[str, Any] | None:

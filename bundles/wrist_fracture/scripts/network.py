@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from bundles.common.radiograph.encoder import make_encoder
 
 FINDING = "fracture"
-LAST_STAGE = "encoder.layer4"
-"""The layer that Grad-CAM looks at: the last with a spatial extent."""
 
 
 class WristFractureNet(nn.Module):

@@ -1,27 +1,26 @@
-"""From the logit to the probability of a fracture, and the region that Grad-CAM names, in pixels of the source."""
+"""From logit and heat map to the probability of a fracture, and the region of Grad-CAM in pixels of the source."""
 
 from collections.abc import Hashable, Mapping
-from threading import Lock
 from typing import Any
 
 import torch
 from monai.transforms import Transform
 from torch import Tensor
 
-from bundles.common.gradcam import SHARE, Box, HeatMaps, hottest_box, hottest_pixel, to_source
+from bundles.common.gradcam import SHARE, Box, hottest_box, hottest_pixel, to_source
 from bundles.common.radiograph.placement import Placement
-from bundles.wrist_fracture.scripts.network import FINDING, LAST_STAGE, WristFractureNet
+from bundles.wrist_fracture.scripts.network import FINDING
 
 
 class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
-    """Turn `pred` (1,) into `probabilities` (1,), and add where the network looked, as `boxes`, `scores`, `classes`.
+    """Turn `pred`, an item of `GradCamInferer`, into `probabilities` (1,), and add where the network looked: `boxes`,
+    `scores`, `classes`.
 
     `boxes` (0 or 1, 4) are edges x0, y0, x1, y1 in pixels of the source, x to the right, y down; the only score is the
     probability of the image, the only class 0. There is none where nothing spoke for a fracture. The region is a hint
     for the eye and means nothing on an image that is called normal. All on the CPU.
 
     Args:
-        network: That gave `pred`; one region is made at a time.
         scale: `{"fracture": (factor, offset)}` of Platt scaling (logit · factor + offset), fitted on validation images;
             without it the probability is the network's own.
         share: Of the hottest value; see `hottest_box`.
@@ -31,23 +30,19 @@ class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
 
     def __init__(
         self,
-        network: WristFractureNet,
         scale: Mapping[str, tuple[float, float]] | None = None,
         share: float = SHARE,
         *,
         heat: bool = False,
     ) -> None:
-        self.network, self.share, self.heat = network, share, heat
+        self.share, self.heat = share, heat
         self.factor, self.offset = (scale or {}).get(FINDING, (1.0, 0.0))
-        self._maps = HeatMaps(network, LAST_STAGE)
-        self._one_at_a_time = Lock()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Apply to one item with `pred`, `image` (1, rows, columns) and `placement`."""
+        """Apply to one item with `placement` and `pred`: `logits` (1,) and `heat` (rows, columns) of the input."""
         item = dict(data)
-        logit = torch.as_tensor(item["pred"]).float().cpu().reshape(1)
+        logit, heat = (torch.as_tensor(item["pred"][name]).float().cpu() for name in ("logits", "heat"))
         probability = (logit * self.factor + self.offset).sigmoid()
-        heat = self._heat(torch.as_tensor(item["image"]))
         placement = Placement.from_tensor(item["placement"])
         box = region(heat, placement, self.share)
         item["probabilities"] = probability
@@ -58,11 +53,6 @@ class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
         if self.heat:
             item["heat"], item["pointed"] = heat, pointed(heat, placement)
         return item
-
-    def _heat(self, image: Tensor) -> Tensor:
-        device = next(self.network.parameters()).device
-        with self._one_at_a_time:
-            return self._maps(image[None].to(device))[0].cpu()
 
 
 def region(heat: Tensor, placement: Placement, share: float = SHARE) -> Box | None:

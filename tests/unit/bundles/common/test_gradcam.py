@@ -1,6 +1,6 @@
 """Heat maps against a slow one, and boxes that lead back to the source image."""
 
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,10 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
+from monai.networks.nets import ResNet
+from monai.visualize import GradCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bundles.common.gradcam import Box, HeatMaps, hottest_box, hottest_pixel, to_source
+from bundles.common.gradcam import Box, GradCamInferer, hottest_box, hottest_pixel, to_source
 
 
 class TwoHeads(nn.Module):
@@ -42,87 +44,139 @@ def slow_heat(network: TwoHeads, image: Tensor, class_index: int) -> Tensor:
     return functional.interpolate(heat[None, None], size=image.shape[1:], mode="bilinear")[0, 0]
 
 
+def second(index: int = 0) -> GradCamInferer:
+    return GradCamInferer("body.2", lambda output: output["second"], index)
+
+
 def test_heat_is_that_of_the_paper_for_each_image_of_a_batch(network: TwoHeads) -> None:
     images = torch.rand(3, 1, 32, 24)
+    network.eval()
     for index in range(3):
-        heat = HeatMaps(network, "body.2", lambda output: output["second"])(images, index)
-        assert heat.shape == (3, 32, 24)
-        for image, own in zip(images, heat, strict=True):
+        found = second(index)(images, network)
+        assert torch.equal(found["logits"], network(images)["second"].detach())
+        assert found["heat"].shape == (3, 32, 24)
+        for image, own in zip(images, found["heat"], strict=True):
             expected = slow_heat(network, image, index)
             scaled = expected / expected.max() if expected.max() > 0 else expected
             assert torch.allclose(own, scaled, atol=1e-5)
 
 
+def test_heat_is_that_of_monai_in_two_and_three_dimensions() -> None:
+    for seed, dimensions in enumerate((2, 3)):
+        torch.manual_seed(seed)
+        blocks = ("basic", [1, 1, 1, 1], [4, 4, 8, 8], dimensions, 1)
+        network = ResNet(*blocks, conv1_t_stride=2, num_classes=2).eval()
+        images = torch.rand(2, 1, *(64, 48, 32)[:dimensions])
+        for layer in ("layer2", "layer4"):
+            theirs = GradCAM(network, layer, postprocessing=lambda heat: heat)(images, class_idx=1)[:, 0].detach()
+            expected = theirs / theirs.flatten(1).amax(dim=1).clamp_min(1e-30).reshape(-1, *[1] * dimensions)
+            found = GradCamInferer(layer, class_index=1)(images, network)
+            assert torch.allclose(found["heat"], expected, atol=1e-5)
+            assert torch.allclose(found["logits"], network(images).detach())
+
+
+def test_the_network_runs_once(network: TwoHeads) -> None:
+    passes = []
+    network.register_forward_hook(lambda *_: passes.append(1))
+    second()(torch.rand(2, 1, 16, 16), network.eval())
+    assert len(passes) == 1
+
+
 def test_a_head_of_one_output_needs_no_class(network: TwoHeads) -> None:
-    heat = HeatMaps(network, "body.2", lambda output: output["first"])(torch.rand(2, 1, 16, 16))
-    assert heat.shape == (2, 16, 16)
-    assert float(heat.amax()) in (0.0, pytest.approx(1.0))
+    found = GradCamInferer("body.2", lambda output: output["first"])(torch.rand(2, 1, 16, 16), network.eval())
+    assert (found["logits"].shape, found["heat"].shape) == ((2, 1), (2, 16, 16))
+    assert float(found["heat"].amax()) in (0.0, pytest.approx(1.0))
 
 
 def test_the_network_is_as_before(network: TwoHeads) -> None:
-    """A training in between goes on: mode, frozen layers, collected gradients, running statistics."""
-    network.first.eval()
+    """Frozen layers, collected gradients, running statistics, hooks, and whether gradients are recorded."""
     network.second.weight.requires_grad_(requires_grad=False)
     network(torch.rand(2, 1, 16, 16))["first"].sum().backward()
     gradient = network.first.weight.grad
     kept = gradient.clone()
+    network.eval()
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    HeatMaps(network, "body.2", lambda output: output["first"])(torch.rand(2, 1, 16, 16))
-    assert network.training
-    assert not network.first.training
+    found = GradCamInferer("body.2", lambda output: output["first"])(torch.rand(2, 1, 16, 16), network)
+    assert not any(value.requires_grad for value in found.values())
+    assert torch.is_grad_enabled()
     assert not network.second.weight.requires_grad
     assert network.first.weight.requires_grad
     assert network.first.weight.grad is gradient
     assert torch.equal(gradient, kept)
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert not network.body[2]._forward_hooks
 
 
 def test_it_works_within_inference_mode_and_for_images_made_there(network: TwoHeads) -> None:
-    maps = HeatMaps(network, "body.2", lambda output: output["second"])
+    network.eval()
     image = torch.rand(1, 1, 16, 16)
-    expected = maps(image)
+    expected = second()(image, network)
     with torch.inference_mode():
         made_there = image * 1.0
-        before = network.eval()(made_there)["second"]
-        heat = maps(MetaTensor(made_there))
+        before = network(made_there)["second"]
+        found = second()(MetaTensor(made_there), network)
+        assert torch.is_inference_mode_enabled()
         after = network(made_there)["second"]
-    assert torch.equal(heat, expected)
-    assert type(heat) is Tensor
+    assert torch.equal(found["heat"], expected["heat"])
+    assert {type(value) for value in found.values()} == {Tensor}
     assert torch.equal(before, after)
+    assert torch.equal(found["logits"], before)
+
+
+def test_what_follows_the_layer_may_work_in_place(network: TwoHeads) -> None:
+    network.eval()
+    expected = GradCamInferer("body.1", lambda output: output["second"])(torch.ones(1, 1, 16, 16), network)
+    network.body[2].inplace = True
+    found = GradCamInferer("body.1", lambda output: output["second"])(torch.ones(1, 1, 16, 16), network)
+    assert torch.equal(found["heat"], expected["heat"])
+
+
+def test_calls_of_several_threads_do_not_mix(network: TwoHeads) -> None:
+    network.eval()
+    images = [torch.rand(1, 1, 32, 24) for _ in range(24)]
+    inferer = second(1)
+    expected = [inferer(image, network)["heat"] for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: inferer(image, network)["heat"], images))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def test_no_evidence_gives_no_heat_and_no_box(network: TwoHeads) -> None:
     with torch.no_grad():
         network.second.weight.zero_()
-    heat = HeatMaps(network, "body.2", lambda output: output["second"])(torch.rand(1, 1, 16, 16))
+    heat = second()(torch.rand(1, 1, 16, 16), network.eval())["heat"]
     assert heat.eq(0).all()
     assert hottest_box(heat[0].numpy()) is None
 
 
 def test_a_layer_that_is_not_there_is_refused_with_names(network: TwoHeads) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(ValueError, match=r"no layer 'layer4'; its last ones are .*body"):
-            HeatMaps(network, "layer4")
+    with pytest.raises(ValueError, match=r"no layer 'layer4'; its last ones are .*body"):
+        GradCamInferer("layer4")(torch.rand(1, 1, 16, 16), network)
+
+
+def test_a_layer_that_cannot_be_shown_is_refused(network: TwoHeads) -> None:
+    network.idle = nn.Identity()
+    for layer, words in (("idle", "does not come by"), ("second", "no spatial extent")):
+        with pytest.raises(ValueError, match=words):
+            GradCamInferer(layer, lambda output: output["second"])(torch.rand(1, 1, 16, 16), network.eval())
+        assert torch.is_grad_enabled()
 
 
 def test_values_that_are_not_finite_are_refused(network: TwoHeads) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        HeatMaps(network, "body.2", lambda output: output["second"])(torch.full((1, 1, 8, 8), torch.nan))
+        second()(torch.full((1, 1, 8, 8), torch.nan), network.eval())
 
 
 def test_resnet_of_monai_is_hot_where_its_input_is_not_zero() -> None:
     """Without biases all else is zero: only the patch can speak, for one sign of the output or the other."""
-    from monai.networks.nets import ResNet
-
     torch.manual_seed(1)
     network = ResNet("basic", [1, 1, 1, 1], [8, 8, 8, 8], 2, 1, conv1_t_stride=2, num_classes=1).eval()
     image = torch.zeros(1, 1, 256, 256)
     image[..., 180:200, 40:60] = torch.rand(20, 20) * 5
     boxes = []
     for sign in (1, -1):
-        maps = HeatMaps(network, "layer2", lambda output, sign=sign: sign * output)
-        boxes.append(hottest_box(maps(image)[0].numpy()))
+        heat = GradCamInferer("layer2", lambda output, sign=sign: sign * output)(image, network)["heat"]
+        boxes.append(hottest_box(heat[0].numpy()))
     found = [box for box in boxes if box is not None]
     assert found
     for box in found:

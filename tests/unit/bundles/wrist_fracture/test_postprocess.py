@@ -12,6 +12,7 @@ from monai.transforms import Compose, LoadImaged
 from PIL import Image
 from torch import nn
 
+from bundles.common.gradcam import GradCamInferer
 from bundles.common.radiograph.scaling import Radiographd
 from bundles.wrist_fracture.scripts.network import WristFractureNet
 from bundles.wrist_fracture.scripts.postprocess import FractureRegiond
@@ -42,8 +43,9 @@ def analysed(path: Path, network: nn.Module) -> dict:
     steps = Compose([LoadImaged("image", reader=reader, image_only=True), Radiographd("image", SIZE)])
     item = steps({"image": [str(path)], "name": path.name})
     with torch.inference_mode():
-        item["pred"] = network(item["image"][None].as_tensor())[0]
-        return FractureRegiond(network, heat=True)(item)
+        looked = GradCamInferer("encoder.layer4")(item["image"][None], network)
+        item["pred"] = {name: value[0] for name, value in looked.items()}
+        return FractureRegiond(heat=True)(item)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(900, 600), (600, 900), (300, 120), (100, 100)])
