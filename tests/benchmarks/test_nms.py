@@ -1,7 +1,8 @@
 """Suppression of boxes beside MONAI's loop: the same boxes, many times as fast.
 
-MONAI's loop goes round once for each box that stays. Twenty times is asked where most of them stay; where few do, the
-loop has little to do, and five times is asked.
+MONAI's loop goes round once for each box that stays: boxes spread out are its worst case, clusters its best. Twenty
+times is asked in both, in calls that follow each other. The first call after other work finds cold caches; where the
+work itself takes less than a millisecond, that is half of it. The ratio of such calls is printed beside.
 """
 
 import time
@@ -31,15 +32,23 @@ def clustered(generator: torch.Generator) -> Tensor:
     return torch.cat((low, low + 60 + torch.randn(BOXES, 2, generator=generator) * 6), dim=1)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+CALLS = 10
+ROUNDS = 5
+LEAST = 20
+
+
+def _seconds(work: Callable[[], object]) -> list[float]:
+    seconds = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize(("scene", "least"), [(spread, 20), (clustered, 5)])
-def test_suppression_is_many_times_as_fast_as_monais(scene: Callable[[torch.Generator], Tensor], least: int) -> None:
+@pytest.mark.parametrize("scene", [spread, clustered])
+def test_suppression_is_many_times_as_fast_as_monais(scene: Callable[[torch.Generator], Tensor]) -> None:
     generator = torch.Generator().manual_seed(0)
     boxes, scores = scene(generator), torch.rand(BOXES, generator=generator)
 
@@ -53,10 +62,11 @@ def test_suppression_is_many_times_as_fast_as_monais(scene: Callable[[torch.Gene
     expected = theirs()
     assert torch.equal(ours(), expected)
     assert torch.equal(batched_nms(boxes, scores, torch.zeros(BOXES), 0.5), expected)
-    rounds = [(_seconds(theirs), _seconds(ours)) for _ in range(5)]
-    ratio = median(slow / fast for slow, fast in rounds)
-    slow, fast = (median(column) * 1e3 for column in zip(*rounds, strict=True))
+    rounds = [(_seconds(theirs), _seconds(ours)) for _ in range(ROUNDS)]
+    slow, fast = (median(each for calls in column for each in calls) * 1e3 for column in zip(*rounds, strict=True))
+    first = median(calls[0][0] / calls[1][0] for calls in rounds)
     print(
-        f"\n{scene.__name__}: {len(expected)} of {BOXES} stay; MONAI {slow:.1f} ms, ours {fast:.2f} ms, {ratio:.0f} ×"
+        f"\n{scene.__name__}: {len(expected)} of {BOXES} stay; MONAI {slow:.2f} ms, ours {fast:.2f} ms, "
+        f"{slow / fast:.0f} × (first calls {first:.0f} ×)"
     )
-    assert ratio >= least
+    assert slow / fast >= LEAST

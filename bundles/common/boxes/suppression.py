@@ -71,13 +71,15 @@ def _sorted_columns(boxes: Tensor, scores: Tensor) -> tuple[Columns, NDArray[np.
     if boxes.shape != (len(scores), 4):
         raise ValueError(f"boxes {tuple(boxes.shape)} and scores {tuple(scores.shape)}; expected (n, 4) and (n,)")
     # Scores in the boxes' type, as MONAI has them: rounding makes ties, and ties decide who comes first.
-    order = torch.argsort(scores.detach().cpu().to(boxes.dtype), descending=True, stable=True)
-    x0, y0, x1, y1 = np.ascontiguousarray(boxes.detach().cpu().float()[order].numpy().T)
+    rounded = scores.detach().cpu().to(boxes.dtype)
+    keys = (rounded if rounded.dtype == torch.float64 else rounded.float()).numpy()
+    order = np.argsort(-keys, kind="stable")
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes.detach().cpu().float().numpy()[order].T)
     with np.errstate(over="ignore", invalid="ignore"):
         areas = (x1 - x0) * (y1 - y0)
-    if not (np.isfinite(areas).all() and bool(torch.isfinite(scores).all())):
+    if not (np.isfinite(areas).all() and np.isfinite(keys).all()):
         raise ValueError("boxes or scores are not finite; look at the network's outputs before suppression")
-    return (x0, y0, x1, y1, areas), order.numpy()
+    return (x0, y0, x1, y1, areas), order
 
 
 def _greedy(columns: Columns, cut: np.floating, limit: int) -> NDArray[np.intp]:
@@ -101,11 +103,12 @@ def _greedy(columns: Columns, cut: np.floating, limit: int) -> NDArray[np.intp]:
 def _survivors(overlapping: NDArray[np.bool_]) -> list[int]:
     """Indices that stay in a block, from its (n, n) overlaps: one bit set a row, best first."""
     rows = np.packbits(overlapping, axis=1, bitorder="little")
+    width, content = rows.shape[1], rows.tobytes()
     removed, staying = 0, []
-    for index, row in enumerate(rows):
+    for index in range(len(rows)):
         if not removed >> index & 1:
             staying.append(index)
-            removed |= int.from_bytes(row.tobytes(), "little")
+            removed |= int.from_bytes(content[index * width : (index + 1) * width], "little")
     return staying
 
 
