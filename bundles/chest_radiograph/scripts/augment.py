@@ -17,7 +17,7 @@ from bundles.common.boxes.geometry import area, clip
 class RandRadiographd(Randomizable, Transform):  # type: ignore[misc]  # MONAI is untyped
     """Change `image` (1, rows, columns) of 0 to 1, and `boxes` with it; the image becomes float32.
 
-    A box of which less than `least_visible` is left is dropped, and the item is no longer `boxed`.
+    A box of which less than `least_visible` is left is dropped, and its class is no longer `boxed`.
 
     Args:
         mirror: Probability of mirroring left and right. Neither finding has a side.
@@ -58,8 +58,9 @@ class RandRadiographd(Randomizable, Transform):  # type: ignore[misc]  # MONAI i
         whole = moved_boxes(item["boxes"], (rows, columns), factors, shifts)
         visible = clip(whole, rows, columns)
         kept = area(visible) >= self.least_visible * area(whole)
-        item["boxes"], item["classes"] = visible[kept], item["classes"][kept]
-        item["boxed"] = item["boxed"] and bool(kept.all())
+        boxed = item["boxed"].clone()
+        boxed[item["classes"][~kept]] = False
+        item["boxes"], item["classes"], item["boxed"] = visible[kept], item["classes"][kept], boxed
 
     def _recoloured(self, image: Tensor) -> Tensor:
         exponent = float(self.gamma ** self.R.uniform(-1, 1))

@@ -12,7 +12,7 @@ from bundles.common.radiograph.placement import Placement
 
 class TrainingItemd(Transform):  # type: ignore[misc]
     """Keeps what training needs: `image` in half precision, `boxes` in pixels of the input, `classes`, `labels`,
-    `boxed`, `name` and `patient`. Plain tensors and values, so that a cache holds them.
+    `boxed` (for each class), `name` and `patient`. Plain tensors and values, so that a cache holds them.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -29,7 +29,7 @@ class TrainingItemd(Transform):  # type: ignore[misc]
             "boxes": placement.to_input(boxes).float(),
             "classes": torch.tensor(data["classes"], dtype=torch.int64),
             "labels": torch.tensor(data["labels"]),
-            "boxed": bool(data["boxed"]),
+            "boxed": torch.full((len(data["labels"]),), bool(data["boxed"])),
             "name": name,
             "patient": str(data["patient"]),
         }

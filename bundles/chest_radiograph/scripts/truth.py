@@ -35,18 +35,18 @@ class Truth:
         )
 
 
-def known_boxes(labels: Tensor, classes: Tensor, *, boxed: bool = True) -> Tensor:
+def known_boxes(labels: Tensor, classes: Tensor, *, boxed: Tensor | bool = True) -> Tensor:
     """Whether all boxes of each class are there; see `Truth.known`.
 
     Args:
         labels: (classes,) of one image: 0, 1 or NaN.
         classes: (boxes,) of its boxes.
-        boxed: False where something on the image has no box; then only what is absent is known.
+        boxed: (classes,), or one for all: False where a finding of the class has no box; then it is known only if
+            it is absent.
 
     Returns:
         (classes,) bool.
     """
     drawn = torch.zeros(len(labels), dtype=torch.bool)
-    if boxed:
-        drawn[classes] = True
-    return drawn | (labels == 0)
+    drawn[classes] = True
+    return (drawn & boxed) | (labels == 0)

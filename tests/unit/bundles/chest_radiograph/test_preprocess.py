@@ -144,16 +144,20 @@ def test_augmented_pixels_go_where_their_box_goes(factors: tuple[float, float]) 
 
 def test_a_box_that_leaves_the_image_is_dropped_and_the_item_no_longer_complete() -> None:
     random = RandRadiographd(mirror=0, scale=0, shift=0.0)
-    made = {"image": torch.rand(1, 64, 64), "boxes": torch.tensor([[4.0, 4, 9, 9], [70, 4, 80, 9]]), "boxed": True}
-    result = random({**made, "classes": torch.tensor([1, 0])})
+    made = {"image": torch.rand(1, 64, 64), "boxes": torch.tensor([[4.0, 4, 9, 9], [70, 4, 80, 9]])}
+    result = random({**made, "classes": torch.tensor([1, 0]), "boxed": torch.tensor([True, True])})
     assert result["classes"].tolist() == [1]
     torch.testing.assert_close(result["boxes"], torch.tensor([[4.0, 4, 9, 9]]))
-    assert result["boxed"] is False
+    assert result["boxed"].tolist() == [False, True]
     assert 0 <= result["image"].min() <= result["image"].max() <= 1
 
 
 def test_the_same_seed_changes_an_image_the_same_way() -> None:
-    made = {"image": torch.rand(1, 64, 64), "boxes": torch.tensor([[4.0, 4, 40, 40]]), "boxed": True}
+    made = {
+        "image": torch.rand(1, 64, 64),
+        "boxes": torch.tensor([[4.0, 4, 40, 40]]),
+        "boxed": torch.ones(2, dtype=torch.bool),
+    }
     one, other = (RandRadiographd().set_random_state(5)({**made, "classes": torch.tensor([0])}) for _ in range(2))
     assert torch.equal(one["image"], other["image"])
     assert torch.equal(one["boxes"], other["boxes"])
