@@ -133,8 +133,12 @@ def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str,
         results = send_folder(paths, host, port, called, calling, on_progress=note)
     sought = [sent for sent in results if not left_out(sent)]
     taken = sum(sent.delivered for sent in sought)
+    if not sought:
+        named = ", ".join(str(path) for path in paths)
+        console.print(Text(f"no DICOM files in {named}: nothing was sent", style="red"))
+        return 1
     console.print(f"{taken} of {len(sought)} files are at {called} ({host}:{port})")
-    return 0 if sought and taken == len(sought) else 1
+    return 0 if taken == len(sought) else 1
 
 
 def replay_with_table(settings: Settings, study: str, destination: str | None, *, even_superseded: bool) -> int:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,23 @@ class Resume:
         parts: What has `state_dict` and `load_state_dict`: network, optimizer, lr_scheduler.
         save: False only loads, for the processes of a distributed run that do not write.
         interval: Write after every so many epochs, where an epoch takes less time than writing.
+        start: Files of weights that a fresh run starts from, None where not given. A run that goes on does not use
+            them, and the log says so.
     """
 
-    def __init__(self, folder: str, parts: Mapping[str, Any], *, save: bool = True, interval: int = 1) -> None:
+    def __init__(
+        self,
+        folder: str,
+        parts: Mapping[str, Any],
+        *,
+        save: bool = True,
+        interval: int = 1,
+        start: Sequence[str | None] = (),
+    ) -> None:
         self.path = Path(folder) / CHECKPOINT
         self.parts = dict(parts)
         self.save, self.interval = save, interval
+        self.start = [path for path in start if path]
 
     def attach(self, engine: Engine) -> None:
         """Go on from the checkpoint at the start of the run; save at the ends of epochs."""
@@ -48,6 +59,9 @@ class Resume:
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * (engine.state.epoch_length or 0)
         log.info("training_resumed", checkpoint=str(self.path), epoch=state["epoch"])
+        if self.start:
+            told = "the run goes on with the weights of its checkpoint; another output_dir starts from these files"
+            log.warning("weights_not_used", files=self.start, why=told)
 
     def _store(self, engine: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}

@@ -169,7 +169,10 @@ class TestCheck:
 def test_sending_nothing_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("no DICOM")
     assert run("send", str(tmp_path), "--port", "1") == 1
-    assert "0 of 0 files" in capsys.readouterr().out
+    assert "nothing was sent" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert run("send", str(tmp_path / "empty"), "--port", "1") == 1
+    assert "no DICOM files in" in capsys.readouterr().out
 
 
 def test_a_file_named_by_hand_must_be_dicom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

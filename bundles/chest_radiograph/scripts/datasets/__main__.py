@@ -32,6 +32,10 @@ Pneumothorax = Annotated[list[str], typer.Option(help="A finding that counts as 
 MergeMethod = Annotated[Method, typer.Option("--merge", help="Boxes of several readers: mean, vote, or all as drawn.")]
 Overlap = Annotated[float, typer.Option(help="IoU from which boxes of several readers are the same.")]
 Votes = Annotated[int, typer.Option(min=1, help="Readers who must agree, for --merge vote.")]
+FrontalViews = Annotated[
+    list[str], typer.Option("--view", help="Keep this view (AP, PA, LATERAL); may be repeated.", show_default="AP, PA")
+]
+FRONTAL_VIEWS = ["AP", "PA"]
 LESION, NODULE_MASS, PNEUMOTHORAX = ["Nodule", "Mass"], ["Nodule/Mass"], ["Pneumothorax"]
 
 
@@ -212,10 +216,10 @@ def chexpert_command(
     ] = chexpert.Unclear.UNKNOWN,
     split: WhoseSplit = Split.OWN,
     shares: SharesText = SHARES,
-    view: Views = ALL_VIEWS,
+    view: FrontalViews = FRONTAL_VIEWS,
     leave_out: LeaveOut = False,
 ) -> None:
-    """CheXpert: image labels with uncertain and blank values, no boxes."""
+    """CheXpert: image labels with uncertain and blank values, no boxes. Lateral images only by --view."""
     make(
         lambda problems: chexpert.read(
             csv, ImageFolder(images), problems, uncertain=uncertain, blank=blank, own_split=split is Split.OWN

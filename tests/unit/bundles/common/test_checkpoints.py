@@ -34,6 +34,19 @@ def test_a_run_goes_on_after_its_last_stored_epoch(tmp_path: Path, interval: int
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+def test_weights_that_a_run_that_goes_on_does_not_use_are_said(tmp_path: Path) -> None:
+    def not_used(start: list[str | None]) -> list[list[str]]:
+        with capture_logs() as logs:
+            engine = counting(network := nn.Linear(1, 1), [])
+            Resume(str(tmp_path), {"network": network}, start=start).attach(engine)
+            engine.run([0], max_epochs=2)
+        return [entry["files"] for entry in logs if entry["event"] == "weights_not_used"]
+
+    assert not_used(["encoder.pt", None]) == []
+    assert not_used(["encoder.pt", None]) == [["encoder.pt"]]
+    assert not_used([None, None]) == []
+
+
 def test_processes_that_do_not_write_still_load(tmp_path: Path) -> None:
     engine = counting(network := nn.Linear(1, 1), [])
     Resume(str(tmp_path), {"network": network}, save=False).attach(engine)
