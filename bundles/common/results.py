@@ -1,12 +1,13 @@
-"""Where results of inference go: one JSON an image or case."""
+"""Where results of inference go, one JSON an image or case, and what becomes of images that cannot be read."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 from ignite.engine import Engine, Events
+from torch.utils.data import IterableDataset, get_worker_info
 
 log = structlog.get_logger()
 
@@ -33,3 +34,48 @@ class WriteResults:
             result = {"image": given["name"], **self.as_plain(item)}
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             log.info("image_analysed", result=str(path))
+
+
+class EachReadable(IterableDataset[Any]):
+    """Images after preprocessing; one that cannot be read or prepared is said and left out, and the others go on.
+
+    Args:
+        data: Items with `name`.
+        transform: Preprocessing.
+    """
+
+    def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any]) -> None:
+        self.data, self.transform = data, transform
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        """Prepare one after the other, in this process: others could not tell what they left out."""
+        if get_worker_info() is not None:
+            raise RuntimeError("num_workers must be 0 here")
+        self.problems.clear()
+        for item in self.data:
+            try:
+                prepared = self.transform(dict(item))
+            except Exception as error:  # noqa: BLE001  # whatever is wrong with one image, the others are wanted
+                why = _root(error).removeprefix(f"{item['name']}: ")
+                self.problems.append(f"{item['name']}: {why}")
+                log.error("image_left_out", image=item["name"], why=why)
+            else:
+                yield prepared
+
+    def finish(self) -> None:
+        """End with an error where images were left out, so that nobody takes the results for complete.
+
+        Raises:
+            ValueError: Names them all.
+        """
+        if self.problems:
+            count = f"{len(self.problems)} of {len(self.data)} images have no result"
+            raise ValueError("\n".join((count, *self.problems)))
+
+
+def _root(error: BaseException) -> str:
+    """MONAI wraps what a transform raises, several times: the first cause, in its own words."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__

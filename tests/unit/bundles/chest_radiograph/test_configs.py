@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser
+from PIL import Image
 
 from bundles.chest_radiograph.scripts.network import ChestDetector
 from bundles.common.checkpoints import load_weights
@@ -55,6 +56,34 @@ def test_inference_writes_a_result_for_every_image(
     result = json.loads((out / "0.png.json").read_text())
     assert sorted(result["probabilities"]) == ["lesion", "pneumothorax"]
     assert all(0 <= value <= 1 for value in result["probabilities"].values())
+
+
+def test_images_that_cannot_be_read_do_not_stop_the_others(
+    root: Path, tmp_path: Path, weights: Path, make_datalist: Callable[[Path], Path]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    make_datalist(images)
+    (images / "0.png").write_bytes((images / "0.png").read_bytes()[:60])
+    Image.new("I;16", (2000, 1)).save(images / "strip.png")
+    where = {"input": str(images), "output_dir": str(tmp_path / "out"), "weights": str(weights)}
+    with pytest.raises(Exception, match="'evaluator'|'dataset'") as caught:
+        run(root / CONFIGS / "inference.yaml", **where)
+    told = str(caught.value.__cause__)
+    assert told.startswith("2 of 9 images have no result\n0.png: ")
+    assert "strip.png: " in told
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"{number}.png.json" for number in range(1, 8)
+    ]
+
+
+def test_a_folder_without_one_readable_image_is_an_error(root: Path, tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("I;16", (2000, 1)).save(tmp_path / "images" / "strip.png")
+    where = {"input": str(tmp_path / "images"), "output_dir": str(tmp_path / "out"), "weights": str(weights)}
+    with pytest.raises(Exception, match="'dataset'") as caught:
+        run(root / CONFIGS / "inference.yaml", **where)
+    assert "1 of 1 images have no result" in str(caught.value.__cause__)
 
 
 def test_evaluation_writes_figures_pictures_and_a_card(
