@@ -59,7 +59,7 @@ class EachReadable(IterableDataset[Any]):
             except Exception as error:  # noqa: BLE001  # whatever is wrong with one image, the others are wanted
                 why = _root(error).removeprefix(f"{item['name']}: ")
                 self.problems.append(f"{item['name']}: {why}")
-                log.error("image_left_out", image=item["name"], why=why)
+                log.warning("image_left_out", image=item["name"], why=why)
             else:
                 yield prepared
 

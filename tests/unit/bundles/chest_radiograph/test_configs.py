@@ -67,7 +67,7 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(
     (images / "0.png").write_bytes((images / "0.png").read_bytes()[:60])
     Image.new("I;16", (2000, 1)).save(images / "strip.png")
     where = {"input": str(images), "output_dir": str(tmp_path / "out"), "weights": str(weights)}
-    with pytest.raises(Exception, match="'evaluator'|'dataset'") as caught:
+    with pytest.raises(Exception, match=r"'evaluator'|'dataset'") as caught:
         run(root / CONFIGS / "inference.yaml", **where)
     told = str(caught.value.__cause__)
     assert told.startswith("2 of 9 images have no result\n0.png: ")
