@@ -60,6 +60,23 @@ def test_a_killed_run_goes_on_and_every_part_of_it(
     assert [name for name, value in state.items() if not torch.isfinite(value.float()).all()] == []
 
 
+def test_the_overlay_trains_on_regions_and_a_second_run_on_whole_images(
+    root: Path, tmp_path: Path, make_datalist: Callable[[Path], Path]
+) -> None:
+    datalist = make_datalist(tmp_path)
+    parser = ConfigParser()
+    parser.read_config([str(root / CONFIG), str(root / CONFIG.replace("train", "regions"))])
+    parser.update({"datalist": str(datalist), "image_dir": str(tmp_path), **SMALL, "region": 32, "epochs": 1})
+    parser.update({"output_dir": str(tmp_path / "regions"), "cache_dir": str(tmp_path / "cache"), "batch_size": 4})
+    run(parser)
+    assert {tuple(item["image"].shape) for item in parser.get_parsed_content("train::dataset")} == {(1, 32, 32)}
+    assert {tuple(item["image"].shape) for item in parser.get_parsed_content("validate::dataset")} == {(1, 64, 64)}
+    start = {"initial_weights": str(tmp_path / "regions/best.pt"), "batch_size": 4, "epochs": 1}
+    whole = configured(root, tmp_path / "whole", datalist, **start)
+    assert {tuple(item["image"].shape) for item in whole.get_parsed_content("train::dataset")} == {(1, 64, 64)}
+    assert run(whole).state.epoch == 1
+
+
 def test_a_batch_keeps_lists_of_boxes_and_knows_whose_are_complete() -> None:
     nobody = float("nan")
     items = [
