@@ -1,4 +1,7 @@
-"""What every command that makes a datalist shares: its options, its errors, its end."""
+"""What every command that makes a datalist shares: its options, its errors, its end.
+
+Use: `from bundles.common.datalist import command`, then `command.Images` and so on.
+"""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -26,6 +29,7 @@ OnlyBoxed = Annotated[
 Views = Annotated[
     list[str], typer.Option("--view", help="Keep only this view (AP, PA, LATERAL, …); may be repeated; default: all.")
 ]
+Masks = Annotated[Path, typer.Option(help="Folder for the masks that this command makes (NIfTI).")]
 SHARES = "0.8,0.1,0.1"
 ALL_VIEWS: list[str] = []
 
