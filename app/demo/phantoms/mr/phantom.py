@@ -47,7 +47,7 @@ def make_mr_phantom(
     spacing_mm: float | None = None,
     scan: Scan | None = None,
     stripped: bool = False,
-    pitch_mm: float = 1.5,
+    pitch_mm: float | None = None,
 ) -> MrPhantom:
     """Draw and scan a head.
 
@@ -59,7 +59,7 @@ def make_mr_phantom(
         spacing_mm: Isotropic voxels, for training; None for a clinical protocol.
         scan: How to scan; overrides plane and spacing.
         stripped: Remove everything outside the brain.
-        pitch_mm: Of the grid on which the head is drawn.
+        pitch_mm: Of the grid on which the head is drawn; None for 1.5 mm, or as coarse as a coarse scan.
 
     Raises:
         ValueError: There is no room for a metastasis, or metastases are asked for without contrast agent.
@@ -69,10 +69,11 @@ def make_mr_phantom(
     if diameters and not enhanced:
         raise ValueError("metastases are drawn by their enhancement: there are none without contrast agent")
     head, signals = sample_head(seed), sample_signals(seed, enhanced)
+    scan = sample_scan(seed, plane, spacing_mm) if scan is None else scan
+    pitch_mm = max(1.5, 0.8 * scan.pixel_mm) if pitch_mm is None else pitch_mm
     scene = draw_scene(head, signals, pitch_mm)
     metastases = sample_metastases(scene, sorted(diameters, reverse=True))
     swell(scene, metastases)
-    scan = sample_scan(seed, plane, spacing_mm) if scan is None else scan
     volume = sample(scene.signal, scene.frame.grid, scan)
     draw_vessels(volume, sample_vessels(scene), scan, signals.blood)
     mask = np.zeros(scan.shape, dtype=np.uint8)

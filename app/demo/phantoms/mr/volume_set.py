@@ -35,7 +35,7 @@ def line_of(phantom: MrPhantom, image: str, mask: str) -> dict[str, Any]:
         "seed": phantom.seed,
         "label": int(bool(phantom.lesions)),
         "slices": [int(part.any()) for part in phantom.mask],
-        "lesions": [asdict(lesion) for lesion in phantom.lesions],
+        "lesions": [{**asdict(lesion), "centre_mm": list(lesion.centre_mm)} for lesion in phantom.lesions],
         "plane": phantom.scan.plane,
         "spacing_mm": phantom.scan.pixel_mm,
         "stripped": phantom.stripped,

@@ -153,6 +153,9 @@ def _identity(phantom: MrPhantom, token: str, number: int) -> Dataset:
     image.SeriesNumber, image.AcquisitionNumber = number, 1
     if rng.random() < 0.6:
         image.BodyPartExamined = str(rng.choice(["HEAD", "BRAIN"]))
+    else:
+        # Type 2C for paired parts: who does not name the part leaves it empty.
+        image.Laterality = ""
     return image
 
 
