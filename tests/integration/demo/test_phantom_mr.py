@@ -28,8 +28,8 @@ ALLOWED = (
     "Warning - Unrecognized defined term <FAST_GEMS> for value 1 of attribute <Scan Options>",
     # A header that names no body part cannot know whether the part is paired (PS3.3 C.7.3.1): Laterality is empty.
     (
-        "Warning - is only permitted to be empty when actually unknown; should be absent (not empty) if an unpaired body "
-        "part, and have a value if a paired body part - attribute <Laterality>"
+        "Warning - is only permitted to be empty when actually unknown; should be absent (not empty) if an unpaired "
+        "body part, and have a value if a paired body part - attribute <Laterality>"
     ),
 )
 

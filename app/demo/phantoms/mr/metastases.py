@@ -15,6 +15,8 @@ _RING_FROM_MM, _OEDEMA_FROM_MM = 6.0, 7.0
 _APART_MM = 4.0
 _MASK_FRACTION = 0.5
 Points = NDArray[np.float64]
+_DIRECTIONS = np.array([(a, b, c) for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1) if a or b or c], float)
+_DIRECTIONS /= np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def _weights(scene: Scene) -> Array:
     border = 4 * scene.grey * (1 - scene.grey) * (scene.frame.depth > 3) + np.float32(0.02)
     below = cerebellum(scene.frame)
     stem = (np.abs(scene.frame.x) < 12) & (scene.frame.z < -18) & (scene.frame.y < 22)
-    weight = border * (1 - below) + 0.45 * below * (1 - 0.5 * scene.grey)
+    weight = border * (1 - below) + 0.27 * below * (1 - 0.5 * scene.grey)
     weight *= (scene.inside > 0.99) * np.clip(1 - 2 * scene.fluid, 0, 1) * (1 - 0.85 * stem)
     return np.asarray(weight * (scene.sinuses < 0.01), dtype=np.float32)
 
@@ -89,6 +91,19 @@ def _appearance(rng: np.random.Generator, diameter: float, center: Points) -> Me
     )
 
 
+def _fits(scene: Scene, index: NDArray[np.intp], diameter: float) -> bool:
+    """Whether a ball around a voxel stays in the brain: under the skull, out of ventricles, on its side of the falx."""
+    frame = scene.frame
+    if frame.depth[tuple(index)] <= 0.62 * diameter + 1.0:
+        return False
+    around = np.rint(index + 0.45 * diameter / frame.grid.pitch_mm * _DIRECTIONS).astype(int)
+    around = np.clip(around, 0, np.array(frame.grid.shape) - 1)
+    places = tuple(around.T)
+    across = (np.sign(frame.x[places]) != np.sign(frame.x[tuple(index)])) & (frame.z[places] > 14)
+    full = (scene.ventricles[places] > 0.3) | (scene.sinuses[places] > 0.1) | across
+    return not bool(full.any())
+
+
 def sample_metastases(scene: Scene, diameters: list[float]) -> tuple[Metastasis, ...]:
     """Place metastases of these diameters, wholly inside the skull and apart from each other.
 
@@ -106,8 +121,7 @@ def sample_metastases(scene: Scene, diameters: list[float]) -> tuple[Metastasis,
             chosen = places[min(int(np.searchsorted(total, rng.random() * total[-1])), len(places) - 1)]
             index = np.array(np.unravel_index(int(chosen), grid.shape))
             center = (np.array(grid.origin_mm) + grid.pitch_mm * (index + rng.uniform(-0.5, 0.5, 3)))[::-1]
-            deep = scene.frame.depth[tuple(index)] > 0.62 * diameter + 1.0
-            if deep and all(
+            if _fits(scene, index, diameter) and all(
                 np.linalg.norm(center - other.center_mm) > 0.62 * (diameter + other.diameter_mm) + _APART_MM
                 for other in placed
             ):
@@ -134,7 +148,7 @@ def swell(scene: Scene, metastases: tuple[Metastasis, ...]) -> None:
         wave = 0.35 * np.sin((axes[0] * 0.21)[:, None, None] + (axes[1] * 0.27)[None, :, None] + axes[2] * 0.24)
         share = np.clip((one.diameter_mm / 2 + one.oedema_mm * (1 + wave) - away) / 4, 0, 1)
         white = scene.inside[part] * (1 - scene.grey[part]) * (1 - scene.fluid[part])
-        scene.signal[part] *= 1 - np.float32(0.28) * share * white
+        scene.signal[part] *= 1 - np.float32(0.32) * share * white
 
 
 def _surface(one: Metastasis, to_head: Points, offset_mm: tuple[Array, Array, Array]) -> Array:
@@ -170,6 +184,7 @@ def paint(volume: Array, mask: NDArray[np.uint8], number: int, one: Metastasis, 
     to_head = scan.pose.T @ (scan.affine_lps[:3, :3] / spacing)
     amount = np.zeros(tuple(int(n) for n in high - low), dtype=np.float32)
     light = np.zeros_like(amount)
+    phase = one.waves[0][3] if one.waves else 0.0
     for shift in np.ndindex(2, 2, 2):
         lines = [
             ((np.arange(a, b) + 0.5 * s - 0.25 - m) * step).astype(np.float32)
@@ -181,7 +196,8 @@ def paint(volume: Array, mask: NDArray[np.uint8], number: int, one: Metastasis, 
         rim = np.float32(one.rim_mm) * (1 + 0.45 * np.sin(mesh[0] * 0.31 + mesh[1] * 0.37 + mesh[2] * 0.28))
         dead = np.clip((-distance - rim) / np.float32(0.6), 0, 1) if one.kind == "ring" else 0.0
         amount += within
-        light += within * (one.signal + dead * (one.core - one.signal))
+        grain = np.sin(mesh[0] * 0.9 + phase) * np.sin(mesh[1] * 0.8 + 2 * phase) * np.sin(mesh[2] * 0.7 + 3 * phase)
+        light += within * (one.signal + dead * (one.core - one.signal)) * (1 + np.float32(0.13) * grain)
     volume[part] += light - amount * volume[part]
     inside = amount >= _MASK_FRACTION
     if not inside.any():

@@ -44,7 +44,8 @@ def test_lesions_are_as_large_as_they_were_asked_to_be(axial: MrPhantom) -> None
 def test_centres_are_where_the_metastases_were_put(axial: MrPhantom) -> None:
     placed = axial.scan.to_lps(np.array([one.center_mm for one in axial.metastases]))
     for lesion, center in zip(axial.lesions, placed, strict=True):
-        assert np.linalg.norm(np.array(lesion.centre_mm) - center) < 2.0
+        # Half a voxel's diagonal, and a tenth of the size for the waves of its surface.
+        assert np.linalg.norm(np.array(lesion.centre_mm) - center) < 1.8 + 0.1 * lesion.diameter_mm
 
 
 def test_metastases_lie_in_the_brain(axial: MrPhantom) -> None:
