@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from highdicom.sr import TrackingIdentifier
 from pydicom import Dataset
@@ -19,6 +20,7 @@ from app.errors import Failed
 from app.findings import FINDING_KINDS, Finding, Lesion, Report
 from app.masks import LabelVolume
 from app.report.items import FAMILY, MANUFACTURER, concept
+from app.report.picture import YELLOW
 from app.report.source import Source, SourceStack
 from app.report.uids import derived_uid, lesion_tracking_uid, report_uid
 from app.report.words import disclaimer, fitted, lesion_name, named, plain, series_description
@@ -93,6 +95,7 @@ def segmentation(
         series_description=series_description(report),
         omit_empty_frames=len(finding.lesions) * volume.shape[0] > MOST_FRAMES,
     )
+    document.ContentCreatorName = ""  # type 2: it is nobody's name
     _name_dimensions(document, derived_uid(document.SOPInstanceUID, "dimensions"))
     _refer(document, stack, slices)
     _stamp(document, made_at)
@@ -136,6 +139,7 @@ def _segment(report: Report, finding: Finding, lesion: Lesion) -> SegmentDescrip
         tracking_uid=lesion_tracking_uid(report, finding, lesion),
         tracking_id=tracking[0].TextValue,
         anatomic_regions=[concept(kind.site)] if kind.site else None,
+        display_color=CIELabColor.from_rgb(*YELLOW),
     )
     if report.algorithm.research_only:
         segment.SegmentDescription = disclaimer(report.algorithm)
