@@ -6,18 +6,18 @@ and so do the many files that write a hole as a second CLOSED_PLANAR contour ins
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from bundles.common.elements import integer, numbers, text, value_of
+from bundles.common.elements import integer, numbers, text
 from bundles.common.geometry import Matrix
+from bundles.common.masks.files import items, open_mask
 from bundles.common.masks.grid import NEAR, SourceGrid, UnusableMask
 from bundles.common.masks.polygons import filled
 from bundles.common.masks.regions import Mask, Painting
-from bundles.common.pixels import open_image
 
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 AREAS = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
@@ -27,6 +27,11 @@ Wanted = Callable[[str], bool]
 def region_names(dataset: Dataset) -> dict[int, str]:
     """Return ROI Name by ROI Number, in the order of the file."""
     return {integer(roi, "ROINumber") or 0: text(roi, "ROIName") for roi in items(dataset, "StructureSetROISequence")}
+
+
+def names_and_contours(dataset: Dataset) -> bool:
+    """Tell whether the two sequences that every structure set has are there and not empty (PS3.3 C.8.8.5, C.8.8.6)."""
+    return all(any(items(dataset, keyword)) for keyword in ("StructureSetROISequence", "ROIContourSequence"))
 
 
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:
@@ -52,9 +57,11 @@ def read_rtstruct(path: Path, grid: SourceGrid, wanted: Wanted = lambda _name: T
         UnusableMask: No structure set, of another frame of reference, or contours that lie between the slices, lean
             out of them, or have coordinates that are no numbers.
     """
-    dataset = open_image(path)
+    dataset = open_mask(path)
     if text(dataset, "SOPClassUID") != RT_STRUCTURE_SET:
         raise UnusableMask(f"{path.name}: no RT Structure Set")
+    if not names_and_contours(dataset):
+        raise UnusableMask(f"{path.name}: no Structure Set ROI Sequence or no ROI Contour Sequence; was it cut off?")
     names = region_names(dataset)
     spaces = {
         integer(roi, "ROINumber") or 0: text(roi, "ReferencedFrameOfReferenceUID")
@@ -91,6 +98,8 @@ def _paint(painting: Painting, number: int, name: str, contours: list[Dataset], 
         found.append(np.column_stack((inside, np.full(len(inside), slice_index))))
     voxels = np.concatenate(found) if found else np.zeros((0, 3), dtype=np.intp)
     painting.notes += [f"{where}: {count} {kind} contours enclose nothing" for kind, count in sorted(passed.items())]
+    if not contours:
+        painting.notes.append(f"{where}: it has no contours")
     if outlines and not len(voxels):
         painting.notes.append(f"{where}: its outlines enclose no voxel's centre")
     painting.add(number, name, (voxels[:, 0], voxels[:, 1], voxels[:, 2]))
@@ -134,10 +143,3 @@ def check_space(frame_of_reference: str, grid: SourceGrid, where: str) -> None:
             f"{where} is of the frame of reference {frame_of_reference or '(none)'}, "
             f"the series of {grid.frame_of_reference or '(none)'}"
         )
-
-
-def items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
-    """Give the items of a sequence; none where it is absent or malformed."""
-    value = value_of(dataset, keyword)
-    if isinstance(value, list) or hasattr(value, "__iter__"):
-        yield from (one for one in value if isinstance(one, Dataset))

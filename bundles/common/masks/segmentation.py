@@ -16,10 +16,10 @@ from pydicom.pixels.utils import iter_pixels
 from bundles.common.elements import PARSE_ERRORS, integer, item, text, value_of
 from bundles.common.geometry import Matrix
 from bundles.common.headers import Frame, Header, UnreadableImage, frames_of
+from bundles.common.masks.files import items, open_mask
 from bundles.common.masks.grid import NEAR, Indices, SourceGrid, UnusableMask
 from bundles.common.masks.regions import Mask, Painting
-from bundles.common.masks.rtstruct import Wanted, check_space, items
-from bundles.common.pixels import open_image
+from bundles.common.masks.rtstruct import Wanted, check_space
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -53,7 +53,7 @@ def read_segmentation(path: Path, grid: SourceGrid, wanted: Wanted = lambda _nam
         UnusableMask: No segmentation, of another frame of reference, or pixels that fall between the voxels of the
             series or outside of it.
     """
-    dataset = open_image(path)
+    dataset = open_mask(path)
     if text(dataset, "SOPClassUID") not in {SEGMENTATION, LABEL_MAP}:
         raise UnusableMask(f"{path.name}: no DICOM Segmentation")
     check_space(text(dataset, "FrameOfReferenceUID"), grid, path.name)

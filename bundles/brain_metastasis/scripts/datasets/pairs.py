@@ -24,9 +24,9 @@ from bundles.common.datalist.series import Slice, by_series, read_slice, series_
 from bundles.common.elements import text
 from bundles.common.headers import UnreadableImage, read_header
 from bundles.common.masks import rtstruct, segmentation
+from bundles.common.masks.files import open_mask
 from bundles.common.masks.grid import SourceGrid, UnusableMask, source_grid
 from bundles.common.masks.regions import Mask
-from bundles.common.pixels import open_image
 
 SUFFIXES = ANY
 NAMES = r"met|gtv|tumou?r|lesion"
@@ -119,7 +119,7 @@ def _sorted_in(images: ImageFolder, problems: Problems) -> _Export:
 
 def _drawn_on(path: Path, kind: str) -> Sequence[str]:
     try:
-        dataset = open_image(path)
+        dataset = open_mask(path)
     except UnreadableImage as error:
         raise Damaged(str(error)) from error
     module = rtstruct if kind == rtstruct.RT_STRUCTURE_SET else segmentation
@@ -167,7 +167,7 @@ def _mask(path: Path, grid: SourceGrid, wanted: Callable[[str], bool]) -> Mask:
     Raises:
         Damaged: None does.
     """
-    dataset = open_image(path)
+    dataset = open_mask(path)
     if text(dataset, "SOPClassUID") == rtstruct.RT_STRUCTURE_SET:
         names, mask = rtstruct.region_names(dataset), rtstruct.read_rtstruct(path, grid, wanted)
     else:

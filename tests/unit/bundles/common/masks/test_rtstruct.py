@@ -94,6 +94,8 @@ def test_points_and_outlines_too_small_for_a_voxel_are_told(tmp_path: Path) -> N
     assert small.notes == ("small, region 1 'met': its outlines enclose no voxel's centre",)
     points = read_rtstruct(structure_set(tmp_path / "points", [("met", [tiny])], kind="POINT"), grid)
     assert points.notes == ("points, region 1 'met': 1 POINT contours enclose nothing",)
+    nothing = read_rtstruct(structure_set(tmp_path / "nothing", [("met", [])]), grid)
+    assert nothing.notes == ("nothing, region 1 'met': it has no contours",)
     assert not small.labels.any()
     assert not points.labels.any()
 
