@@ -21,6 +21,7 @@ from bundles.common.lesions import corners, measure
 UNEVEN = 0.01
 """Largest share by which the gaps of a stack differ before each slice is measured by its own gaps."""
 BLOCK = 512
+LARGEST = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,14 +111,16 @@ def outlined(output: SegmentationOutput, mask: Any, scores: Sequence[float] | No
     if geometry is None:
         raise Failed("the series has no place in the patient, so a mask of it has none either")
     array = _on_the_grid(output.mask, mask, geometry)
-    numbers, notes = _numbers(output, array, scores)
-    volume = _renumbered(array, numbers)
+    used = _used(output.mask, array)
+    numbers, notes = _numbers(output, used.numbers, scores)
+    volume = _renumbered(array, used.box, numbers)
+    counts = _voxels_by_slice(volume, len(numbers))
     measured = _measured(volume, geometry)
     of_region = output.kind == "region"
     uids = sources(series.instances)
     lesions = []
     for number, (source, about) in enumerate(zip(numbers, measured, strict=True), 1):
-        index = _fullest_slice(volume, number)
+        index = volume.start[0] + _fullest(counts[:, number])
         lesions.append(
             Lesion(
                 number=number,
@@ -141,28 +144,64 @@ class _Measured:
 
 
 def _on_the_grid(key: str, mask: Any, geometry: StackGeometry) -> NDArray[np.generic]:
-    """The mask as a view (slices, rows, columns)."""
+    """The mask as it lies in memory, (columns, rows, slices)."""
     array: NDArray[np.generic] = np.asarray(mask)
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     expected = (geometry.columns, geometry.rows, len(geometry.origins))
     if array.shape != expected:
         raise Failed(f"output '{key}' has the shape {array.shape}, the series has (columns, rows, slices) {expected}")
-    array = array.transpose(2, 1, 0)
-    for plane in array:  # one at a time: a whole volume beside itself would double the memory
-        wrong = plane.dtype.kind not in "iubf" or (plane.dtype.kind == "f" and not (plane == np.floor(plane)).all())
-        if wrong or (plane.dtype.kind in "if" and plane.min() < 0) or (plane.dtype.kind == "f" and plane.max() > 2**16):
-            raise Failed(f"output '{key}' is no mask of whole numbers from 0")
     return array
 
 
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """The numbers of a mask, and the box (columns, rows, slices) that holds them."""
+
+    numbers: list[int]
+    box: tuple[slice, slice, slice]
+
+
+def _used(key: str, array: NDArray[np.generic]) -> _Used:
+    """Look at every voxel once, a column at a time as they lie in memory: slice by slice would take ten times as long,
+    and all at once twice the memory.
+    """
+    columns, rows, slices = (np.zeros(size, bool) for size in array.shape)
+    numbers: set[int] = set()
+    for index, plane in enumerate(array):
+        if not _whole(plane):
+            raise Failed(f"output '{key}' is no mask of whole numbers from 0")
+        inside = plane != 0
+        columns[index] = inside.any()
+        if columns[index]:
+            rows |= inside.any(axis=1)
+            slices |= inside.any(axis=0)
+            numbers.update(int(value) for value in np.unique(plane[inside]))
+    first, second, third = (_span(flags) for flags in (columns, rows, slices))
+    return _Used(sorted(numbers), (first, second, third))
+
+
+def _whole(plane: NDArray[np.generic]) -> bool:
+    kind = plane.dtype.kind
+    if kind in "bu":
+        return True
+    if kind == "i":
+        return bool(plane.min(initial=0) >= 0)
+    # Infinity is its own floor, and larger than any number of a lesion.
+    return kind == "f" and bool((plane == np.floor(plane)).all() and plane.min() >= 0 and plane.max() <= LARGEST)
+
+
+def _span(flags: NDArray[np.bool_]) -> slice:
+    places = np.flatnonzero(flags)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
+
+
 def _numbers(
-    output: SegmentationOutput, array: NDArray[np.generic], scores: Sequence[float] | None
+    output: SegmentationOutput, found: list[int], scores: Sequence[float] | None
 ) -> tuple[list[int], tuple[str, ...]]:
     """Which numbers of a mask are told of, in their order; one without a voxel was lost on the way to this grid."""
     if output.kind == "region":
-        return ([output.value] if any((plane == output.value).any() for plane in array) else []), ()
-    found = sorted({int(value) for plane in array for value in np.unique(plane)} - {0})
+        return [number for number in found if number == output.value], ()
     if scores is not None and found and found[-1] > len(scores):
         raise Failed(f"output '{output.mask}' has a lesion {found[-1]}, '{output.scores}' only {len(scores)} scores")
     if len(found) <= output.limit:
@@ -170,20 +209,25 @@ def _numbers(
     return found[: output.limit], (f"{len(found)} lesions were outlined; the first {output.limit} are reported",)
 
 
-def _renumbered(array: NDArray[np.generic], numbers: Sequence[int]) -> LabelVolume:
-    """The wanted numbers as 1, 2, 3 …, cropped to their box."""
-    shape = (array.shape[0], array.shape[1], array.shape[2])
+def _renumbered(array: NDArray[np.generic], box: tuple[slice, slice, slice], numbers: Sequence[int]) -> LabelVolume:
+    """The wanted numbers as 1, 2, 3 …, cropped to a box."""
     table = np.zeros(max(numbers, default=0) + 2, np.uint8)
     table[list(numbers)] = np.arange(1, len(numbers) + 1, dtype=np.uint8)
-    whole: Labels = np.zeros(shape, np.uint8)
-    for plane, source in zip(whole, array, strict=True):
-        plane[:] = table[np.minimum(source, len(table) - 1).astype(np.intp)]
-    used = [np.flatnonzero(whole.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
-    if not len(used[0]):
-        return LabelVolume(np.zeros((0, 0, 0), np.uint8), (0, 0, 0), shape)
-    first = (int(used[0][0]), int(used[1][0]), int(used[2][0]))
-    box = tuple(slice(start, int(places[-1]) + 1) for start, places in zip(first, used, strict=True))
-    return LabelVolume(whole[box].copy(), first, shape)
+    cropped = array[box]
+    labels: Labels = np.empty(cropped.shape, np.uint8)
+    for target, plane in zip(labels, cropped, strict=True):
+        target[:] = table[np.minimum(plane, len(table) - 1).astype(np.intp)]
+    return LabelVolume(
+        np.ascontiguousarray(labels.transpose(2, 1, 0)),
+        (box[2].start, box[1].start, box[0].start),
+        (array.shape[2], array.shape[1], array.shape[0]),
+    )
+
+
+def _voxels_by_slice(volume: LabelVolume, numbers: int) -> NDArray[np.intp]:
+    """(slices of the box, 1 + numbers)."""
+    counts = [np.bincount(plane.ravel(), minlength=numbers + 1) for plane in volume.labels]
+    return np.array(counts, dtype=np.intp).reshape(-1, numbers + 1)
 
 
 def _measured(volume: LabelVolume, geometry: StackGeometry) -> tuple[_Measured, ...]:
@@ -223,8 +267,7 @@ def _slice_by_slice(volume: LabelVolume, geometry: StackGeometry, number: int) -
     )
 
 
-def _fullest_slice(volume: LabelVolume, number: int) -> int:
+def _fullest(counts: NDArray[np.intp]) -> int:
     """The slice that shows most of a lesion, of equals the middle one."""
-    counts = np.array([int(np.count_nonzero(plane == number)) for plane in volume.labels])
     fullest = np.flatnonzero(counts == counts.max())
-    return volume.start[0] + int(fullest[(len(fullest) - 1) // 2])
+    return int(fullest[(len(fullest) - 1) // 2])
