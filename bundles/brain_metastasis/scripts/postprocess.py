@@ -11,7 +11,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from bundles.brain_metastasis.scripts.volume import Grids, grids_from, interpolation, orientation_of
-from bundles.common.lesions import label_lesions
+from bundles.common.lesions import Lesion, label_lesions
 from bundles.common.sampling import Floats, Positions
 
 Scale = Mapping[str, tuple[float, float]]
@@ -31,6 +31,8 @@ class Lesionsd(Transform):  # type: ignore[misc]
       the lesion. The mask's probability is interpolated linearly from the grid to the centre of every source voxel,
       then cut; what lies outside of the head's box is 0. Components are 26-connected (`bundles.common.lesions`).
     - `lesion_scores` (n,): certainty of lesion n at n − 1, falling: the largest product, as above, of its voxels.
+    - `lesion_measures` (n, 5) float64: volume (mm³), longest diameter (mm) and centre (RAS mm), as
+      `bundles.common.lesions.Lesion` says.
     - `pred`: unchanged.
 
     Args:
@@ -63,12 +65,15 @@ class Lesionsd(Transform):  # type: ignore[misc]
         weighted = mask * torch.sigmoid(logits).numpy()[:, None, None]
         item["probabilities"] = torch.sigmoid(self._scaled("study", raw.max()[None]))
         item["slices"] = torch.from_numpy(place.source_slices(logits.numpy(), weighted)).float()
-        labels, scores = self._lesions(mask, weighted, place)
-        item["lesions"], item["lesion_scores"] = torch.from_numpy(labels), torch.tensor(scores, dtype=torch.float32)
+        labels, lesions = self._lesions(mask, weighted, place)
+        item["lesions"] = torch.from_numpy(labels)
+        item["lesion_scores"] = torch.tensor([lesion.certainty or 0.0 for lesion in lesions], dtype=torch.float32)
+        measures = [[lesion.volume_mm3, lesion.longest_diameter_mm, *lesion.centre_mm] for lesion in lesions]
+        item["lesion_measures"] = torch.tensor(measures, dtype=torch.float64).reshape(-1, 5)
         return item
 
-    def _lesions(self, mask: Floats, weighted: Floats, place: "Place") -> tuple[NDArray[Any], list[float]]:
-        """Labels in the source's order, and certainties."""
+    def _lesions(self, mask: Floats, weighted: Floats, place: "Place") -> tuple[NDArray[Any], list[Lesion]]:
+        """Labels in the source's order, and what has them."""
         found, certainty = place.to_source(mask, weighted, self.mask_threshold)
         inside, box = found
         numbers, lesions = label_lesions(inside, certainty, place.affine_of(box), min_volume_mm3=self.min_volume_mm3)
@@ -77,7 +82,7 @@ class Lesionsd(Transform):  # type: ignore[misc]
         labels = np.zeros(place.shape, kind)
         # Numbers fall in certainty: those to drop are the last.
         labels[box] = np.where(numbers <= len(sure), numbers, 0)
-        return labels, [float(lesion.certainty or 0.0) for lesion in sure]
+        return labels, sure
 
     def _scaled(self, key: str, logits: Tensor) -> Tensor:
         factor, offset = self.scale.get(key, (1.0, 0.0))

@@ -82,7 +82,7 @@ class SliceTargetsd(Transform):  # type: ignore[misc]
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Apply to one item that `AxialHeadd` made."""
         item = dict(data)
-        mask, label = item.get("mask"), item.pop("label", None)
+        mask, label = item.get("mask"), item.get("label")
         known = mask is not None or label == 0
         if mask is None:
             mask = torch.zeros(item["image"].shape[1:], dtype=torch.uint8)

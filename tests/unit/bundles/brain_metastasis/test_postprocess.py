@@ -46,6 +46,10 @@ def test_a_perfect_mask_comes_back_to_the_sources_voxels(orientation, seed, obli
     true, both = mask > 0, (mask > 0) & (labels > 0)
     assert 2 * both.sum() / (true.sum() + (labels > 0).sum()) > 0.8
     assert len(found["lesion_scores"]) == 2
+    assert found["lesion_measures"].tolist() == [
+        pytest.approx([lesion.volume_mm3, lesion.longest_diameter_mm, *lesion.centre_mm])
+        for lesion in measure(labels, affine)
+    ]
     centres = sorted(lesion.centre_mm for lesion in measure(labels, affine))
     for centre, place in zip(centres, sorted(LESIONS), strict=True):
         assert np.linalg.norm(np.subtract(centre, place[:3])) < 1.5
