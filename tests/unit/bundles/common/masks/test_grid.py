@@ -45,6 +45,15 @@ def test_points_find_their_voxels_in_a_tilted_stack_of_uneven_spacing(name: str,
     assert distances.max() < 1e-5
 
 
+def test_localizers_and_repeated_positions_are_left_out_as_by_the_reader(tmp_path: Path) -> None:
+    stack = ct_stack((0, 5, 10, 15))
+    again = ct_stack((5, 10), InstanceNumber=40)
+    scout = ct_stack(range(9), CORONAL, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    paths = save(tmp_path, [*scout, *again, *stack])
+    assert source_grid(paths).source_uids == read_stack(paths).source_uids
+    assert source_grid(paths).shape == (8, 6, 4)
+
+
 def test_one_slice_has_its_thickness_for_a_gap(tmp_path: Path) -> None:
     _, paths = series(tmp_path, AXIAL, (0,))
     grid = source_grid(paths)

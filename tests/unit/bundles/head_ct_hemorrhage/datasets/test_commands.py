@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from monai.transforms import LoadImaged
 from typer.testing import CliRunner
 
 from bundles.common.datalist.images import NIFTI, ImageFolder
 from bundles.common.datalist.problems import DatalistError
+from bundles.common.monai_reader import SeriesReader
 from bundles.head_ct_hemorrhage.scripts.datasets import cq500, ct_ich, rsna
 from bundles.head_ct_hemorrhage.scripts.datasets.__main__ import app
+from bundles.head_ct_hemorrhage.scripts.stack import volume_of
 from bundles.head_ct_hemorrhage.scripts.training import load_cases
 from tests.unit.bundles.common.datalist.sets import datalist
 from tests.unit.bundles.common.datalist.volumes_in import marked, nifti, stack
@@ -64,6 +67,8 @@ def test_the_bundle_reads_what_the_command_writes(name: str, folder: Path, monke
     item = json.loads(Path(out).read_text(encoding="utf-8"))["training"][0]
     assert not Path(item["image"][0] if isinstance(item["image"], list) else item["image"]).is_absolute()
     assert case["label"] == 1
+    loaded = LoadImaged("image", reader=SeriesReader, image_only=False)(case)
+    assert len(case.get("slices", range(8))) == volume_of(loaded["image"]).hu.shape[0]
 
 
 def test_the_wrong_table_and_a_place_for_masks_among_the_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
