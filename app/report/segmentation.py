@@ -13,7 +13,7 @@ from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from highdicom.sr import TrackingIdentifier
 from pydicom import Dataset
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import CTImageStorage, SegmentationStorage
 from pydicom.valuerep import format_number_as_ds
 
 from app.errors import Failed
@@ -154,9 +154,8 @@ def _slices(report: Report, stack: SourceStack, geometry: StackGeometry) -> list
     slices = []
     for index, origin in enumerate(geometry.origins):
         image = Dataset()
-        image.SOPClassUID = stack.series.instances[0].sop_class_uid
-        # One for each slice also where a file holds several; `_refer` puts the true ones in their place.
-        image.SOPInstanceUID = derived_uid(stack.series.uid, index)
+        # An image for each slice, also where a file holds several; `_refer` puts the true names in their place.
+        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, derived_uid(stack.series.uid, index)
         image.StudyInstanceUID, image.SeriesInstanceUID = report.study_uid, stack.series.uid
         image.FrameOfReferenceUID = stack.frame_of_reference_uid
         image.Rows, image.Columns = geometry.rows, geometry.columns

@@ -14,15 +14,17 @@ from app.findings import LesionKind, Outcome, Presence, Report
 from app.masks import mask_files
 from app.report import encode, segmentation
 from app.study import Study
-from bundles.common.contract import SegmentationOutput
+from bundles.common.contract import SegmentationOutput, Window
 from tests.unit.report.dump import dump
 from tests.unit.report.factory import FRAME_UID, MADE_AT, instance_uid, make_study
-from tests.unit.report.volumes import METASTASES, REGION, lesion_mask, lesion_report
+from tests.unit.report.volumes import METASTASES, REGION, enhanced_study, lesion_mask, lesion_report
+
+WINDOW = Window(center=40, width=80)
 
 
 def documents(report: Report, study: Study, folder: Path) -> dict[DocumentKind, list[Document]]:
     made: dict[DocumentKind, list[Document]] = {}
-    for document in encode(report, study, folder, made_at=MADE_AT):
+    for document in encode(report, study, folder, window=WINDOW, made_at=MADE_AT):
         made.setdefault(document.kind, []).append(document)
     return made
 
@@ -248,3 +250,27 @@ def test_many_lesions(study: Study, tmp_path: Path) -> None:
     assert (len(document.SegmentSequence), document.NumberOfFrames) == (255, 4 * 255)
     volume = highdicom.seg.Segmentation.from_dataset(document).get_volume(combine_segments=True)
     assert int((volume.array > 0).sum()) == 255
+
+
+def test_a_file_with_several_frames_is_named_frame_by_frame(tmp_path: Path) -> None:
+    """Its frames lie in another order than its slices."""
+    places = (10, 0, 5, 15)
+    study = enhanced_study(tmp_path / "study", places)
+    (instance,) = study.series[0].instances
+    made = documents(lesion_report(study, tmp_path), study, tmp_path)
+    assert [each.problem for kind in made.values() for each in kind] == [""] * 5
+    document = dcmread(made[DocumentKind.SEG][0].path)
+    (series,) = document.ReferencedSeriesSequence
+    assert [item.ReferencedSOPInstanceUID for item in series.ReferencedInstanceSequence] == [instance.sop_instance_uid]
+    for frame in document.PerFrameFunctionalGroupsSequence:
+        (item,) = frame.DerivationImageSequence[0].SourceImageSequence
+        assert (item.ReferencedSOPInstanceUID, item.ReferencedSOPClassUID) == (
+            instance.sop_instance_uid,
+            instance.sop_class_uid,
+        )
+        height = frame.PlanePositionSequence[0].ImagePositionPatient[2]
+        assert places[item.ReferencedFrameNumber - 1] == height
+    # The two slices shown are the third and the fourth, 10 and 15 mm up.
+    for each, place in zip(made[DocumentKind.KEY_IMAGE], (10, 15), strict=True):
+        grey = dcmread(each.path).pixel_array[60, 60].astype(int).tolist()
+        assert grey == [round(place / 80 * 255)] * 3, place

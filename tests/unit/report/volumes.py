@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.uid import EnhancedCTImageStorage
 
+from app.assemble import assemble
 from app.findings import Algorithm, Finding, Presence, Report, SliceScore
 from app.infer.lesions import Outlined, outlined
 from app.masks import keep, mask_file
@@ -43,13 +46,11 @@ def lesion_report(
 ) -> Report:
     """What a bundle says of the mask of a study's first series; the mask is kept in `folder`."""
     series = study.series[0]
-    mask = lesion_mask(slices=len(series.instances)) if mask is None else mask
+    uids = [each.sop_instance_uid for each in series.instances for _ in range(max(each.frames, 1))]
+    mask = lesion_mask(slices=len(uids)) if mask is None else mask
     scores = None if output.scores is None else [*SCORES, *[0.25] * 300]
     found: Outlined = outlined(output, mask, scores, series)
-    slices = tuple(
-        SliceScore(each.sop_instance_uid, index, 0.875 if mask[..., index].any() else 0.125)
-        for index, each in enumerate(series.instances)
-    )
+    slices = tuple(SliceScore(uid, index, 0.875 if mask[..., index].any() else 0.125) for index, uid in enumerate(uids))
     finding = Finding(kind, Presence.PRESENT, 0.9375, 0.5, True, slices, lesions=found.lesions)
     values = {"algorithm": METASTASES, "findings": (finding,), "notes": (), "series_uid": series.uid}
     report = make_report(**(values | changes))
@@ -106,3 +107,30 @@ def turned_study(
         plane=plane_of(np.cross(row, column)),
     )
     return replace(study, series=(replace(study.series[0], instances=instances, geometry=geometry),))
+
+
+def enhanced_study(folder: Path, places: Sequence[float] = (10, 0, 5, 15)) -> Study:
+    """An enhanced CT: one file with frames at these heights, millimetres, each a single grey of its own."""
+    folder.mkdir(parents=True)
+    write_ct(folder / "0.dcm")
+    image = dcmread(folder / "0.dcm")
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    image.NumberOfFrames = len(places)
+    frames = np.stack([np.full((64, 64), 1024 + round(place), np.int16) for place in places])
+    image.PixelData = frames.tobytes()
+    shared, measures, orientation, values = Dataset(), Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, orientation.ImageOrientationPatient = image.PixelSpacing, image.ImageOrientationPatient
+    values.RescaleSlope, values.RescaleIntercept = 1, -1024
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    shared.PixelValueTransformationSequence = [values]
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PerFrameFunctionalGroupsSequence = []
+    for place in places:
+        item, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [-110, -110, place]
+        item.PlanePositionSequence = [position]
+        image.PerFrameFunctionalGroupsSequence.append(item)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(image, keyword)
+    image.save_as(folder / "0.dcm", enforce_file_format=True)
+    return assemble([folder / "0.dcm"])
