@@ -103,9 +103,10 @@ def test_a_training_set_is_written_in_parallel_grows_and_is_scored(tmp_path: Pat
     lists = json.loads(datalist.read_text())
     assert [len(lists[name]) for name in ("training", "validation", "test")] == [7, 1, 1]
     assert {line["label"] for line in lists["training"]} == {0, 1}
-    auc, cases = baseline_auc(datalist, "training")
-    assert cases == 7
-    assert 0 <= auc <= 1
+    scores = baseline_auc(datalist, "training")
+    assert scores.cases == 7
+    assert 0 <= scores.blob <= 1
+    assert 0 <= scores.compact <= 1
     held_out = json.loads(write_volume_set(tmp_path, 9, 5, 1, 5.0, held_out=True).read_text())
     assert [len(held_out[name]) for name in ("training", "validation", "test")] == [0, 0, 9]
 

@@ -77,14 +77,17 @@ def baseline(
     datalist: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="datalist.json of a training set.")],
     part: Annotated[str, typer.Option(help="training, validation or test.")] = "test",
 ) -> None:
-    """Print the AUC for presence of the brightest blob: what a network has to beat."""
+    """Print the AUC for presence of two rules without learning: what a network has to beat."""
     from app.demo.phantoms.mr.baseline import baseline_auc
 
     try:
-        auc, cases = baseline_auc(datalist, part)
+        scores = baseline_auc(datalist, part)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    typer.echo(f"brightest blob: AUC {auc:.3f} ({cases} cases)")
+    typer.echo(
+        f"brightest blob: AUC {scores.blob:.3f}; largest compact bright piece: AUC {scores.compact:.3f} "
+        f"({scores.cases} cases)"
+    )
 
 
 @mr.command()

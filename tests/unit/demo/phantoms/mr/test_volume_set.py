@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from app.demo.phantoms.mr.baseline import blob_score
+from app.demo.phantoms.mr.baseline import blob_score, compact_score
 from app.demo.phantoms.mr.metastases import sample_count
 from app.demo.phantoms.mr.volume_set import write_case
 
@@ -48,12 +48,25 @@ def test_a_case_that_is_there_is_kept_and_another_spacing_refused(written: tuple
         write_case(folder, 2.0, seed)
 
 
-def test_the_baseline_sees_a_blob_whatever_the_scale() -> None:
-    rng = np.random.default_rng(1)
+def _ball(around: tuple[float, float, float], radius_mm: float) -> np.ndarray:
+    """A ball, 1 inside, on a grid of 2 mm; positions (z, y, x) from its middle, mm."""
+    axis = np.arange(72) * 2.0 - 72
+    away = np.sqrt(
+        sum((mesh - at) ** 2 for mesh, at in zip(np.meshgrid(axis, axis, axis, indexing="ij"), around, strict=True))
+    )
+    return (away < radius_mm).astype(np.float32)
+
+
+def test_the_baselines_see_a_ball_whatever_the_scale_and_one_of_them_no_vessel() -> None:
     steps = (2.0, 2.0, 2.0)
-    z, y, x = np.meshgrid(*(np.arange(72) * 2.0 - 72,) * 3, indexing="ij")
-    head = (np.sqrt(z**2 + y**2 + x**2) < 66).astype(np.float32) + 0.02 * rng.normal(size=z.shape).astype(np.float32)
-    blob = head + (np.sqrt((z - 9) ** 2 + y**2 + (x + 14) ** 2) < 4)
+    noise = 0.02 * np.random.default_rng(1).normal(size=(72, 72, 72)).astype(np.float32)
+    head = _ball((0, 0, 0), 66) + noise
+    blob, vessel = head + _ball((9, 0, -14), 6), head.copy()
+    vessel[30:34, 20:50, 40:42] += 1
     assert blob_score(blob, steps) > 3 * blob_score(head, steps)
-    assert blob_score(400 * blob, steps) == pytest.approx(blob_score(blob, steps), rel=1e-3)
-    assert blob_score(np.zeros((20, 20, 20)), steps) == 0.0
+    assert blob_score(vessel, steps) > 3 * blob_score(head, steps)
+    assert compact_score(head, steps) == compact_score(vessel, steps) == 0
+    assert compact_score(blob, steps) == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.35)
+    for score in (blob_score, compact_score):
+        assert score(400 * blob, steps) == pytest.approx(score(blob, steps), rel=1e-3)
+        assert score(np.zeros((20, 20, 20)), steps) == 0.0
