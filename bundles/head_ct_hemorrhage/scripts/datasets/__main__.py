@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bundles.common.datalist import command
-from bundles.common.datalist.images import ImageFolder
+from bundles.common.datalist.images import DICOM, ImageFolder
 from bundles.head_ct_hemorrhage.scripts.datasets import bhsd, cq500, ct_ich, rsna
 
 app = command.command_app("head CTs")
@@ -22,7 +22,9 @@ def rsna_command(
     leave_out: command.LeaveOut = False,
 ) -> None:
     """RSNA Intracranial Hemorrhage Detection: labels of slices, DICOM."""
-    command.make(lambda problems: rsna.read(csv, ImageFolder(images), problems), out, shares, leave_out=leave_out)
+    command.make(
+        lambda problems: rsna.read(csv, ImageFolder(images, DICOM), problems), out, shares, leave_out=leave_out
+    )
 
 
 @app.command("cq500")
@@ -39,7 +41,7 @@ def cq500_command(
 ) -> None:
     """CQ500: three readers, DICOM; two of three count."""
     command.make(
-        lambda problems: cq500.read(csv, ImageFolder(images), problems, series),
+        lambda problems: cq500.read(csv, ImageFolder(images, DICOM), problems, series),
         out,
         shares,
         leave_out=leave_out,

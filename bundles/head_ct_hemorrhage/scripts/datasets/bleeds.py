@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bundles.common.datalist.problems import Place
-from bundles.common.datalist.records import SPLITS, Plain, VolumeRecord
+from bundles.common.datalist.records import Plain, VolumeRecord
 from bundles.common.datalist.volumes import Labels
 
 TYPES = ("subarachnoid", "subdural", "epidural", "intraventricular", "intraparenchymal")
@@ -34,7 +34,6 @@ class Head:
         files: Of a DICOM series, in that order.
         mask: Path of the mask, None where there is none.
         more: What else is known.
-        pool: Splits among which the patient's hash chooses.
     """
 
     key: str
@@ -47,7 +46,6 @@ class Head:
     files: tuple[str, ...] = ()
     mask: str | None = None
     more: Mapping[str, Plain] = field(default_factory=dict)
-    pool: tuple[str, ...] = SPLITS
 
     @property
     def record(self) -> VolumeRecord:
@@ -59,7 +57,6 @@ class Head:
             patient=self.patient,
             place=self.place,
             labels={ANY: self.label, **flags},
-            pool=self.pool,
             files=self.files,
             mask=self.mask,
             label=self.label,

@@ -64,6 +64,18 @@ def test_slices_become_series_in_the_order_of_the_reader(folder: Path) -> None:
     assert list(read_stack(paths[::-1]).source_uids) == uids
 
 
+def test_headers_as_sparse_as_those_of_the_set(folder: Path) -> None:
+    """By descriptions they have pseudonyms for UIDs, and neither SOP Class UID, Instance Number nor Slice Thickness."""
+    names = [f"{name}.dcm" for name in FIRST]
+    absent = dict.fromkeys(("SOPClassUID", "InstanceNumber", "SliceThickness", "ImageType"))
+    stack(
+        folder / "images", names, "ID_f79e569bfa", PatientID="ID_0219ef88", StudyInstanceUID="ID_e5c1a31210", **absent
+    )
+    found = records(reader(folder))["ID_f79e569bfa"]
+    assert (found.patient, list(found.files)) == ("ID_0219ef88", names)
+    assert read_stack([folder / "images" / name for name in names]).array.shape == (3, 6, 8)
+
+
 def test_a_repeated_position_has_no_label_of_its_own(folder: Path) -> None:
     extra = "ID_0000000ff"
     stack(folder / "images", [f"{extra}.dcm"], "1.7.2", PatientID="ID_bbbbbbbb", InstanceNumber=9)
