@@ -21,6 +21,9 @@ from bundles.common.sampling import Floats, Grid, Positions, sampling_weights, s
 RAS_OF_AXIAL = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Directions in RAS of the axes of an axial array: superior, posterior, left."""
 
+BLOCK = 8
+"""Slices that are resampled at a time."""
+
 Grids = tuple[Grid, Grid, Grid]
 
 
@@ -125,7 +128,7 @@ def grids_from(tensor: torch.Tensor) -> Grids:
 
 
 def resample(stack: Stack, grids: Grids, outside: float = 0.0) -> Floats:
-    """Values on a grid, `outside` where the source has none; slice by slice, so that little memory is needed.
+    """Values on a grid, `outside` where the source has none; some slices at a time, so that little memory is needed.
 
     Source voxels smaller than those of the grid are averaged, larger ones interpolated linearly.
 
@@ -137,13 +140,14 @@ def resample(stack: Stack, grids: Grids, outside: float = 0.0) -> Floats:
     rows, columns = along[1][:, r0:r1], along[2][:, c0:c1].T
     result = np.full([grid.count for grid in grids], outside, np.float32)
     used = stack.axial[:, r0:r1, c0:c1]
-    for index, weights in enumerate(along[0]):
-        inside = np.flatnonzero(weights)
-        if len(inside) and r1 > r0 and c1 > c0:
-            plane = np.zeros(used.shape[1:], np.float32)
-            for place in inside:
-                plane += weights[place] * (used[place] - np.float32(outside))
-            result[index] += rows @ plane @ columns
+    for start in range(0, grids[0].count, BLOCK):
+        weights = along[0][start : start + BLOCK]
+        first, last = span(weights)
+        if last > first and r1 > r0 and c1 > c0:
+            # Copied in the order of memory: slices of an array that lies otherwise are slow to read one by one.
+            block = np.ascontiguousarray(used[first:last]) - np.float32(outside)
+            planes = np.tensordot(weights[:, first:last], block, axes=1)
+            result[start : start + BLOCK] += rows @ planes @ columns
     return result
 
 
