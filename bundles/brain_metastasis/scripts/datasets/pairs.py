@@ -40,12 +40,12 @@ class _Export:
 
     Attributes:
         slices: Images, by their folder.
-        objects: Mask objects by the series that they name.
+        objects: Mask objects, and the series that each names.
         strangers: How many files are no DICOM, or DICOM of other kinds.
     """
 
     slices: dict[str, list[Slice]] = field(default_factory=lambda: defaultdict(list))
-    objects: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    objects: dict[str, Sequence[str]] = field(default_factory=dict)
     strangers: int = 0
 
 
@@ -76,17 +76,13 @@ def read(images: ImageFolder, made: Path, problems: Problems, names: str = NAMES
     groups = by_series(one for slices in export.slices.values() for one in slices)
     records: list[VolumeRecord] = []
     notes: list[str] = []
-    for uid, objects in watched(sorted(export.objects.items()), "masks"):
-        place = Place(images.root / objects[0], 0)
-        if uid not in groups:
-            words = f"the series {uid} on which it was drawn is not below {images.root}"
-            problems.add(Kind.MISSING, place, words, objects[0])
-            continue
-        with problems.at(place, _folder(groups[uid][0].file)):
+    drawn_on = _by_series(export, groups, images.root, problems)
+    for uid, objects in watched(sorted(drawn_on.items()), "masks"):
+        with problems.at(Place(images.root / objects[0], 0), _folder(groups[uid][0].file)):
             record, odd = _record(groups[uid], export, objects, images.root, made, wanted)
             records.append(record)
             notes += odd
-    undrawn = len(set(groups) - set(export.objects))
+    undrawn = len(set(groups) - set(drawn_on))
     if undrawn:
         notes.append(f"{undrawn} series have no mask object and were passed over")
     if export.strangers:
@@ -108,8 +104,7 @@ def _sorted_in(images: ImageFolder, problems: Problems) -> _Export:
                 raise Damaged(str(error)) from error
             kind = text(header.dataset, "SOPClassUID") or text(header.dataset.file_meta, "MediaStorageSOPClassUID")
             if kind in OBJECTS:
-                for uid in _drawn_on(path, kind):
-                    export.objects[uid].append(file)
+                export.objects[file] = _drawn_on(path, kind)
             elif "Rows" in header.dataset or "Image Storage" in UID(kind).name:
                 export.slices[_folder(file)].append(read_slice(images, file))
             else:
@@ -126,6 +121,21 @@ def _drawn_on(path: Path, kind: str) -> Sequence[str]:
     found = list(dict.fromkeys(uid for uid in module.referenced_series(dataset) if uid))
     if not found:
         raise Damaged("it names no series on which it was drawn")
+    return found
+
+
+def _by_series(
+    export: _Export, groups: Mapping[str, list[Slice]], root: Path, problems: Problems
+) -> dict[str, list[str]]:
+    """Return the mask objects of every series; of several that an object names, the MR series that are there."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file, uids in export.objects.items():
+        there = [uid for uid in uids if uid in groups]
+        if not there:
+            words = f"the series {uids[0]} on which it was drawn is not below {root}"
+            problems.add(Kind.MISSING, Place(root / file, 0), words, file)
+        for uid in [uid for uid in there if groups[uid][0].frames[0].modality == MODALITY] or there:
+            found[uid].append(file)
     return found
 
 
@@ -181,7 +191,7 @@ def _mask(path: Path, grid: SourceGrid, wanted: Callable[[str], bool]) -> Mask:
 def _expect_own_folder(slices: Sequence[Slice], export: _Export, root: Path, folder: str) -> None:
     """The datalist names a series by its folder, so that nothing else may lie in it."""
     others: Mapping[str, list[Slice]] = by_series(export.slices[folder])
-    segmented = any(_folder(file) == folder for files in export.objects.values() for file in files)
+    segmented = any(_folder(file) == folder for file in export.objects)
     if len(others) > 1 or segmented or any(_folder(one.file) != folder for one in slices):
         raise Damaged(f"the series in {root / folder} has no folder of its own; put its images alone into one")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import FileDataset
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
 
 from bundles.brain_metastasis.scripts.datasets.pairs import NAMES, SUFFIXES, read
 from bundles.common.datalist.images import ImageFolder
@@ -81,6 +82,19 @@ def test_series_that_nobody_drew_on_are_counted(tmp_path: Path) -> None:
     drawn(tmp_path, source_grid(paths))
     head(tmp_path, "other", SeriesInstanceUID="1.9")
     assert datalist(reader(tmp_path)).notes == ("1 series have no mask object and were passed over",)
+
+
+def test_of_several_series_that_an_object_names_the_mr_series_count(tmp_path: Path) -> None:
+    _, paths = head(tmp_path)
+    head(tmp_path, "planning", Modality="CT", SeriesInstanceUID="1.9")
+    rt = drawn(tmp_path, source_grid(paths))
+    dataset = dcmread(rt)
+    study = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    for uid in ("1.9", "1.8"):
+        study.RTReferencedSeriesSequence.append(Dataset())
+        study.RTReferencedSeriesSequence[-1].SeriesInstanceUID = uid
+    dataset.save_as(rt)
+    assert list(records(reader(tmp_path))) == ["head"]
 
 
 def test_names_choose_the_regions(tmp_path: Path) -> None:
