@@ -223,3 +223,51 @@ def test_the_mask_lies_where_it_was_drawn_however_the_series_is_turned(
         check(folder, mask, dcmqi=tilt == 0)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize(("series", "dcmqi"), [("mr_t1c_mprage", True), ("ct_head_ge", False)])
+def test_the_mask_lies_where_it_was_drawn_on_real_series(
+    series: str, dcmqi: bool, imaging_data: Path, tmp_path: Path
+) -> None:
+    """An MPRAGE of 120 slices; a head CT with tilted gantry and two spacings."""
+    files = sorted((imaging_data / "dicom" / series).glob("*"))
+    study = assemble(files)
+    geometry = study.series[0].geometry
+    assert geometry is not None
+    mask = np.zeros((geometry.columns, geometry.rows, len(geometry.origins)), np.int32)
+    middle = len(geometry.origins) // 2
+    mask[100:104, 120:123, middle - 1 : middle + 1] = 1
+    mask[100, 123, middle] = 1
+    mask[60:62, 70:74, 2] = 2
+    path = reported(tmp_path, study, mask)
+    wanted = {key: places for key, places in expected(files, mask).items() if len(places)}
+    read = read_quickly(path)
+    assert set(read) == set(wanted)
+    assert all(same(read[each], wanted[each]) for each in wanted)
+    if dcmqi:
+        found = read_with_dcmqi(path)
+        for number in (1, 2):
+            assert same(found[number], np.concatenate([wanted[each] for each in wanted if each[1] == number]))
+    assert errors(path) == []
+
+
+def read_quickly(path: Path) -> dict[tuple[str, int], Points]:
+    """As `read_slowly`, of frames that show something; bits by numpy."""
+    document = dcmread(path)
+    (shared,) = document.SharedFunctionalGroupsSequence
+    bits = np.unpackbits(np.frombuffer(document.PixelData, np.uint8), bitorder="little")
+    size = document.Rows * document.Columns
+    found = {}
+    for number, frame in enumerate(document.PerFrameFunctionalGroupsSequence):
+        inside = bits[number * size : (number + 1) * size].reshape(document.Rows, document.Columns)
+        if inside.any():
+            (source,) = frame.DerivationImageSequence[0].SourceImageSequence
+            segment = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            found[str(source.ReferencedSOPInstanceUID), int(segment)] = points(
+                frame.PlanePositionSequence[0],
+                shared.PlaneOrientationSequence[0],
+                shared.PixelMeasuresSequence[0],
+                *np.nonzero(inside),
+            )
+    return found

@@ -52,7 +52,13 @@ def lesion_report(
     found: Outlined = outlined(output, mask, scores, series)
     slices = tuple(SliceScore(uid, index, 0.875 if mask[..., index].any() else 0.125) for index, uid in enumerate(uids))
     finding = Finding(kind, Presence.PRESENT, 0.9375, 0.5, True, slices, lesions=found.lesions)
-    values = {"algorithm": METASTASES, "findings": (finding,), "notes": (), "series_uid": series.uid}
+    values = {
+        "algorithm": METASTASES,
+        "findings": (finding,),
+        "notes": (),
+        "study_uid": study.uid,
+        "series_uid": series.uid,
+    }
     report = make_report(**(values | changes))
     keep(mask_file(folder, report.algorithm.name, report.series_uid, report.stack), {kind: found.volume})
     return report
