@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -161,3 +162,21 @@ def test_a_mask_is_wanted_also_where_the_finding_is_absent() -> None:
 def test_a_series_without_a_place_has_no_mask() -> None:
     with pytest.raises(Failed, match="no place in the patient"):
         outlined(LESIONS, mask(), [0.9, 0.4], replace(series(), geometry=None))
+
+
+@pytest.mark.parametrize(("size", "most"), [(40, 0.1), (256, 1.5)], ids=["lesions", "everything"])
+def test_memory_is_bounded_by_that_of_the_mask_itself(size: int, most: float) -> None:
+    """Of 256 x 256 x 64 voxels, 16 MiB; what is needed beside the mask grows with what it holds."""
+    array = np.zeros((256, 256, 64), np.int32)
+    array[:size, :size, : min(size, 64)] = 1
+    of = series(tuple(range(64)))
+    assert of.geometry is not None
+    large = replace(of, geometry=replace(of.geometry, rows=256, columns=256))
+    outlined(LESIONS, array, [0.9], large)  # what is loaded once is none of it
+    tracemalloc.start()
+    try:
+        outlined(LESIONS, array, [0.9], large)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most * array.nbytes
