@@ -34,7 +34,12 @@ def test_eight_heads_are_learned_by_heart_and_their_metastases_found(tmp_path, m
     assert best["dice"] > 0.6
 
     out = tmp_path / "out"
-    given = {"weights": str(run / "best.pt"), "widths": SMALL["widths"], "bundle_root": str(tmp_path / "none")}
+    given = {
+        "weights": str(run / "best.pt"),
+        "widths": SMALL["widths"],
+        "bundle_root": str(tmp_path / "none"),
+        "min_certainty": 0.5,
+    }
     run_config("inference", **given, input=str(tmp_path / "heads"), output_dir=str(out))
     rows = json.loads(datalist.read_text())["test"]
     for row in rows:
