@@ -11,6 +11,7 @@ class DocumentKind(StrEnum):
     SR = "sr"
     KEY_IMAGE = "key_image"
     JSON = "json"
+    SEG = "seg"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingKind:
-    """A finding as it is coded: the finding itself, and a site where the finding is post-coordinated."""
+    """A finding as it is coded: the finding itself, a site where the finding is post-coordinated, and the category of
+    its segments (CID 7150).
+    """
 
     name: str
     code: Code
     site: Code | None = None
+    category: Code = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 
 
 HEMORRHAGE = Code("50960005", "SCT", "Hemorrhage")
@@ -74,6 +77,9 @@ FINDING_KINDS = MappingProxyType(
             FindingKind("intraparenchymal_hemorrhage", Code("274100004", "SCT", "Cerebral hemorrhage")),
             FindingKind(
                 "wrist_fracture", Code("125605004", "SCT", "Fracture of bone"), Code("74670003", "SCT", "Wrist joint")
+            ),
+            FindingKind(
+                "brain_metastasis", Code("14799000", "SCT", "Neoplasm, Secondary"), Code("12738006", "SCT", "Brain")
             ),
             FindingKind("lung_lesion", Code("52988006", "SCT", "Lesion"), Code("39607008", "SCT", "Lung")),
             FindingKind("pneumothorax", Code("36118008", "SCT", "Pneumothorax")),
@@ -128,6 +134,39 @@ class Region:
     frame: int = 1
 
 
+class LesionKind(StrEnum):
+    """What a part of a mask is: a lesion with an identity of its own, or all that a finding covers, in any pieces."""
+
+    LESION = "lesion"
+    REGION = "region"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """A part of a mask, measured in the geometry of its source series.
+
+    Attributes:
+        number: Its value in the mask of the report, from 1; its segment in the DICOM segmentation.
+        volume_mm3: Its voxels times what each stands for.
+        longest_diameter_mm: Largest distance between two of its voxels' centres; None for a region, which may be in
+            pieces.
+        centre_mm: Mean of its voxels in DICOM patient coordinates (LPS).
+        sop_instance_uid: The source instance that shows most of it.
+        index: Position of that slice in the sorted series, from 0.
+        certainty: 0 to 1; None where the algorithm gives none.
+        kind: What it is.
+    """
+
+    number: int
+    volume_mm3: float
+    longest_diameter_mm: float | None
+    centre_mm: tuple[float, float, float]
+    sop_instance_uid: str
+    index: int
+    certainty: float | None = None
+    kind: LesionKind = LesionKind.LESION
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding that was sought, whatever the answer.
@@ -142,6 +181,7 @@ class Finding:
             itself, every image. Empty where not scored.
         regions: Where it was seen, the most certain first; empty where not present.
         urgent: Whether the finding, being present, is to be read before others.
+        lesions: What its mask shows, by number; empty where not present or not outlined.
     """
 
     kind: str
@@ -152,6 +192,7 @@ class Finding:
     slices: tuple[SliceScore, ...] = ()
     regions: tuple[Region, ...] = ()
     urgent: bool = False
+    lesions: tuple[Lesion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

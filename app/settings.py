@@ -95,7 +95,7 @@ class Destination(Strict):
     port: Port
     ae_title: AeTitle
     calling_ae_title: AeTitle = "VIGIL"
-    documents: tuple[DocumentKind, ...] = (DocumentKind.SR, DocumentKind.KEY_IMAGE)
+    documents: tuple[DocumentKind, ...] = (DocumentKind.SR, DocumentKind.KEY_IMAGE, DocumentKind.SEG)
     attempts: int = Field(5, ge=1)
     backoff_s: float = Field(2, gt=0)
     timeout_s: float = Field(30, gt=0)

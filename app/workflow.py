@@ -115,6 +115,7 @@ def publish(key: str, number: int, report: Report) -> None:
         for shipment in shipments:
             with SetWorkflowID(f"{key}/deliver-{number}/{shipment.document}/{shipment.destination}/1"):
                 DBOS.start_workflow(deliver_document, key, shipment, 1)
+        DBOS.run_step(_patiently("tidy"), steps.tidy, key, report)
 
 
 @DBOS.workflow(name="deliver_document")

@@ -22,6 +22,7 @@ from app.errors import AppError, Failed, Rejected, Retryable
 from app.findings import Outcome, Report
 from app.infer.catalogue import Catalogue
 from app.infer.results import undetermined
+from app.masks import mask_files
 from app.outcomes import FINAL, Shipment, StudyOutcome, Timing
 from app.receive.spool import Spool
 from app.report import encode
@@ -45,8 +46,8 @@ RETRY_PAUSE_S = 1.0
 class Analyser(Protocol):
     """What the steps need of `app.infer.runner.Runner`, without importing torch."""
 
-    def analyse(self, study: Study, assignment: Assignment) -> Report:
-        """Run a bundle on the assigned series."""
+    def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
+        """Run a bundle on the assigned series, and keep its masks in a folder."""
 
 
 @dataclass
@@ -238,6 +239,13 @@ class Steps:
             log.info("flagged_for_early_reading", study=key[:12], bundle=report.algorithm.name)
         return shipments
 
+    def tidy(self, key: str, report: Report) -> None:
+        """Remove the masks of a report: its documents hold what they showed. A step of its own, since a `publish` that
+        is run again after a crash needs them.
+        """
+        for path in mask_files(self.folder(key), report):
+            path.unlink(missing_ok=True)
+
     def right_of_way(self, key: str, shipment: Shipment) -> int:
         """Priority of a delivery that has to wait."""
         return right_of_way(self._outcome(key), shipment)
@@ -282,7 +290,9 @@ class Steps:
     def _analyse(self, study: Study, assignment: Assignment) -> Report:
         def once() -> Report:
             return bounded(
-                lambda: self.runner.analyse(study, assignment), self.settings.inference.timeout_s, self.stopping
+                lambda: self.runner.analyse(study, assignment, self.folder(study.key)),
+                self.settings.inference.timeout_s,
+                self.stopping,
             )
 
         try:

@@ -28,6 +28,7 @@ NO_ANSWER = "no answer"
 NAMES = {
     DocumentKind.SR: ("report", ".sr.dcm"),
     DocumentKind.KEY_IMAGE: ("key_image", ".dcm"),
+    DocumentKind.SEG: ("segmentation", ".seg.dcm"),
     DocumentKind.JSON: ("report", ".json"),
 }
 

@@ -119,7 +119,7 @@ def _image_finding(output: FindingOutput, numbers: Numbers, image: Image) -> Fin
     regions: tuple[Region, ...] = ()
     if output.regions is not None:
         wanted = output.regions
-        boxes = Boxes(*(_output(numbers, key) for key in (wanted.boxes, wanted.scores, wanted.classes)))
+        boxes = Boxes(*(output_of(numbers, key) for key in (wanted.boxes, wanted.scores, wanted.classes)))
         # Read in any case: a network that gives no sound boxes is not believed in its other answers either.
         regions = regions_of(wanted, boxes, image.instance.sop_instance_uid, image.rows, image.columns)
     return replace(
@@ -130,10 +130,10 @@ def _image_finding(output: FindingOutput, numbers: Numbers, image: Image) -> Fin
 
 
 def _finding(output: FindingOutput, numbers: Numbers) -> Finding:
-    values = _output(numbers, output.probability)
+    values = output_of(numbers, output.probability)
     if output.index >= len(values):
         raise Failed(f"output '{output.probability}' has {len(values)} values, the contract wants index {output.index}")
-    certainty = _probability(values[output.index], output.probability)
+    certainty = probability(values[output.index], output.probability)
     return Finding(
         kind=output.finding,
         presence=Presence.PRESENT if certainty >= output.threshold else Presence.ABSENT,
@@ -145,22 +145,32 @@ def _finding(output: FindingOutput, numbers: Numbers) -> Finding:
 
 
 def _slice_scores(key: str, numbers: Numbers, series: Series) -> tuple[SliceScore, ...]:
-    values, uids = _output(numbers, key), sources(series.instances)
+    values, uids = output_of(numbers, key), sources(series.instances)
     if len(values) != len(uids):
         raise Failed(f"output '{key}' scores {len(values)} slices, the series has {len(uids)}")
     return tuple(
-        SliceScore(uid, index, _probability(value, key))
+        SliceScore(uid, index, probability(value, key))
         for index, (uid, value) in enumerate(zip(uids, values, strict=True))
     )
 
 
-def _output(numbers: Numbers, key: str) -> Sequence[float]:
+def output_of(numbers: Numbers, key: str) -> Sequence[float]:
+    """The numbers of one output.
+
+    Raises:
+        Failed: The postprocessing gave none of that name.
+    """
     if key not in numbers:
         raise Failed(f"the bundle's postprocessing gave no '{key}'; it gave: {', '.join(sorted(numbers)) or 'nothing'}")
     return numbers[key]
 
 
-def _probability(value: float, key: str) -> float:
+def probability(value: float, key: str) -> float:
+    """Pass a number on that is a probability.
+
+    Raises:
+        Failed: It is none.
+    """
     if not math.isfinite(value) or not 0 <= value <= 1:
         raise Failed(f"output '{key}' holds {value}, expected a probability from 0 to 1")
     return value

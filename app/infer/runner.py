@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.findings import Finding, Outcome, Report
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.edges import device_of, trim, unreadable
 from app.infer.images import Image, images_of, shared, size_of, together
+from app.infer.lesions import with_lesions
 from app.infer.network import Item, Network, build, first_of_batch
 from app.infer.results import (
     Numbers,
@@ -25,6 +27,7 @@ from app.infer.results import (
     to_image_findings,
     unfinished,
 )
+from app.masks import LabelVolume, keep, mask_file
 from app.settings import Inference
 from app.study import Instance, Series, Study
 from bundles.common.contract import Service
@@ -34,6 +37,17 @@ log = structlog.get_logger()
 Answer = tuple[tuple[Finding, ...], Sequence[str]]
 """What was found, and what was odd, in words."""
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outputs:
+    """What a bundle's postprocessing gave: numbers flattened, masks as they are, and what the reader found odd."""
+
+    numbers: Numbers
+    masks: Mapping[str, Any]
+    notes: Sequence[str]
+
+
+NO_ROOM = "the outlines of the findings could not be kept, and so are in no document: there is no room in the results"
 OUT_OF_MEMORY = "the accelerator ran out of memory"
 
 
@@ -67,8 +81,13 @@ class Runner:
                 log.warning("bundle_cannot_be_built", bundle=name, reason=str(error))
         trim()
 
-    def analyse(self, study: Study, assignment: Assignment) -> Report:
+    def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
         """Run a bundle on the assigned series, or on each assigned image by itself, as its contract says.
+
+        Args:
+            study: What came in.
+            assignment: Which bundle, and what of the study.
+            folder: Where masks are kept for the documents, see `app.masks`; None keeps none.
 
         Returns:
             The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found and images may be missing, or some of
@@ -86,7 +105,7 @@ class Runner:
             if bundle.service.reads == "image":
                 (findings, notes), unread = self._each_image(bundle, images_of(stacks, assignment))
             else:
-                (findings, notes), unread = self._one_stack(bundle, stacks[0]), ()
+                (findings, notes), unread = self._one_stack(bundle, stacks[0], folder), ()
         finally:
             trim()
         report = Report(
@@ -104,10 +123,15 @@ class Runner:
         signs = (*signs_of_missing(study, stacks), *unread)
         return unfinished(report, signs) if signs else report
 
-    def _one_stack(self, bundle: Bundle, series: Series) -> Answer:
+    def _one_stack(self, bundle: Bundle, series: Series, folder: Path | None) -> Answer:
         _check_budget(series, series.instances, self.settings.max_voxels)
-        numbers, notes = self._run(bundle, series.instances, "series")
-        return to_findings(bundle.service, numbers, series), (*series.notes, *notes)
+        outputs = self._run(bundle, series.instances, "series")
+        findings = to_findings(bundle.service, outputs.numbers, series)
+        found = with_lesions(bundle.service, findings, outputs.numbers, outputs.masks, series)
+        notes = (*series.notes, *outputs.notes, *found.notes)
+        if folder is None or not found.volumes or _kept(folder, bundle, series, found.volumes):
+            return found.findings, notes
+        return found.findings, (*notes, NO_ROOM)
 
     def _each_image(self, bundle: Bundle, images: Sequence[Image]) -> tuple[Answer, tuple[str, ...]]:
         """What the images show together, and in words which of them could not be analysed.
@@ -136,17 +160,18 @@ class Runner:
         if image.problem:
             raise Rejected(image.problem)
         _check_budget(image.series, (image.instance,), self.settings.max_voxels)
-        numbers, notes = self._run(bundle, (image.instance,), "image")
-        return to_image_findings(bundle.service, numbers, image), (*image.series.notes, *notes)
+        outputs = self._run(bundle, (image.instance,), "image")
+        return to_image_findings(bundle.service, outputs.numbers, image), (*image.series.notes, *outputs.notes)
 
-    def _run(self, bundle: Bundle, instances: Sequence[Instance], what: str) -> tuple[Numbers, Sequence[str]]:
+    def _run(self, bundle: Bundle, instances: Sequence[Instance], what: str) -> _Outputs:
         network = self._network(bundle)
         try:
             with torch.inference_mode():
                 paths = [str(instance.path) for instance in instances]
                 item = network.preprocessing({"image": paths, "name": f"this {what}"})
                 notes = _read_notes(item["image"], instances)
-                return _numbers(bundle.service, _forward(network, item)), notes
+                answer = _forward(network, item)
+                return _Outputs(_numbers(bundle.service, answer), _masks(bundle.service, answer), notes)
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise Retryable(OUT_OF_MEMORY) from error
@@ -192,7 +217,23 @@ def _numbers(contract: Service, item: Mapping[str, Any]) -> Numbers:
     wanted = {key for output in contract.findings for key in (output.probability, output.slices) if key}
     regions = [output.regions for output in contract.findings if output.regions is not None]
     wanted |= {key for each in regions for key in (each.boxes, each.scores, each.classes)}
+    wanted |= {each.segmentation.scores for each in contract.findings if each.segmentation and each.segmentation.scores}
     return {key: torch.as_tensor(item[key]).flatten().tolist() for key in sorted(wanted) if key in item}
+
+
+def _masks(contract: Service, item: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = {each.segmentation.mask for each in contract.findings if each.segmentation}
+    return {key: torch.as_tensor(item[key]).cpu().numpy() for key in sorted(wanted) if key in item}
+
+
+def _kept(folder: Path, bundle: Bundle, series: Series, volumes: Mapping[str, LabelVolume]) -> bool:
+    """Keep masks for the documents. The answer does not depend on it: without room it is given in words and numbers."""
+    try:
+        keep(mask_file(folder, bundle.name, series.uid, series.stack), volumes)
+    except OSError as error:
+        log.warning("masks_not_kept", bundle=bundle.name, error=type(error).__name__)
+        return False
+    return True
 
 
 def _warm_up(bundle: Bundle, network: Network) -> None:

@@ -12,14 +12,17 @@ from pydicom import Dataset
 
 from app.documents import Document, DocumentKind
 from app.errors import AppError, Retryable
-from app.findings import Outcome, Presence, Report
+from app.findings import Finding, Outcome, Presence, Report
+from app.masks import LabelVolume, masks_of
 from app.report.files import stem, write_durably
 from app.report.json_report import json_report
 from app.report.key_image import key_image, key_image_uid
+from app.report.segmentation import segmentation, segmentation_uid
 from app.report.shown import Shown, shown_images
 from app.report.source import Source, read_source
 from app.report.sr import structured_report
 from app.report.uids import report_uid
+from app.report.words import shown_lesions
 from app.study import Study, uid_hash
 from bundles.common.contract import Window
 
@@ -37,14 +40,15 @@ def encode(
     Args:
         report: What one bundle said of one series, or of the images of a study.
         study: The study it is about.
-        folder: Made where it does not exist.
+        folder: Made where it does not exist; the masks of the report, if any, lie there (`app.masks`).
         window: Of the key image, from the bundle's contract; None takes the grey scale of radiographs.
         made_at: When the documents were made; None is now, in local time.
 
     Returns:
-        The SR first. A document that could not be made carries a `problem` and has no file. There is one key image for
-        a volume, and one for each image with a finding where images were read by themselves; none for an undetermined
-        report, nor for an algorithm that does not score slices.
+        The SR first. A document that could not be made carries a `problem` and has no file. There is a segmentation of
+        each finding with lesions. There is one key image for a volume, or one for each slice that shows most of a
+        lesion; and one for each image with a finding where images were read by themselves; none for an undetermined
+        report, nor for an algorithm that neither scores slices nor outlines lesions.
 
     Raises:
         Retryable: The folder cannot be written.
@@ -52,20 +56,24 @@ def encode(
     made_at = made_at or datetime.now(UTC).astimezone()
     report = _never_after_failure(report)
     base = folder / stem(report)
-    sources = _Sources(report, study)
+    sources, masks = _Sources(report, study), _Masks(report, folder)
+    # First of all, since the SR names their segments; where one cannot be made, it says so.
+    segmentations = _segmentations(report, sources, masks, base, made_at)
+    outlined = {finding.kind for finding, document in segmentations if not document.problem}
     documents = [
         _make(
             report,
             DocumentKind.SR,
             report_uid(report, DocumentKind.SR.value),
             base.with_name(f"{base.name}.sr.dcm"),
-            lambda: _file(structured_report(report, sources.read(), made_at)),
-        )
+            lambda: _file(structured_report(report, sources.read(), made_at, outlined=outlined)),
+        ),
+        *(document for _, document in segmentations),
     ]
     shown = shown_images(report)
 
     def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: _file(key_image(report, sources.read(), image, window, made_at))
+        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.read))
 
     if not shown:
         log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
@@ -92,6 +100,42 @@ class _Sources:
         return self._source
 
 
+class _Masks:
+    """Reads the mask of a finding when the first document asks, and keeps it: cropped, it is small."""
+
+    def __init__(self, report: Report, folder: Path) -> None:
+        self._report, self._folder = report, folder
+        self._volumes: dict[str, LabelVolume] = {}
+
+    def read(self, finding: Finding) -> LabelVolume:
+        """The mask of a finding.
+
+        Raises:
+            Failed: It is not there, or damaged.
+        """
+        if finding.kind not in self._volumes:
+            self._volumes[finding.kind] = masks_of(self._folder, self._report, finding.kind)
+        return self._volumes[finding.kind]
+
+
+def _segmentations(
+    report: Report, sources: _Sources, masks: _Masks, base: Path, made_at: datetime
+) -> list[tuple[Finding, Document]]:
+    """A segmentation of each finding with lesions, or why there is none."""
+    made: list[tuple[Finding, Document]] = []
+    for finding in report.findings:
+        if not shown_lesions(finding):
+            continue
+        number = len(made) + 1
+        path = base.with_name(f"{base.name}.seg{'' if number == 1 else f'-{number}'}.dcm")
+
+        def encoded(finding: Finding = finding, number: int = number) -> bytes:
+            return _file(segmentation(report, finding, masks.read(finding), sources.read(), made_at, number=number))
+
+        made.append((finding, _make(report, DocumentKind.SEG, segmentation_uid(report, finding), path, encoded)))
+    return made
+
+
 def _never_after_failure(report: Report) -> Report:
     """Turn the answers of an analysis that did not succeed into *undetermined*, the last time this can be done."""
     wrong = [finding for finding in report.findings if finding.presence is not Presence.UNDETERMINED]
@@ -99,7 +143,9 @@ def _never_after_failure(report: Report) -> Report:
         return report
     log.error("answer_after_failure", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
     findings = tuple(
-        replace(finding, presence=Presence.UNDETERMINED, certainty=None, threshold=None, slices=(), regions=())
+        replace(
+            finding, presence=Presence.UNDETERMINED, certainty=None, threshold=None, slices=(), regions=(), lesions=()
+        )
         for finding in report.findings
     )
     return replace(report, findings=findings, notes=(*report.notes, GUARD))

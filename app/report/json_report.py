@@ -4,10 +4,11 @@ import json
 from datetime import datetime
 from typing import Any
 
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Presence, Region, Report
-from app.report.words import disclaimer, shown_regions
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Lesion, Presence, Region, Report
+from app.report.uids import lesion_tracking_uid
+from app.report.words import disclaimer, shown_lesions, shown_regions
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 def json_report(report: Report, made_at: datetime) -> bytes:
@@ -39,14 +40,14 @@ def json_report(report: Report, made_at: datetime) -> bytes:
         "outcome": {"name": report.outcome.value, "code": _code(OUTCOME_CODES[report.outcome])},
         "reason": report.reason,
         "urgent": report.urgent,
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [_finding(report, finding) for finding in report.findings],
         "notes": list(report.notes),
         "seconds": report.seconds,
     }
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(report: Report, finding: Finding) -> dict[str, Any]:
     kind = FINDING_KINDS[finding.kind]
     return {
         "kind": kind.name,
@@ -62,6 +63,21 @@ def _finding(finding: Finding) -> dict[str, Any]:
         ],
         "urgent": finding.urgent and finding.presence is Presence.PRESENT,
         "regions": [_region(region) for region in shown_regions(finding)],
+        "lesions": [_lesion(report, finding, lesion) for lesion in shown_lesions(finding)],
+    }
+
+
+def _lesion(report: Report, finding: Finding, lesion: Lesion) -> dict[str, Any]:
+    return {
+        "number": lesion.number,
+        "kind": lesion.kind.value,
+        "tracking_uid": lesion_tracking_uid(report, finding, lesion),
+        "certainty": lesion.certainty,
+        "volume_mm3": lesion.volume_mm3,
+        "longest_diameter_mm": lesion.longest_diameter_mm,
+        "centre_mm": list(lesion.centre_mm),
+        "sop_instance_uid": lesion.sop_instance_uid,
+        "index": lesion.index,
     }
 
 

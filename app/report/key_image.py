@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from app.errors import Rejected
 from app.findings import Report
 from app.report.items import MANUFACTURER
+from app.report.outlines import MaskOf, outlines_on
 from app.report.picture import draw
 from app.report.shown import Shown, banner, content
 from app.report.source import Source, SourceStack
@@ -27,10 +28,19 @@ SERIES_NUMBER = 9002
 UNLIKELY_STRETCH = 4
 SQUARE = (1.0, 1.0)
 SLICE = "Most suspicious slice, windowed, enlarged, with the finding written below it"
+OUTLINED = "Slice that shows most of a lesion, windowed, enlarged, with outlines and the finding below it"
 IMAGE = "Radiograph on its own grey scale, with boxes drawn on it and the findings written below it"
 
 
-def key_image(report: Report, source: Source, shown: Shown, window: Window | None, made_at: datetime) -> Dataset:
+def key_image(
+    report: Report,
+    source: Source,
+    shown: Shown,
+    window: Window | None,
+    made_at: datetime,
+    *,
+    mask_of: MaskOf | None = None,
+) -> Dataset:
     """Draw and encode one image.
 
     Args:
@@ -39,6 +49,7 @@ def key_image(report: Report, source: Source, shown: Shown, window: Window | Non
         shown: What to show, from `shown_images`.
         window: In the units of the reader (HU for CT); None takes the grey scale of radiographs.
         made_at: Local time.
+        mask_of: Gives the mask of a finding with lesions.
 
     Returns:
         A Secondary Capture data set with file meta information, RGB, explicit VR little endian.
@@ -51,8 +62,11 @@ def key_image(report: Report, source: Source, shown: Shown, window: Window | Non
     stack, instance = source.find(shown.sop_instance_uid)
     about = content(report, shown)
     grey = _grey(_pixels(instance.path, about.frame), window)
-    picture = draw(grey, _spacing(stack), banner(report), about.lines, about.marks)
+    outlines, legend = outlines_on(report, shown.index, mask_of) if shown.index is not None else ((), ())
+    picture = draw(grey, _spacing(stack), banner(report), (*about.lines, *legend), about.marks, outlines=outlines)
     document = _data_set(report, source, instance, picture, made_at)
+    if outlines:
+        document.DerivationDescription = OUTLINED
     document.SOPInstanceUID = key_image_uid(report, shown.number)
     document.InstanceNumber = shown.number
     # Type 3: "identify the patient" (PS3.3 C.7.6.1.1): what we write does not, what the scanner wrote may.

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from app.findings import RegionKind
+from app.report.outlines import Outline
 from app.report.shown import Mark
 
 SMALLEST_SIDE, LARGEST_SIDE = 768, 2048
@@ -33,6 +34,8 @@ def draw(
     above: str,
     below: Sequence[str],
     marks: Iterable[Mark] = (),
+    *,
+    outlines: Sequence[Outline] = (),
 ) -> NDArray[np.uint8]:
     """Bring an image to a size to look at, with square pixels, its marks, and words above and below it.
 
@@ -44,6 +47,7 @@ def draw(
         above: On a red strip; no strip where empty.
         below: Each on a black strip.
         marks: Solid and yellow for a detection, dashed and cyan for where a network looked.
+        outlines: Yellow, around what they hold and never on it.
 
     Returns:
         RGB, (height, width, 3).
@@ -61,13 +65,42 @@ def draw(
     left = (full_width - width) // 2
     canvas.paste(image, (left, top))
     pen = ImageDraw.Draw(canvas)
-    _Marks(pen, unit, (left, top, left + width, top + height)).draw(marks, (width / columns, height / rows))
+    frame = (left, top, left + width, top + height)
+    for outline in outlines:
+        _outline(canvas, outline, frame, unit)
+    labels = [Mark(outline.box, outline.label, RegionKind.DETECTION) for outline in outlines]
+    _Marks(pen, unit, frame).draw(marks, (width / columns, height / rows), labels)
     if above:
         pen.rectangle((0, 0, full_width, strip - 1), fill=RED)
         _write(pen, above, (full_width, strip // 2), YELLOW, unit)
     for number, line in enumerate(below):
         _write(pen, line, (full_width, top + height + number * strip + strip // 2), WHITE, unit)
     return np.asarray(canvas)
+
+
+def _outline(canvas: Image.Image, outline: Outline, frame: tuple[int, int, int, int], unit: float) -> None:
+    """A line around what is inside, on a dark one; only that part of the picture is touched."""
+    left, top, right, bottom = frame
+    width, edge = max(1, round((LINE - 1) * unit)), max(1, round(unit))
+    inside = Image.fromarray(outline.inside.astype(np.uint8) * 255).resize(
+        (right - left, bottom - top), Image.Resampling.NEAREST
+    )
+    box = inside.getbbox()
+    if box is None:
+        return
+    reach = width + 2 * edge
+    part = (
+        max(box[0] - reach, 0),
+        max(box[1] - reach, 0),
+        min(box[2] + reach, right - left),
+        min(box[3] + reach, bottom - top),
+    )
+    inside = inside.crop(part)
+    held = np.asarray(inside) > 0
+    at = (left + part[0], top + part[1])
+    for colour, thick in ((BLACK, width + edge), (COLOURS[RegionKind.DETECTION], width)):
+        ring = (np.asarray(inside.filter(ImageFilter.MaxFilter(2 * thick + 1))) > 0) & ~held
+        canvas.paste(colour, (*at, at[0] + ring.shape[1], at[1] + ring.shape[0]), Image.fromarray(ring))
 
 
 @dataclass
@@ -77,13 +110,16 @@ class _Marks:
     pen: ImageDraw.ImageDraw
     unit: float
     frame: tuple[int, int, int, int]
-    _labels: list[Rectangle] = field(default_factory=list)
+    _taken: list[Rectangle] = field(default_factory=list)
 
-    def draw(self, marks: Iterable[Mark], scale: tuple[float, float]) -> None:
+    def draw(self, marks: Iterable[Mark], scale: tuple[float, float], labels: Iterable[Mark] = ()) -> None:
+        """Boxes with their labels, and labels alone."""
         placed = [(mark, self._on_canvas(mark.box, scale)) for mark in marks]
         for mark, box in placed:
             self._box(box, mark.kind)
-        for mark, box in placed:
+        alone = [(label, self._on_canvas(label.box, scale)) for label in labels]
+        self._taken += [box for _, box in alone]  # what is outlined is not to be written upon
+        for mark, box in [*placed, *alone]:
             self._label(mark, box)
 
     def _on_canvas(self, box: Rectangle, scale: tuple[float, float]) -> Rectangle:
@@ -131,7 +167,7 @@ class _Marks:
         width = self.pen.textlength(mark.label, font=font) + 2 * margin
         height = LABEL_SIZE * self.unit + 2 * margin
         place = self._free_place(box, width, height)
-        self._labels.append(place)
+        self._taken.append(place)
         self.pen.rectangle(place, fill=BLACK)
         x0, y0, _, y1 = place
         self.pen.text((x0 + margin, (y0 + y1) / 2), mark.label, fill=COLOURS[mark.kind], font=font, anchor="lm")
@@ -145,7 +181,7 @@ class _Marks:
         tried += [box[3] + gap + n * height for n in range(1, 6)] + [box[1] - gap - n * height for n in range(2, 7)]
         for y0 in tried:
             place = (x0, y0, x0 + width, y0 + height)
-            if top <= y0 and y0 + height <= bottom and not any(_overlap(place, other) for other in self._labels):
+            if top <= y0 and y0 + height <= bottom and not any(_overlap(place, other) for other in self._taken):
                 return place
         y0 = max(top, min(box[1] + gap, bottom - height))
         return x0, y0, x0 + width, y0 + height

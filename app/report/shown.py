@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.findings import Finding, Presence, Region, RegionKind, Report, SliceScore
-from app.report.words import early, most_suspicious, named, shown_regions, suspicious_slices
+from app.findings import Finding, LesionKind, Presence, Region, RegionKind, Report, SliceScore
+from app.report.words import early, most_suspicious, named, shown_lesions, shown_regions, suspicious_slices
 from app.words import percents
 
 MOST_IMAGES = 6
@@ -35,10 +35,12 @@ class Shown:
     Attributes:
         sop_instance_uid: The source instance.
         number: Of the key image among those of its report, from 1.
+        index: Position of the slice in the sorted series, from 0, where it is shown for its lesions; else None.
     """
 
     sop_instance_uid: str
     number: int = 1
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,15 @@ class Content:
 def shown_images(report: Report) -> tuple[Shown, ...]:
     """Choose what to show, in the order of the images.
 
-    Of a volume: the most suspicious slice of the main finding, found or not. Of images that were read each by itself:
+    Of a volume with lesions: the slices that show most of each, of the six most certain lesions. Of another volume: the
+    most suspicious slice of the main finding, found or not. Of images that were read each by itself:
     every one with a finding, at most the six most certain; where none has one, the most suspicious of all.
 
     Nothing where nothing was determined, since a picture would look like an answer, and where the algorithm scores
     neither slices nor images and gives no region, since any choice would be ours.
     """
+    if lesions := _lesion_slices(report):
+        return lesions
     if _is_volume(report):
         main = report.findings[0]
         score = None if main.presence is Presence.UNDETERMINED else most_suspicious(main)
@@ -94,6 +99,8 @@ def content(report: Report, shown: Shown) -> Content:
     marks = tuple(
         Mark(region.box, _label(finding, region), region.kind) for finding, region in here if region.frame == frame
     )
+    if shown.index is not None:
+        return Content(shown.index + 1, _below_lesions(report, shown.index), ())
     lines = _below_slice(report, uid) if _is_volume(report) else _below_image(report, uid)
     kinds = {mark.kind for mark in marks}
     legend = [DETECTION_LEGEND] if RegionKind.DETECTION in kinds else []
@@ -110,6 +117,14 @@ def banner(report: Report) -> str:
 
 def _is_volume(report: Report) -> bool:
     return not report.more and any(len(finding.slices) > 1 for finding in report.findings)
+
+
+def _lesion_slices(report: Report) -> tuple[Shown, ...]:
+    """The fullest slices of the most certain lesions, each slice once, in the order of the series."""
+    lesions = [lesion for finding in report.findings for lesion in shown_lesions(finding)]
+    lesions.sort(key=lambda lesion: -1.0 if lesion.certainty is None else -lesion.certainty)
+    best = list(dict.fromkeys((lesion.index, lesion.sop_instance_uid) for lesion in lesions))[:MOST_IMAGES]
+    return tuple(Shown(uid, number, index) for number, (index, uid) in enumerate(sorted(best), 1))
 
 
 def _evidence(finding: Finding) -> list[tuple[str, float]]:
@@ -132,6 +147,23 @@ def _most_suspicious_image(report: Report) -> tuple[Shown, ...]:
 def _below_slice(report: Report, uid: str) -> tuple[str, ...]:
     main = report.findings[0]
     return (f"{_answer(main)}; most suspicious: slice {_places(report)[uid]} of {len(main.slices)}",)
+
+
+def _below_lesions(report: Report, index: int) -> tuple[str, ...]:
+    """Every finding that has lesions, what they amount to, and which slice this is."""
+    told = [finding for finding in report.findings if shown_lesions(finding)]
+    total = max(len(finding.slices) for finding in report.findings)
+    place = f"slice {index + 1} of {total}" if total else f"slice {index + 1}"
+    lines = [f"{_answer(finding)}; {_amount(finding)}; {place}" for finding in told]
+    return (*lines, early(report)) if report.urgent else tuple(lines)
+
+
+def _amount(finding: Finding) -> str:
+    volume = sum(lesion.volume_mm3 for lesion in finding.lesions) / 1000
+    if finding.lesions[0].kind is LesionKind.REGION:
+        return f"{volume:.1f} ml"
+    count = len(finding.lesions)
+    return f"{count} lesion{'' if count == 1 else 's'}, {volume:.1f} ml"
 
 
 def _below_image(report: Report, uid: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 What each content item holds is written down in docs/conformance.md.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from highdicom.sr import (
@@ -21,16 +21,20 @@ from highdicom.sr import (
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
     TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom import Dataset
 
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Outcome, Report
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
+from app.report.lesions import lesion_groups
 from app.report.library import image_library
 from app.report.regions import region_groups
+from app.report.segmentation import SOP_CLASS_UID, segmentation_series_uid, segmentation_uid
 from app.report.source import Source
 from app.report.uids import device_uid, report_uid
 from app.report.words import (
+    about_lesions,
     about_regions,
     about_slices,
     disclaimer,
@@ -40,6 +44,7 @@ from app.report.words import (
     plain,
     provenance,
     series_description,
+    shown_lesions,
     shown_regions,
     suspicious_slices,
 )
@@ -60,8 +65,14 @@ PROCEDURES = {
 ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 
 
-def structured_report(report: Report, source: Source, made_at: datetime) -> Dataset:
+def structured_report(report: Report, source: Source, made_at: datetime, *, outlined: Collection[str] = ()) -> Dataset:
     """Encode a report; the same arguments give the same data set, byte for byte.
+
+    Args:
+        report: What one bundle said.
+        source: The analysed images.
+        made_at: Local time.
+        outlined: Kinds of the findings of which a segmentation was made, for their lesions to name.
 
     Returns:
         A data set with file meta information, explicit VR little endian.
@@ -72,10 +83,14 @@ def structured_report(report: Report, source: Source, made_at: datetime) -> Data
     content = MeasurementReport(
         observation_context=_observer(report),
         procedure_reported=concept(PROCEDURES.get(source.modality, ANY_PROCEDURE)),
-        imaging_measurements=[group for finding in report.findings for group in _groups(report, finding, source)],
+        imaging_measurements=[
+            group
+            for finding in report.findings
+            for group in _groups(report, finding, source, outlined=finding.kind in outlined)
+        ],
     )
     document: Dataset = Comprehensive3DSR(
-        evidence=_evidence(report, source),
+        evidence=_evidence(report, source, outlined),
         content=content,
         series_instance_uid=report_uid(report, "sr", "series"),
         series_number=SERIES_NUMBER,
@@ -115,13 +130,23 @@ def _observer(report: Report) -> ObservationContext:
 
 
 def _groups(
-    report: Report, finding: Finding, source: Source
-) -> list[MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations]:
-    """One finding that was sought, TID 1501, then where it was seen, TID 1410."""
-    return [_group(report, finding, source), *region_groups(report, finding, source)]
+    report: Report, finding: Finding, source: Source, *, outlined: bool
+) -> list[
+    MeasurementsAndQualitativeEvaluations
+    | PlanarROIMeasurementsAndQualitativeEvaluations
+    | VolumetricROIMeasurementsAndQualitativeEvaluations
+]:
+    """One finding that was sought, TID 1501, then where it was seen, TID 1410 of a box and TID 1411 of a segment."""
+    return [
+        _group(report, finding, source, outlined=outlined),
+        *region_groups(report, finding, source),
+        *lesion_groups(report, finding, source, outlined=outlined),
+    ]
 
 
-def _group(report: Report, finding: Finding, source: Source) -> MeasurementsAndQualitativeEvaluations:
+def _group(
+    report: Report, finding: Finding, source: Source, *, outlined: bool
+) -> MeasurementsAndQualitativeEvaluations:
     kind = FINDING_KINDS[finding.kind]
     label = named(kind.name)
     if report.algorithm.research_only:
@@ -137,7 +162,11 @@ def _group(report: Report, finding: Finding, source: Source) -> MeasurementsAndQ
         ],
         source_images=_source_images(finding, source) or None,
     )
-    for text in (about_slices(finding, by_image=source.by_image) if finding.slices else "", about_regions(finding)):
+    for text in (
+        about_slices(finding, by_image=source.by_image) if finding.slices else "",
+        about_regions(finding),
+        about_lesions(finding, outlined=outlined),
+    ):
         if text:
             group[0].ContentSequence.append(comment(text))
     return group
@@ -145,6 +174,8 @@ def _group(report: Report, finding: Finding, source: Source) -> MeasurementsAndQ
 
 def _source_images(finding: Finding, source: Source) -> list[SourceImageForMeasurementGroup]:
     scored = [score.sop_instance_uid for score in suspicious_slices(finding)]
+    if not finding.slices:
+        scored = [lesion.sop_instance_uid for lesion in shown_lesions(finding)]
     chosen = dict.fromkeys([*scored, *(region.sop_instance_uid for region in shown_regions(finding))])
     found = [source.find(uid)[1] for uid in chosen]
     return [SourceImageForMeasurementGroup(each.sop_class_uid, each.sop_instance_uid) for each in found]
@@ -174,8 +205,10 @@ def _remarks(report: Report) -> Iterable[str]:
         yield f"Note: {note}"
 
 
-def _evidence(report: Report, source: Source) -> list[Dataset]:
-    """Every instance of every analysed stack; the first also stands for the patient, filled in afterwards."""
+def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list[Dataset]:
+    """Every instance of every analysed stack, and every segmentation; the first also stands for the patient, filled in
+    afterwards.
+    """
     evidence = []
     for stack in source.stacks:
         for instance in stack.series.instances:
@@ -184,6 +217,12 @@ def _evidence(report: Report, source: Source) -> list[Dataset]:
             item.SOPInstanceUID = instance.sop_instance_uid
             item.StudyInstanceUID = report.study_uid
             item.SeriesInstanceUID = stack.series.uid
+            evidence.append(item)
+    for finding in report.findings:
+        if finding.kind in outlined:
+            item = Dataset()
+            item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, segmentation_uid(report, finding)
+            item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
             evidence.append(item)
     for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
         setattr(evidence[0], keyword, "")

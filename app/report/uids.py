@@ -3,7 +3,7 @@
 from hashlib import sha256
 from uuid import UUID
 
-from app.findings import Report
+from app.findings import Finding, Lesion, Report
 
 
 def derived_uid(*parts: str | int) -> str:
@@ -31,6 +31,11 @@ def report_uid(report: Report, *kind: str) -> str:
         report.algorithm.version,
         *kind,
     )
+
+
+def lesion_tracking_uid(report: Report, finding: Finding, lesion: Lesion) -> str:
+    """Name a lesion: the same in every document of its report."""
+    return report_uid(report, "tracking", finding.kind, f"{lesion.kind.value} {lesion.number}")
 
 
 def device_uid(report: Report) -> str:

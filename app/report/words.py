@@ -3,12 +3,13 @@
 import unicodedata
 from decimal import ROUND_FLOOR, Decimal
 
-from app.findings import Algorithm, Finding, Presence, Region, RegionKind, Report, SliceScore
+from app.findings import Algorithm, Finding, Lesion, LesionKind, Presence, Region, RegionKind, Report, SliceScore
 
 TOP_SLICES = 3
 ATTENTION = (
     "It is where the network looked for its answer on the whole image: no detection, no outline, no measurement."
 )
+NOT_OUTLINED = "The outlines could not be encoded: there is no segmentation to show where they are."
 ASCII = str.maketrans(
     {"°": " deg", "≥": ">=", "≤": "<=", "×": "x", "±": "+/-", "µ": "u", "–": "-", "—": "-", "…": "...", "′": "'"}
     | dict.fromkeys("‘’", "'")
@@ -107,6 +108,18 @@ def shown_regions(finding: Finding) -> tuple[Region, ...]:
     return finding.regions if finding.presence is Presence.PRESENT else ()
 
 
+def shown_lesions(finding: Finding) -> tuple[Lesion, ...]:
+    """The lesions that a document tells of: those of a finding that is present, and no others."""
+    return finding.lesions if finding.presence is Presence.PRESENT else ()
+
+
+def lesion_name(finding: Finding, lesion: Lesion) -> str:
+    """A lesion for people: "lesion 2 of 5", or "region" for all that a finding covers."""
+    if lesion.kind is LesionKind.REGION:
+        return "region"
+    return f"lesion {lesion.number} of {len(finding.lesions)}"
+
+
 def about_slices(finding: Finding, *, by_image: bool = False) -> str:
     """Say which slices are referenced and why; slices are counted from 1, as people do.
 
@@ -143,6 +156,22 @@ def about_regions(finding: Finding) -> str:
     if looked:
         words.append(f"{_counted(looked, 'attention region')} in {_groups(looked)} after this one. {ATTENTION}")
     return " ".join(words)
+
+
+def about_lesions(finding: Finding, *, outlined: bool) -> str:
+    """Say what lesions follow, and whether a segmentation outlines them; "" for none.
+
+    Args:
+        finding: Its lesions are told of where it is present.
+        outlined: Whether a segmentation of them was made.
+    """
+    lesions = shown_lesions(finding)
+    if not lesions:
+        return ""
+    noun = "outlined region" if lesions[0].kind is LesionKind.REGION else "lesion"
+    total = sum(lesion.volume_mm3 for lesion in lesions)
+    words = f"{_counted(len(lesions), noun)} in {_groups(len(lesions))} after this one, {total:.0f} mm3 in all."
+    return words if outlined else f"{words} {NOT_OUTLINED}"
 
 
 def _groups(number: int) -> str:

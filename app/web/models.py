@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from app.assignment import Assignment, Declined
 from app.documents import Receipt
-from app.findings import Finding, Presence, RegionKind, Report
+from app.findings import Finding, LesionKind, Presence, RegionKind, Report
 from app.outcomes import Shipment, State, StudyOutcome, Timing
 from app.revisions import Relation
 
@@ -24,6 +24,8 @@ class FindingSummary(BaseModel):
         slice: The slice with the highest certainty, from 1; null where slices have none.
         image: The image with the highest certainty, from 1, where several were read each by itself (radiographs).
         regions: How many places it was detected at; where a network looked is not counted.
+        lesions: How many lesions its mask shows; null where the bundle outlines none, or one region.
+        volume_ml: Of all that is outlined; null where nothing is.
         urgent: Whether it is present and to be read before others.
     """
 
@@ -35,6 +37,8 @@ class FindingSummary(BaseModel):
     slice: int | None
     image: int | None
     regions: int
+    lesions: int | None
+    volume_ml: float | None
     urgent: bool
 
 
@@ -162,6 +166,7 @@ def _summary(outcome: StudyOutcome, relation: Relation) -> dict[str, object]:
 
 def _finding(report: Report, finding: Finding) -> FindingSummary:
     present = finding.presence is Presence.PRESENT
+    lesions = finding.lesions if present else ()
     return FindingSummary(
         bundle=report.algorithm.name,
         kind=finding.kind,
@@ -171,6 +176,8 @@ def _finding(report: Report, finding: Finding) -> FindingSummary:
         slice=None if report.more else _highest(finding),
         image=_highest(finding) if report.more else None,
         regions=sum(region.kind is RegionKind.DETECTION for region in finding.regions) if present else 0,
+        lesions=sum(each.kind is LesionKind.LESION for each in lesions) or None,
+        volume_ml=round(sum(lesion.volume_mm3 for lesion in lesions) / 1000, 3) if lesions else None,
         urgent=finding.urgent and present,
     )
 

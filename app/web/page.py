@@ -157,6 +157,10 @@ def _where(finding: FindingSummary) -> str:
     words += [] if finding.image is None else [f"image {finding.image}"]
     if finding.regions:
         words.append("1 region" if finding.regions == 1 else f"{finding.regions} regions")
+    if finding.lesions:
+        words.append("1 lesion" if finding.lesions == 1 else f"{finding.lesions} lesions")
+    if finding.volume_ml is not None:
+        words.append(f"{finding.volume_ml:.1f} ml")
     return ", ".join(words)
 
 

@@ -59,6 +59,26 @@ class RegionOutput(Strict):
     kind: Literal["detection", "attention"] = "detection"
 
 
+class SegmentationOutput(Strict):
+    """The outline of a finding: a mask of the source series.
+
+    Attributes:
+        mask: Key of the postprocessed output with integers (columns, rows, slices), on the grid and in the order of the
+            reader's array of the source series; one leading channel is allowed. 0 is background.
+        scores: Key with (lesions,) certainties, 0 to 1: that of lesion n at n - 1. None for masks that have none.
+        kind: `lesions`, where every number from 1 is a lesion of its own, the most certain first; `region`, where all
+            voxels of `value` are one region.
+        value: Which number of the mask is this finding, for a region.
+        limit: Most lesions that are told of, those of the lowest numbers.
+    """
+
+    mask: str = "lesions"
+    scores: str | None = "lesion_scores"
+    kind: Literal["lesions", "region"] = "lesions"
+    value: int = Field(1, ge=1)
+    limit: int = Field(100, ge=1, le=255)
+
+
 class FindingOutput(Strict):
     """What one number of the bundle's output means.
 
@@ -70,6 +90,7 @@ class FindingOutput(Strict):
         calibrated: Whether the probability was fitted to observed frequencies.
         slices: Key of the postprocessed output with one probability for each source slice, in the order of the series.
         regions: Where its boxes are; None for bundles that give none.
+        segmentation: Where its mask is; None for bundles that give none.
         urgent: Whether the finding, being present, is to be read before others.
     """
 
@@ -80,6 +101,7 @@ class FindingOutput(Strict):
     calibrated: bool = False
     slices: str | None = None
     regions: RegionOutput | None = None
+    segmentation: SegmentationOutput | None = None
     urgent: bool = False
 
 
@@ -127,6 +149,8 @@ class Service(Strict):
                 raise ValueError(
                     f"{output.finding}: 'slices' is for stacks; each image has the probability as its score"
                 )
+            if self.reads == "image" and output.segmentation:
+                raise ValueError(f"{output.finding}: 'segmentation' is of volumes; it needs 'reads: stack'")
             if self.reads == "stack" and output.regions:
                 raise ValueError(f"{output.finding}: 'regions' are of single images; they need 'reads: image'")
         return self

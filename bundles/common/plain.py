@@ -4,6 +4,7 @@ import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -54,15 +55,7 @@ def read_nifti(path: Path, max_voxels: int) -> Volume:
     Raises:
         UnreadableImage: Not NIfTI, not three-dimensional, too large, truncated, or without a usable matrix.
     """
-    try:
-        image = nibabel.load(path)
-    except NIFTI_ERRORS as error:
-        raise UnreadableImage(f"{path.name}: not a readable NIfTI file") from error
-    shape = tuple(int(side) for side in image.shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 1:
-        raise UnreadableImage(f"{path.name}: NIfTI of shape {image.shape}, expected three dimensions")
+    image, shape = _open_nifti(path)
     _check_size(path, shape, max_voxels)
     try:
         values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
@@ -70,6 +63,16 @@ def read_nifti(path: Path, max_voxels: int) -> Volume:
         raise UnreadableImage(f"{path.name}: truncated or corrupt NIfTI data") from error
     matrix = to_ras(np.asarray(image.affine, dtype=np.float64))
     return Volume(values.transpose(2, 1, 0), matrix, _geometry(matrix, shape, path))
+
+
+def read_nifti_grid(path: Path) -> tuple[tuple[int, int, int], Matrix]:
+    """Shape (columns, rows, slices) of a NIfTI volume and its affine, index to RAS mm, from the header alone.
+
+    Raises:
+        UnreadableImage: Not NIfTI, or not three-dimensional.
+    """
+    image, shape = _open_nifti(path)
+    return shape, np.asarray(image.affine, dtype=np.float64)
 
 
 def read_picture(path: Path, max_voxels: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
@@ -109,6 +112,19 @@ def check_pages(path: Path, image: Image.Image) -> None:
     pages = int(getattr(image, "n_frames", 1))
     if pages > 1:
         raise UnreadableImage(f"{path.name}: {pages} pages, expected one picture; split it, or store a volume as NIfTI")
+
+
+def _open_nifti(path: Path) -> tuple[Any, tuple[int, int, int]]:
+    try:
+        image = nibabel.load(path)
+    except NIFTI_ERRORS as error:
+        raise UnreadableImage(f"{path.name}: not a readable NIfTI file") from error
+    shape = tuple(int(side) for side in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 1:
+        raise UnreadableImage(f"{path.name}: NIfTI of shape {image.shape}, expected three dimensions")
+    return image, (shape[0], shape[1], shape[2])
 
 
 def _check_size(path: Path, shape: tuple[int, ...], max_voxels: int) -> None:

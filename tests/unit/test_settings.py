@@ -31,7 +31,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
 
 def test_a_destination_gets_report_and_key_image_by_default(tmp_path: Path) -> None:
     (destination,) = load(write(tmp_path, DESTINATION), {}).destinations
-    assert destination.documents == (DocumentKind.SR, DocumentKind.KEY_IMAGE)
+    assert destination.documents == (DocumentKind.SR, DocumentKind.KEY_IMAGE, DocumentKind.SEG)
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ of the brain. Nothing here is measured from a patient: sizes and densities are t
 Neuroimaging, and Osborn's Brain give 37-41 HU for grey and 27-32 HU for white matter).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,6 +91,11 @@ class Frame:
     y: Array
     x: Array
     depth: Array
+
+
+def cut(frame: Frame, part: tuple[slice, slice, slice]) -> Frame:
+    """The arrays of a frame within a window, as views; its grid stays the whole one."""
+    return replace(frame, z=frame.z[part], y=frame.y[part], x=frame.x[part], depth=frame.depth[part])
 
 
 def ellipsoid(frame: Frame, center: tuple[float, float, float], axes: tuple[float, float, float]) -> Array:

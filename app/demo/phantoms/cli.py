@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.demo.phantoms.gallery import gallery as draw_gallery
+from app.demo.phantoms.mr.cli import mr
 from app.demo.phantoms.radiographs.cli import radiographs
 from app.demo.phantoms.studies import TRUTH, write_studies
 from app.demo.phantoms.training_set import baseline_auc, join_training_sets, write_training_set
@@ -16,8 +17,9 @@ cli = typer.Typer(
     name="phantoms",
     no_args_is_help=True,
     add_completion=False,
-    help="Studies that no patient ever was, with their truth: head CTs; radiographs of chests, wrists, other views.",
+    help="Studies that no patient ever was, with their truth: CT and MR heads; radiographs of chests and other parts.",
 )
+cli.add_typer(mr, name="mr")
 cli.add_typer(radiographs, name="radiographs")
 
 Folder = Annotated[Path, typer.Argument(help="Where to write; made if it is missing.", file_okay=False)]

@@ -23,6 +23,13 @@ _LATERAL: tuple[Segment, ...] = (
     ((31, 12, -14, 2.4), (30, -4, -22, 2.0)),
 )
 
+# Nasal cavity and ethmoid cells, sphenoid sinus, frontal sinus: centre and half axes (x, y, z), mm.
+_AIR_SPACES: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] = (
+    ((0, -62, -40), (9, 22, 15)),
+    ((0, -28, -45), (10, 9, 8)),
+    ((0, -88, -10), (17, 5, 14)),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
@@ -46,7 +53,7 @@ class Tissue:
     grey: Array
 
 
-def _cone(x: Array, y: Array, z: Array, segment: Segment, extra: float) -> Array:
+def cone(x: Array, y: Array, z: Array, segment: Segment, extra: float) -> Array:
     """Signed distance to a rounded cone between two spheres (approximate for unequal radii)."""
     (ax, ay, az, ar), (bx, by, bz, br) = segment
     dx, dy, dz = bx - ax, by - ay, bz - az
@@ -65,7 +72,7 @@ def ventricles(head: Head, brain: Frame) -> Array:
     mirrored = np.abs(x)
     lateral = np.full(x.shape, 1e3, dtype=np.float32)
     for segment in _LATERAL:
-        np.minimum(lateral, _cone(mirrored, y, z, segment, 0.0), out=lateral)
+        np.minimum(lateral, cone(mirrored, y, z, segment, 0.0), out=lateral)
     lateral -= side * cover(z.__neg__() - 2, 8.0) + 0.25 * side
     half = 1.4 + 3.0 * head.atrophy
     third = np.maximum(mirrored - half, ellipsoid_distance(x, y - 2, z + 2, (20, 17, 12)))
@@ -86,12 +93,30 @@ def _sheet(brain: Frame, part: tuple[slice, slice, slice], head: Head) -> Array:
     return np.asarray(np.minimum(fissure, insula), dtype=np.float32)
 
 
+def clefts(head: Head, brain: Frame, bend: Array, shape: Array) -> None:
+    """Lower a signed distance, in place, to that of the great fissures and the basal cisterns.
+
+    Args:
+        head: Whose.
+        brain: Where its brain lies.
+        bend: Smooth field, standard deviation about 1, that keeps the fissures from being planes.
+        shape: Signed distance to other fluid, mm, negative inside; shape of the grid.
+    """
+    bent = replace(brain, x=brain.x + 1.3 * bend, y=brain.y - 1.3 * bend, z=brain.z + 1.0 * bend)
+    part = brain.grid.window((-45, -50, -75), (40, 50, 75))
+    shape[part] = np.minimum(shape[part], _sheet(bent, part, head))
+    fissure = np.maximum(np.abs(brain.x) - (0.7 + 0.9 * head.atrophy), 16 - brain.z)
+    fissure = np.maximum(fissure, ellipsoid(brain, (0, 8, 0), (30, 42, 30)).__neg__())
+    np.minimum(shape, fissure, out=shape)
+    part = brain.grid.window((-78, -50, -50), (15, 60, 50))
+    shape[part] = np.minimum(shape[part], _cisterns(bent, part, head))
+
+
 def fluid(head: Head, brain: Frame, depth: Array) -> Array:
     """Fraction of subarachnoid fluid in each voxel of the cranial cavity."""
     pitch, grid = brain.grid.pitch_mm, brain.grid
     rng = stream(head.seed, "sulci")
     bend = smooth_field(rng, grid, 10.0)
-    bent = replace(brain, x=brain.x + 1.3 * bend, y=brain.y - 1.3 * bend, z=brain.z + 1.0 * bend)
     fold = np.abs(smooth_field(rng, grid, 7.0)) * np.float32(_SULCUS_MM)
     wide = smooth_field(rng, grid, 30.0)
     half = 0.35 + 1.1 * head.atrophy + 0.35 * wide
@@ -99,13 +124,7 @@ def fluid(head: Head, brain: Frame, depth: Array) -> Array:
     sulci = np.maximum(fold - half, (depth - reach) * 0.35)
     layer = depth - (0.6 + 2.0 * head.atrophy + 0.4 * wide)
     shape = np.minimum(sulci, layer)
-    part = grid.window((-45, -50, -75), (40, 50, 75))
-    shape[part] = np.minimum(shape[part], _sheet(bent, part, head))
-    fissure = np.maximum(np.abs(brain.x) - (0.7 + 0.9 * head.atrophy), 16 - brain.z)
-    fissure = np.maximum(fissure, ellipsoid(brain, (0, 8, 0), (30, 42, 30)).__neg__())
-    shape = np.minimum(shape, fissure)
-    part = grid.window((-78, -50, -50), (15, 60, 50))
-    shape[part] = np.minimum(shape[part], _cisterns(bent, part, head))
+    clefts(head, brain, bend, shape)
     return cover(shape, pitch)
 
 
@@ -125,22 +144,39 @@ def _cisterns(brain: Frame, part: tuple[slice, slice, slice], head: Head) -> Arr
     return np.asarray(np.minimum(shape, prepontine), dtype=np.float32)
 
 
-def _grey(head: Head, brain: Frame, depth: Array) -> Array:
-    """Fraction of grey matter: cortical ribbon, folded, and the deep nuclei."""
-    rng = stream(head.seed, "cortex")
-    folded = depth + 4.0 * smooth_field(rng, brain.grid, 8.0)
-    grey = cover(folded - 6.5, 4.0)
+def nuclei(brain: Frame) -> Array:
+    """Fraction of the deep grey nuclei in each voxel: caudate, lentiform, thalamus."""
+    result = np.zeros(brain.x.shape, dtype=np.float32)
     part = brain.grid.window((-28, -40, -45), (35, 40, 45))
     x, y, z = np.abs(brain.x[part]), brain.y[part], brain.z[part]
-    nuclei = np.minimum(
+    shape = np.minimum(
         ellipsoid_distance(x - 15, y + 14, z - 9, (4.5, 10, 9)),
         np.minimum(
             ellipsoid_distance(x - 25, y + 3, z - 2, (7, 16, 10)),
             ellipsoid_distance(x - 11, y - 12, z - 6, (8, 13, 8)),
         ),
     )
-    grey[part] = np.maximum(grey[part], cover(nuclei, 3.0))
-    return grey
+    result[part] = cover(shape, 3.0)
+    return result
+
+
+def _grey(head: Head, brain: Frame, depth: Array) -> Array:
+    """Fraction of grey matter: cortical ribbon, folded, and the deep nuclei."""
+    rng = stream(head.seed, "cortex")
+    folded = depth + 4.0 * smooth_field(rng, brain.grid, 8.0)
+    return np.asarray(np.maximum(cover(folded - 6.5, 4.0), nuclei(brain)), dtype=np.float32)
+
+
+def face_distance(frame: Frame) -> Array:
+    """Signed distance to the skin of face and neck, mm, negative inside."""
+    face, neck = ellipsoid(frame, (0, -14, -58), (62, 84, 58)), ellipsoid(frame, (0, 34, -95), (58, 55, 60))
+    return np.asarray(np.minimum(face, neck), dtype=np.float32)
+
+
+def air_distance(frame: Frame) -> Array:
+    """Signed distance to the air of nose and paranasal sinuses, mm, negative inside; outside the cranial cavity."""
+    spaces = [ellipsoid(frame, center, axes) for center, axes in _AIR_SPACES]
+    return np.asarray(np.maximum(np.minimum.reduce(spaces), frame.depth + 2.5), dtype=np.float32)
 
 
 def _outside(head: Head, frame: Frame) -> Array:
@@ -148,7 +184,7 @@ def _outside(head: Head, frame: Frame) -> Array:
     pitch = frame.grid.pitch_mm
     scalp_mm = head.scalp_mm + 1.2 * smooth_field(stream(head.seed, "scalp"), frame.grid, 40.0)
     beyond = -frame.depth - head.skull_mm
-    face = np.minimum(ellipsoid(frame, (0, -14, -58), (62, 84, 58)), ellipsoid(frame, (0, 34, -95), (58, 55, 60)))
+    face = face_distance(frame)
     body = np.minimum(beyond - scalp_mm, face)
     texture = smooth_field(stream(head.seed, "soft tissue"), frame.grid, 10.0)
     soft = 40 - 110 * np.clip(texture + 0.2, 0, 1)
@@ -183,11 +219,9 @@ def _bones(head: Head, frame: Frame, hu: Array) -> None:
         hu += cover(globe, pitch) * (14 - hu)
         antrum = ellipsoid(frame, (sign * 24, -62, -70), (13, 15, 14))
         hu += cover(antrum, pitch) * (AIR_HU - hu)
-    for center, axes in (((0, -62, -40), (9, 22, 15)), ((0, -28, -45), (10, 9, 8)), ((0, -88, -10), (17, 5, 14))):
-        space = np.maximum(ellipsoid(frame, center, axes), frame.depth + 2.5)
-        hu += cover(space, pitch) * (AIR_HU - hu)
+    hu += cover(air_distance(frame), pitch) * (AIR_HU - hu)
     for sign in (-1, 1):
-        petrous = _cone(frame.x * sign, frame.y, frame.z, ((20, 2, -38, 4.5), (52, 22, -38, 8.5)), 0.0)
+        petrous = cone(frame.x * sign, frame.y, frame.z, ((20, 2, -38, 4.5), (52, 22, -38, 8.5)), 0.0)
         hu += cover(petrous, 2 * pitch) * (head.cortical_hu + 150 + 120 * texture - hu)
 
 

@@ -3,13 +3,13 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nibabel
 import numpy as np
@@ -23,6 +23,7 @@ from app.demo.phantoms.phantom import Phantom, make_phantom
 DATALIST = "datalist.json"
 _CYCLE = 45
 _TEST, _VALIDATION = frozenset({4, 9, 19, 24, 34, 39}), frozenset({7, 17, 29, 40})
+Made = TypeVar("Made")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -48,11 +49,15 @@ class Item:
 
 def nifti_affine(phantom: Phantom) -> NDArray[np.float64]:
     """(column, row, slice, 1) to RAS millimetres; sheared where the gantry was tilted."""
-    affine = phantom.acquisition.affine_lps[:, [2, 1, 0, 3]]
-    return np.asarray(_LPS_TO_RAS @ affine)
+    return ras_affine(phantom.acquisition.affine_lps)
 
 
-def _save(array: NDArray[Any], affine: NDArray[np.float64], path: Path) -> None:
+def ras_affine(affine_lps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(slice, row, column, 1) to LPS as (column, row, slice, 1) to RAS, millimetres, 4×4."""
+    return np.asarray(_LPS_TO_RAS @ affine_lps[:, [2, 1, 0, 3]])
+
+
+def save_nifti(array: NDArray[Any], affine: NDArray[np.float64], path: Path) -> None:
     """Write (slices, rows, columns) as NIfTI (columns, rows, slices); the name appears when the file is whole."""
     image = nibabel.Nifti1Image(np.ascontiguousarray(array.transpose(2, 1, 0)), affine)
     image.set_qform(affine, code=0)
@@ -78,8 +83,8 @@ def write_case(folder: Path, seed: int, size: int) -> Item:
     phantom = make_phantom(seed, size)
     affine = nifti_affine(phantom)
     image, mask = cases / f"{seed}.nii.gz", cases / f"{seed}_mask.nii.gz"
-    _save(phantom.volume_hu, affine, image)
-    _save(phantom.mask, affine, mask)
+    save_nifti(phantom.volume_hu, affine, image)
+    save_nifti(phantom.mask, affine, mask)
     truth = phantom.truth
     item = Item(
         image=str(image.relative_to(folder)),
@@ -141,6 +146,38 @@ def progress_bar() -> Progress:
     )
 
 
+def in_parallel(write: Callable[[int], Made], count: int, seed: int, workers: int) -> list[Made]:
+    """Write the cases of a set in processes of one thread each, with a progress bar.
+
+    Args:
+        write: Makes the case of one seed; must be picklable.
+        count: Cases.
+        seed: Of the set.
+        workers: Processes.
+
+    Returns:
+        What `write` returned, in the order of the set.
+    """
+    made: dict[int, Made] = {}
+    with one_thread(), progress_bar() as progress:
+        task = progress.add_task("phantoms", total=count)
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            futures = {pool.submit(write, case_seed(seed, index)): index for index in range(count)}
+            for future in as_completed(futures):
+                made[futures[future]] = future.result()
+                progress.advance(task)
+    return [made[index] for index in range(count)]
+
+
+def write_lists(folder: Path, lists: dict[str, list[dict[str, Any]]]) -> Path:
+    """Write `folder/datalist.json`; the name appears when the file is whole."""
+    path = folder / DATALIST
+    partial_path = path.with_name(f".{DATALIST}")
+    partial_path.write_text(json.dumps(lists, indent=1))
+    partial_path.replace(path)
+    return path
+
+
 def write_training_set(
     folder: Path,
     count: int,
@@ -165,25 +202,10 @@ def write_training_set(
     Returns:
         Path of the datalist: `{"training": […], "validation": […], "test": […]}`, items as `Item` says.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    seeds = [case_seed(seed, index) for index in range(count)]
-    items: dict[int, Item] = {}
-    with one_thread(), progress_bar() as progress:
-        task = progress.add_task("phantoms", total=count)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            futures = [pool.submit(partial(write_case, folder, size=size), number) for number in seeds]
-            for future in as_completed(futures):
-                item = future.result()
-                items[item.seed] = item
-                progress.advance(task)
-    lists = split([asdict(items[number]) for number in seeds], held_out=held_out)
+    items = in_parallel(partial(write_case, folder, size=size), count, seed, workers)
+    lists = split([asdict(item) for item in items], held_out=held_out)
     lists["training"] = [withhold(Item(**line), withheld) for line in lists["training"]]
-    path = folder / DATALIST
-    partial_path = path.with_name(f".{DATALIST}")
-    partial_path.write_text(json.dumps(lists, indent=1))
-    partial_path.replace(path)
-    return path
+    return write_lists(folder, lists)
 
 
 def join_training_sets(folder: Path, sets: Sequence[Path]) -> Path:

@@ -1,4 +1,7 @@
-"""What every command that makes a datalist shares: its options, its errors, its end."""
+"""What every command that makes a datalist shares: its options, its errors, its end.
+
+Use: `from bundles.common.datalist import command`, then `command.Images` and so on.
+"""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -26,6 +29,12 @@ OnlyBoxed = Annotated[
 Views = Annotated[
     list[str], typer.Option("--view", help="Keep only this view (AP, PA, LATERAL, …); may be repeated; default: all.")
 ]
+Volumes = Annotated[Path, typer.Option("--images", help="Folder of the images.")]
+Made = Annotated[
+    Path | None,
+    typer.Option("--made", help="Folder for what this command makes (masks, volumes); default: `made` beside --out."),
+]
+MADE: Path | None = None
 SHARES = "0.8,0.1,0.1"
 ALL_VIEWS: list[str] = []
 
@@ -47,6 +56,18 @@ def command_app(images: str) -> typer.Typer:
         add_completion=False,
         help=f"Make a datalist (training, validation, test by patient) from a public set of {images}.",
     )
+
+
+def made_folder(made: Path | None, out: Path, images: Path) -> Path:
+    """Where a command writes masks and volumes: `made` beside the datalist unless told otherwise.
+
+    Raises:
+        typer.BadParameter: Below the images, where the next run would take it for a part of the set.
+    """
+    folder = out.parent / "made" if made is None else made
+    if folder.resolve().is_relative_to(images.resolve()):
+        raise typer.BadParameter(f"{folder} is below the images {images}; give another folder with --made")
+    return folder
 
 
 def report_path(out: Path) -> Path:

@@ -18,6 +18,9 @@ from bundles.common.plain import PICTURE_ERRORS, PICTURE_SUFFIXES, open_picture
 
 PICTURES = frozenset(PICTURE_SUFFIXES)
 DICOM = frozenset({".dcm", ".dicom"})
+NIFTI = frozenset({".nii", ".nii.gz"})
+ANY = frozenset({""})
+"""For DICOM files, which need no ending."""
 KEYWORDS = ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "ViewPosition", "Modality", "Rows", "Columns")
 
 Item = TypeVar("Item")
@@ -59,7 +62,7 @@ class ImageFolder:
             self.files.append(relative)
             path = PurePosixPath(relative)
             self._by_name[path.name].append(relative)
-            self._by_name[path.stem].append(relative)
+            self._by_name[path.name.removesuffix(".gz").rpartition(".")[0] or path.name].append(relative)
         self._paths = frozenset(self.files)
 
     def find(self, name: str) -> str:
@@ -135,8 +138,9 @@ def _picture_header(path: Path) -> Header:
 
 
 def _walk(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
+    endings = tuple(suffixes)
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+            if not name.startswith(".") and name.lower().endswith(endings):
                 yield (Path(folder) / name).relative_to(root).as_posix()

@@ -33,13 +33,13 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A line of a file, counted from 1; shown as `FILE:LINE`, which editors open."""
+    """A line of a file, counted from 1, shown as `FILE:LINE`, which editors open; 0 for a file that has no lines."""
 
     file: Path
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
 
 
 @dataclass(frozen=True, slots=True)

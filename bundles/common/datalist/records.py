@@ -62,6 +62,34 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeRecord(Record):
+    """One volume: a NIfTI file, or the files of a DICOM series.
+
+    A volume has no boxes and no view. Its paths may also be absolute (masks that the command wrote elsewhere);
+    `write_datalist` writes them relative to the datalist's folder, as the loaders of volumes read them.
+
+    Attributes:
+        files: Of a DICOM series, in the order of its slices, relative to the root; `image` is then the first of them.
+        mask: A NIfTI file on the grid of the volume; None where nobody drew one.
+        label: 1 (present), 0 (absent) or None (unknown) of the volume as a whole.
+    """
+
+    files: tuple[str, ...] = ()
+    mask: str | None = None
+    label: int | None = None
+
+    def item(self) -> dict[str, Plain]:
+        """Return the item of the datalist."""
+        return {
+            "image": list(self.files) or self.image,
+            "mask": self.mask,
+            "patient": self.patient,
+            "label": self.label,
+            **self.more,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A data set as read.
 
@@ -71,6 +99,7 @@ class Reading:
         records: One for each image.
         files: The label files.
         notes: What people should know: counts of what was passed over, what was assumed.
+        root: Of volumes, whose paths are written relative to the datalist's folder; None leaves paths as they are.
     """
 
     name: str
@@ -78,3 +107,4 @@ class Reading:
     records: tuple[Record, ...]
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    root: Path | None = None

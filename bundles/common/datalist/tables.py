@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_rows(path: Path, columns: Sequence[str], problems: Problems) -> Iterator[Row]:
+def read_rows(path: Path, columns: Sequence[str], problems: Problems, separators: str = ",") -> Iterator[Row]:
     """Read a CSV file with a header; damaged rows become problems and are passed over.
 
     Names of columns lose the spaces around them (SIIM's ` EncodedPixels`), and empty names at the end of the header
@@ -87,6 +87,8 @@ def read_rows(path: Path, columns: Sequence[str], problems: Problems) -> Iterato
         path: The file.
         columns: Those that must be there.
         problems: Receives what is wrong.
+        separators: What may stand between fields; the header decides, by which of them it has most. Excel writes `;`
+            where the comma is the decimal sign.
 
     Raises:
         DatalistError: The file cannot be read, is empty, or a column is missing.
@@ -94,8 +96,9 @@ def read_rows(path: Path, columns: Sequence[str], problems: Problems) -> Iterato
     lines = _lines(path)
     if not lines:
         raise DatalistError(f"{path}: the file is empty")
+    separator = max(separators, key=lines[0].count)
     try:
-        fields = _split(lines[0], Place(path, 1))
+        fields = _split(lines[0], Place(path, 1), separator)
     except Damaged as error:
         raise DatalistError(f"{path}:1: {error}") from error
     names = [name.strip() for name in fields]
@@ -105,7 +108,7 @@ def read_rows(path: Path, columns: Sequence[str], problems: Problems) -> Iterato
     for number, line in enumerate(lines[1:], start=2):
         place = Place(path, number)
         with problems.at(place):
-            yield Row(place, dict(zip(names, _values(line, place, len(names), len(fields)), strict=True)))
+            yield Row(place, dict(zip(names, _values(line, place, len(names), len(fields), separator), strict=True)))
 
 
 def read_plain_rows(path: Path, columns: Sequence[str], problems: Problems) -> Iterator[Row]:
@@ -132,9 +135,9 @@ def _check_header(path: Path, names: list[str], columns: Sequence[str]) -> None:
         raise DatalistError(f"{path}:1: the header names '{twice[0]}' twice")
 
 
-def _split(line: str, place: Place) -> list[str]:
+def _split(line: str, place: Place, separator: str = ",") -> list[str]:
     try:
-        rows = list(csv.reader([line], strict=True))
+        rows = list(csv.reader([line], strict=True, delimiter=separator))
     except csv.Error as error:
         raise Damaged(f"no row of CSV: {error}") from error
     if rows in ([], [[]]):
@@ -142,8 +145,8 @@ def _split(line: str, place: Place) -> list[str]:
     return rows[0]
 
 
-def _values(line: str, place: Place, least: int, most: int) -> list[str]:
-    fields = [value.strip() for value in _split(line, place)]
+def _values(line: str, place: Place, least: int, most: int, separator: str = ",") -> list[str]:
+    fields = [value.strip() for value in _split(line, place, separator)]
     if not least <= len(fields) <= most or any(fields[least:]):
         raise Damaged(f"{len(fields)} fields, expected {least}")
     return fields[:least]

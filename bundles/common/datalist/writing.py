@@ -10,9 +10,10 @@ from typing import TypeVar
 from rich.table import Table
 
 from bundles.common.datalist.assemble import Datalist
-from bundles.common.datalist.records import SPLITS, Record
+from bundles.common.datalist.records import SPLITS, Plain, Record, VolumeRecord
 
 Word = TypeVar("Word", str, str | None)
+PATHS = ("image", "mask")
 WORDS = {1: "present", 0: "absent", None: "unknown"}
 
 
@@ -20,7 +21,7 @@ def write_datalist(datalist: Datalist, path: Path) -> None:
     """Write `{"training": […], "validation": […], "test": […]}` with name, classes and hashes of the label files.
 
     `monai.data.load_decathlon_datalist` reads it; paths are relative to the folder of images. The file is whole or not
-    there.
+    there. Paths of volumes (`Reading.root`) are relative to the datalist's folder instead, and may lead out of it.
     """
     reading = datalist.reading
     content = {
@@ -28,7 +29,10 @@ def write_datalist(datalist: Datalist, path: Path) -> None:
         "classes": dict(enumerate(reading.classes)),
         "label_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in reading.files},
         "notes": list(datalist.notes),
-        **{split: [record.item() for record in datalist.splits[split]] for split in SPLITS},
+        **{
+            split: [_rebased(record.item(), reading.root, path.parent) for record in datalist.splits[split]]
+            for split in SPLITS
+        },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -37,6 +41,19 @@ def write_datalist(datalist: Datalist, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _rebased(item: dict[str, Plain], root: Path | None, folder: Path) -> dict[str, Plain]:
+    """Write the paths of a volume relative to the datalist's folder; `root / path` leaves an absolute path alone."""
+    if root is None:
+        return item
+
+    def moved(path: Plain) -> Plain:
+        if isinstance(path, list):
+            return [moved(one) for one in path]
+        return Path(os.path.relpath((root / path).resolve(), folder.resolve())).as_posix() if path else None  # type: ignore[operator]
+
+    return {key: moved(value) if key in PATHS else value for key, value in item.items()}
 
 
 def counts(datalist: Datalist) -> list[tuple[str, list[int]]]:
@@ -50,12 +67,15 @@ def counts(datalist: Datalist) -> list[tuple[str, list[int]]]:
     for name in _seen(label for record in everything for label in record.labels):
         for value, word in WORDS.items():
             rows.append((f"{name} {word}", [_labelled(records, name, value) for records in lists]))
-    rows += [
-        (f"view {view or 'unknown'}", [sum(record.view == view for record in records) for records in lists])
-        for view in _seen(record.view for record in everything)
-    ]
+    if any(isinstance(record, VolumeRecord) for record in everything):
+        rows.append(("with a mask", [sum(_has_mask(record) for record in records) for records in lists]))
+    else:
+        rows += [
+            (f"view {view or 'unknown'}", [sum(record.view == view for record in records) for records in lists])
+            for view in _seen(record.view for record in everything)
+        ]
+        rows.append(("boxes not all known", [sum(not record.boxed for record in records) for records in lists]))
     rows.append(("unlabelled", [sum(record.unlabelled for record in records) for records in lists]))
-    rows.append(("boxes not all known", [sum(not record.boxed for record in records) for records in lists]))
     return [(name, [*numbers, sum(numbers)]) for name, numbers in rows]
 
 
@@ -68,6 +88,10 @@ def counts_table(datalist: Datalist) -> Table:
     for name, numbers in counts(datalist):
         table.add_row(name, *(str(number) for number in numbers))
     return table
+
+
+def _has_mask(record: Record) -> bool:
+    return isinstance(record, VolumeRecord) and record.mask is not None
 
 
 def _labelled(records: list[Record], name: str, value: int | None) -> int:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bundles.common.headers import UnreadableImage
-from bundles.head_ct_hemorrhage.scripts.volume import Floats, Grid, Volume, resample
+from bundles.common.sampling import Floats, Grid
+from bundles.head_ct_hemorrhage.scripts.volume import Volume, resample
 
 COARSE_MM = 3.0
 BONE_HU = 200.0

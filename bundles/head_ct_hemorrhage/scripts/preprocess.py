@@ -15,10 +15,11 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 from torch.nn import functional
 
+from bundles.common.sampling import Floats, Grid, sampling_weights
 from bundles.head_ct_hemorrhage.scripts.brain import find_brain
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
 from bundles.head_ct_hemorrhage.scripts.stack import volume_of
-from bundles.head_ct_hemorrhage.scripts.volume import Floats, Grid, Volume, resample, sampling_weights
+from bundles.head_ct_hemorrhage.scripts.volume import Volume, resample
 
 BOX = (40, 224, 192)
 CENTER_HU = 55.0

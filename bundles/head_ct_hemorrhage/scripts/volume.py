@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Positions = NDArray[np.float64]
+from bundles.common.sampling import Floats, Grid, Positions, sampling_weights, span
 
 AIR_HU = -1000.0
-MAX_POINTS = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,30 +37,6 @@ class Volume:
     shift_v: Positions
     shift_u: Positions
     source: NDArray[np.intp] | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grid:
-    """Regular grid in the gantry frame: centres of its voxels along one axis, and their size.
-
-    Attributes:
-        low, high: Outer faces, millimetres.
-        count: Voxels between them.
-    """
-
-    low: float
-    high: float
-    count: int
-
-    @property
-    def step(self) -> float:
-        """Size of one voxel, millimetres."""
-        return (self.high - self.low) / self.count
-
-    @property
-    def centres(self) -> Positions:
-        """(count,) centres of the voxels."""
-        return (self.low + (np.arange(self.count) + 0.5) * self.step).astype(np.float64)
 
 
 def volume_from_stack(hu: Floats, origins: Positions, directions: Positions, spacing_mm: tuple[float, float]) -> Volume:
@@ -128,32 +102,6 @@ def _unsheared(volume: Volume) -> Volume:
     )
 
 
-def sampling_weights(source: Positions, grid: Grid, *, clamp: bool) -> Floats:
-    """Weights (grid.count, len(source)) that average linear interpolation over every grid voxel's extent.
-
-    Linear interpolation at the true source positions serves variable spacing; averaging over the extent of the target
-    voxel keeps finer sources from aliasing. Where the grid leaves the source by more than half its spacing the weights
-    are zero, or, with `clamp`, those of the nearest source sample.
-    """
-    if len(source) == 1:
-        near = np.abs(grid.centres - source[0]) <= grid.step / 2
-        return np.asarray((np.ones_like(near) if clamp else near)[:, None], dtype=np.float32)
-    spacing = np.diff(source)
-    points = int(np.clip(np.ceil(grid.step / spacing.min()), 1, MAX_POINTS))
-    offsets = ((np.arange(points) + 0.5) / points - 0.5) * grid.step
-    places = (grid.centres[:, None] + offsets).ravel()
-    outside = (places < source[0] - spacing[0] / 2) | (places > source[-1] + spacing[-1] / 2)
-    places = np.clip(places, source[0], source[-1])
-    left = np.clip(np.searchsorted(source, places, side="right") - 1, 0, len(source) - 2)
-    fraction = (places - source[left]) / spacing[left]
-    share = np.where(outside & (not clamp), 0.0, 1.0 / points)
-    rows = np.repeat(np.arange(grid.count), points)
-    weights = np.zeros((grid.count, len(source)))
-    np.add.at(weights, (rows, left), share * (1 - fraction))
-    np.add.at(weights, (rows, left + 1), share * fraction)
-    return weights.astype(np.float32)
-
-
 def resample(volume: Volume, w: Grid, v: Grid, u: Grid, outside: float = AIR_HU) -> Floats:
     """Values on a grid of the gantry frame, (w.count, v.count, u.count); shear undone, `outside` where none were read.
 
@@ -165,13 +113,8 @@ def resample(volume: Volume, w: Grid, v: Grid, u: Grid, outside: float = AIR_HU)
     for index, slice_index in enumerate(used):
         rows = sampling_weights(volume.v + volume.shift_v[slice_index], v, clamp=False)
         columns = sampling_weights(volume.u + volume.shift_u[slice_index], u, clamp=False)
-        (r0, r1), (c0, c1) = _span(rows), _span(columns)
+        (r0, r1), (c0, c1) = span(rows), span(columns)
         pixels = volume.hu[slice_index, r0:r1, c0:c1] - np.float32(outside)
         np.matmul(rows[:, r0:r1], pixels @ columns[:, c0:c1].T, out=planes[index])
     sampled = depth[:, used] @ planes.reshape(len(used), -1)
     return (sampled + np.float32(outside)).reshape(w.count, v.count, u.count)
-
-
-def _span(weights: Floats) -> tuple[int, int]:
-    used = np.flatnonzero(weights.any(axis=0))
-    return (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)

@@ -8,8 +8,11 @@ from pydicom import dcmread
 
 from app.deliver import deliver, deliver_all, reachable, send_folder
 from app.documents import Document, DocumentKind
+from app.report import encode
 from tests.allowlists.dciodvfy import errors
 from tests.integration.deliver.conftest import MakeDestination, Orthanc
+from tests.unit.report.factory import MADE_AT, make_study
+from tests.unit.report.volumes import lesion_report
 
 pytestmark = pytest.mark.debian
 
@@ -53,3 +56,15 @@ def test_takes_real_images_in_their_own_transfer_syntaxes(orthanc: Orthanc, imag
     assert [result.detail for result in sent] == ["0x0000 Success"] * 6
     syntaxes = {dcmread(BytesIO(content)).file_meta.TransferSyntaxUID for content in orthanc.instances()}
     assert syntaxes >= {dcmread(result.path).file_meta.TransferSyntaxUID for result in sent}
+
+
+def test_keeps_segmentations_byte_by_byte(orthanc: Orthanc, destination: MakeDestination, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study")
+    made = encode(lesion_report(study, tmp_path / "results"), study, tmp_path / "results", made_at=MADE_AT)
+    (document,) = [each for each in made if each.kind is DocumentKind.SEG]
+    receipt = deliver(document, destination(orthanc.dicom_port, ae_title="ORTHANC"))
+    assert (receipt.delivered, receipt.detail) == (True, "0x0000 Success")
+    stored = {dcmread(BytesIO(content)).SOPInstanceUID: content for content in orthanc.instances()}
+    fetched = tmp_path / "fetched.dcm"
+    fetched.write_bytes(stored[document.sop_instance_uid])
+    assert (errors(fetched), dcmread(fetched)) == ([], dcmread(document.path))

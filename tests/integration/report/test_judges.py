@@ -1,6 +1,8 @@
 """Independent readers on our documents: dciodvfy (dicom3tools), dsrdump (dcmtk), highdicom's own reader."""
 
+import json
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,10 @@ from pydicom.sr.codedict import codes
 
 from app.documents import Document, DocumentKind
 from app.findings import FINDING_KINDS, Outcome, Presence, Region, RegionKind, Report, SliceScore
+from app.masks import mask_files
 from app.report import encode
 from app.study import Instance, Series, Study
-from bundles.common.contract import Window
+from bundles.common.contract import SegmentationOutput, Window
 from tests.allowlists.dciodvfy import errors
 from tests.unit.report.factory import MADE_AT, PHANTOM, make_report, make_study
 from tests.unit.report.radiographs import (
@@ -26,6 +29,7 @@ from tests.unit.report.radiographs import (
     wrist_report,
     wrist_study,
 )
+from tests.unit.report.volumes import lesion_report
 
 BRAIN = Window(center=40, width=80)
 REPORTS = {
@@ -158,6 +162,64 @@ def test_highdicom_reads_the_boxes_back_where_they_were(tmp_path: Path) -> None:
     (group,) = srread(wrist.path).content.get_planar_roi_measurement_groups()
     assert (group.finding_type, group.finding_sites, group.get_measurements()) == (None, [], [])
     assert group.roi.ContentSequence[0].referenced_sop_instance_uid == image_uid(2)
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("kind", ["lesions", "region"])
+@pytest.mark.parametrize("case", HEADERS)
+def test_dciodvfy_and_dsrdump_read_lesions(case: str, kind: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", headers=HEADERS[case])
+    output = SegmentationOutput(kind="region", scores=None) if kind == "region" else SegmentationOutput()
+    report = lesion_report(study, tmp_path / "out", output=output, kind="intraventricular_hemorrhage")
+    documents = dicom(report, study, tmp_path / "out")
+    assert [document.kind for document in documents][:2] == [DocumentKind.SR, DocumentKind.SEG]
+    assert [errors(document.path) for document in documents] == [[]] * len(documents)
+    done = subprocess.run(["dsrdump", documents[0].path], capture_output=True, check=True, timeout=60)
+    assert done.stdout.decode(errors="replace").count("Referenced Segment") == len(report.findings[0].lesions)
+
+
+@pytest.mark.debian
+def test_dciodvfy_reads_lesions_whose_segmentation_could_not_be_made(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study")
+    report = lesion_report(study, tmp_path / "out")
+    for path in mask_files(tmp_path / "out", report):
+        path.unlink()
+    made = encode(report, study, tmp_path / "out", made_at=MADE_AT)
+    assert [(document.kind, bool(document.problem)) for document in made][:2] == [
+        (DocumentKind.SR, False),
+        (DocumentKind.SEG, True),
+    ]
+    assert errors(made[0].path) == []
+
+
+def test_tid1500reader_of_dcmqi_reads_the_measurements(tmp_path: Path) -> None:
+    """dcmqi's own reader of TID 1411 groups: what it finds in each is what was measured."""
+    study = make_study(tmp_path / "study")
+    report = lesion_report(study, tmp_path / "out")
+    sr = dicom(report, study, tmp_path / "out")[0]
+    out = tmp_path / "read.json"
+    command = [Path(sys.executable).with_name("tid1500reader"), "--inputDICOM", sr.path, "--outputMetadata", out]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, timeout=60)
+    groups = [each for each in json.loads(out.read_text())["Measurements"] if "ReferencedSegment" in each]
+    assert [
+        (
+            each["TrackingIdentifier"],
+            each["ReferencedSegment"],
+            {item["quantity"]["CodeValue"]: float(item["value"]) for item in each["measurementItems"]},
+        )
+        for each in groups
+    ] == [
+        (
+            f"Brain metastasis, lesion {lesion.number} of 2 (RESEARCH USE ONLY)",
+            lesion.number,
+            {
+                "118565006": round(lesion.volume_mm3, 2),
+                "103339001": round(lesion.longest_diameter_mm or 0, 2),
+                "111012": (lesion.certainty or 0) * 100,
+            },
+        )
+        for lesion in report.findings[0].lesions
+    ]
 
 
 @pytest.mark.debian

@@ -53,6 +53,9 @@ def test_a_bundle_is_served_with_everything_that_names_its_weights(write_bundle:
         ({"service": IMAGES.format(reads="image", extra="slices: in_slice")}, "'slices' is for stacks"),
         ({"service": IMAGES.format(reads="stack", extra="regions: {}")}, "they need 'reads: image'"),
         ({"service": IMAGES.format(reads="image", extra="regions: {limit: 0}")}, "limit"),
+        ({"service": IMAGES.format(reads="image", extra="segmentation: {}")}, "it needs 'reads: stack'"),
+        ({"service": IMAGES.format(reads="stack", extra="segmentation: {limit: 256}")}, "limit"),
+        ({"service": IMAGES.format(reads="stack", extra="segmentation: {kind: organ}")}, "kind"),
     ],
 )
 def test_a_bundle_whose_files_do_not_fit_is_refused_with_the_reason(

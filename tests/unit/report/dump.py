@@ -66,4 +66,5 @@ def _place(item: Dataset) -> str:
         return f"{item.GraphicType} {' '.join(f'{value:g}' for value in item.GraphicData)}"
     reference = item.ReferencedSOPSequence[0]
     frame = f", frame {reference.ReferencedFrameNumber}" if "ReferencedFrameNumber" in reference else ""
-    return f"{reference.ReferencedSOPInstanceUID}{frame}"
+    segment = f", segment {reference.ReferencedSegmentNumber}" if "ReferencedSegmentNumber" in reference else ""
+    return f"{reference.ReferencedSOPInstanceUID}{frame}{segment}"

@@ -3,7 +3,7 @@
 from pydicom.sr._concepts_dict import concepts
 
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Outcome, Presence
-from app.report import items, projection, regions, sr
+from app.report import items, lesions, projection, regions, sr
 
 
 def meanings(scheme: str, value: str) -> set[str]:
@@ -18,6 +18,7 @@ def test_the_table_is_what_was_agreed() -> None:
         "epidural_hemorrhage": ("82999001", "SCT", None),
         "intraventricular_hemorrhage": ("50960005", "SCT", "35764002"),
         "intraparenchymal_hemorrhage": ("274100004", "SCT", None),
+        "brain_metastasis": ("14799000", "SCT", "12738006"),
         "wrist_fracture": ("125605004", "SCT", "74670003"),
         "lung_lesion": ("52988006", "SCT", "39607008"),
         "pneumothorax": ("36118008", "SCT", None),
@@ -32,7 +33,7 @@ def test_what_dicom_lists_means_what_we_say() -> None:
     ours = [
         *PRESENCE_CODES.values(),
         *OUTCOME_CODES.values(),
-        *(c for kind in FINDING_KINDS.values() for c in (kind.code, kind.site) if c),
+        *(c for kind in FINDING_KINDS.values() for c in (kind.code, kind.site, kind.category) if c),
         items.FAMILY,
         items.CERTAINTY,
         sr.PRESENCE,
@@ -40,6 +41,10 @@ def test_what_dicom_lists_means_what_we_say() -> None:
         items.COMMENT,
         sr.ANY_PROCEDURE,
         *sr.PROCEDURES.values(),
+        lesions.VOLUME,
+        lesions.CUBIC_MILLIMETER,
+        lesions.LONG_AXIS,
+        lesions.MILLIMETER,
         regions.BOUNDED_BY,
         regions.VISUAL_EXPLANATION,
         regions.GRAD_CAM,

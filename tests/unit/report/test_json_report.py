@@ -9,8 +9,10 @@ from jsonschema import Draft202012Validator
 
 from app.findings import Outcome, Presence, Report
 from app.report.json_report import json_report
+from app.study import Study
 from tests.unit.report.factory import MADE_AT, make_report
 from tests.unit.report.radiographs import chest_report, wrist_failed, wrist_report
+from tests.unit.report.volumes import lesion_report
 
 CASES = {
     "present": make_report(),
@@ -38,8 +40,16 @@ def content(report: Report) -> dict[str, Any]:
 def test_keeps_to_the_published_schema_and_the_golden_document(
     case: str, schema: Draft202012Validator, root: Path
 ) -> None:
+    compare(CASES[case], case, schema, root)
+
+
+def test_tells_of_lesions(study: Study, tmp_path: Path, schema: Draft202012Validator, root: Path) -> None:
+    compare(lesion_report(study, tmp_path), "lesions", schema, root)
+
+
+def compare(report: Report, case: str, schema: Draft202012Validator, root: Path) -> None:
     golden = root / "tests" / "golden" / f"report_{case}.json"
-    encoded = json_report(CASES[case], MADE_AT)
+    encoded = json_report(report, MADE_AT)
     if os.environ.get("REGEN_GOLDEN"):
         golden.write_bytes(encoded)
     assert list(schema.iter_errors(json.loads(encoded))) == []

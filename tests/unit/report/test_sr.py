@@ -20,6 +20,7 @@ from tests.unit.report.radiographs import (
     wrist_report,
     wrist_study,
 )
+from tests.unit.report.volumes import lesion_report
 
 CASES = {
     "present": make_report(),
@@ -52,7 +53,14 @@ def test_reads_as_the_golden_document(case: str, study: Study, tmp_path: Path, r
     """REGEN_GOLDEN=1 writes the golden documents anew; look at the difference before committing it."""
     make, report = RADIOGRAPHS.get(case, (lambda _: study, CASES.get(case)))
     assert report is not None
-    text = dump(structured_report(report, make(tmp_path / "radiographs"), tmp_path / "out"))
+    compare(dump(structured_report(report, make(tmp_path / "radiographs"), tmp_path / "out")), case, root)
+
+
+def test_reads_as_the_golden_document_of_lesions(study: Study, tmp_path: Path, root: Path) -> None:
+    compare(dump(structured_report(lesion_report(study, tmp_path), study, tmp_path)), "lesions", root)
+
+
+def compare(text: str, case: str, root: Path) -> None:
     golden = root / "tests" / "golden" / f"sr_{case}.txt"
     if os.environ.get("REGEN_GOLDEN"):
         golden.write_text(text)

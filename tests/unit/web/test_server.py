@@ -11,7 +11,18 @@ from fastapi.testclient import TestClient
 from app import __version__, outcomes
 from app.assignment import Assignment, Decision, Declined
 from app.documents import Document, DocumentKind, Receipt
-from app.findings import Algorithm, Finding, Outcome, Presence, Region, RegionKind, Report, SliceScore
+from app.findings import (
+    Algorithm,
+    Finding,
+    Lesion,
+    LesionKind,
+    Outcome,
+    Presence,
+    Region,
+    RegionKind,
+    Report,
+    SliceScore,
+)
 from app.outcomes import Shipment, StudyOutcome
 from app.receive.listener import running
 from app.settings import Settings
@@ -113,6 +124,8 @@ def test_lists_studies_without_uids(client: TestClient, settings: Settings) -> N
                 "slice": 2,
                 "image": None,
                 "regions": 0,
+                "lesions": None,
+                "volume_ml": None,
                 "urgent": False,
             }
         ],
@@ -137,6 +150,23 @@ def test_marks_a_study_that_is_to_be_read_early(client: TestClient, settings: Se
     summary = page[page.index("<summary>") : page.index("</summary>")]
     assert ("Lung lesion: absent" in summary, "Pneumothorax: present" in summary) == (True, True)
     assert "image 2, 2 regions" in page
+
+
+def test_tells_how_many_lesions_there_are(client: TestClient, settings: Settings) -> None:
+    lesions = tuple(Lesion(n, 1500.0 * n, 14.0, (0.0, 1.0, 2.0), "1.7.1", 1, 0.9) for n in (1, 2))
+    region = (replace(lesions[0], longest_diameter_mm=None, certainty=None, kind=LesionKind.REGION),)
+    findings = (
+        Finding("brain_metastasis", Presence.PRESENT, 0.9, 0.5, lesions=lesions),
+        Finding("intracranial_hemorrhage", Presence.PRESENT, 0.9, 0.5, lesions=region),
+    )
+    report = Report("1.7", "3" * 16, "1.7.1", 0, ALGORITHM, Outcome.SUCCEEDED, findings)
+    key = f"{outcomes.uid_hash('1.7')}-{'3' * 16}"
+    kept = keep(settings, StudyOutcome(key, 2000.0, files=("p",), reports=(report,)))
+    assert outcomes.read(settings.results / key) == kept
+    (study,) = client.get("/studies").json()
+    assert [(each["lesions"], each["volume_ml"]) for each in study["findings"]] == [(2, 4.5), (None, 1.5)]
+    page = client.get("/").text
+    assert ("2 lesions, 4.5 ml" in page, "<td>1.5 ml" in page) == (True, True)
 
 
 def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings) -> None:

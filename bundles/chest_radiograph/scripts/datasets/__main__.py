@@ -8,24 +8,11 @@ import typer
 from bundles.chest_radiograph.scripts.datasets import chestx_det, chexpert, lidc, nih, nih_joined, siim, vinbigdata
 from bundles.chest_radiograph.scripts.datasets.nih_findings import FINDINGS as NIH_FINDINGS
 from bundles.chest_radiograph.scripts.datasets.targets import targets
-from bundles.common.datalist.command import (
-    ALL_VIEWS,
-    SHARES,
-    Images,
-    LeaveOut,
-    OnlyBoxed,
-    Out,
-    SharesText,
-    Split,
-    Views,
-    WhoseSplit,
-    command_app,
-    make,
-)
+from bundles.common.datalist import command
 from bundles.common.datalist.fusion import Merging, Method
 from bundles.common.datalist.images import ImageFolder
 
-app = command_app("chest radiographs")
+app = command.command_app("chest radiographs")
 
 Lesion = Annotated[list[str], typer.Option(help="A finding of the set that counts as a lesion; may be repeated.")]
 Pneumothorax = Annotated[list[str], typer.Option(help="A finding that counts as a pneumothorax; may be repeated.")]
@@ -42,20 +29,20 @@ LESION, NODULE_MASS, PNEUMOTHORAX = ["Nodule", "Mass"], ["Nodule/Mass"], ["Pneum
 @app.command("vinbigdata")
 def vinbigdata_command(
     csv: Annotated[Path, typer.Option(help="train.csv")],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     lesion: Lesion = NODULE_MASS,
     pneumothorax: Pneumothorax = PNEUMOTHORAX,
     merge: MergeMethod = Method.WEIGHTED,
     overlap: Overlap = 0.5,
     votes: Votes = 2,
-    shares: SharesText = SHARES,
-    leave_out: LeaveOut = False,
-    only_boxed: OnlyBoxed = False,
+    shares: command.SharesText = command.SHARES,
+    leave_out: command.LeaveOut = False,
+    only_boxed: command.OnlyBoxed = False,
 ) -> None:
     """VinBigData (VinDr-CXR): train.csv, boxes of several readers."""
-    make(
+    command.make(
         lambda problems: vinbigdata.read(
             csv,
             ImageFolder(images),
@@ -73,8 +60,8 @@ def vinbigdata_command(
 @app.command("nih")
 def nih_command(
     entries: Annotated[Path, typer.Option(help="Data_Entry_2017.csv or Data_Entry_2017_v2020.csv")],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     boxes: Annotated[Path | None, typer.Option(help="BBox_List_2017.csv")] = None,
     test_list: Annotated[
@@ -82,13 +69,13 @@ def nih_command(
     ] = None,
     lesion: Lesion = LESION,
     pneumothorax: Pneumothorax = PNEUMOTHORAX,
-    shares: SharesText = SHARES,
-    view: Views = ALL_VIEWS,
-    leave_out: LeaveOut = False,
-    only_boxed: OnlyBoxed = False,
+    shares: command.SharesText = command.SHARES,
+    view: command.Views = command.ALL_VIEWS,
+    leave_out: command.LeaveOut = False,
+    only_boxed: command.OnlyBoxed = False,
 ) -> None:
     """NIH ChestX-ray14 as downloaded."""
-    make(
+    command.make(
         lambda problems: nih.read(
             entries,
             boxes,
@@ -108,19 +95,19 @@ def nih_command(
 @app.command("nih-joined")
 def nih_joined_command(
     labels: Annotated[Path, typer.Option(help="labels.csv")],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     boxes: Annotated[Path | None, typer.Option(help="boxes.csv, in pixels of the images")] = None,
     lesion: Lesion = LESION,
     pneumothorax: Pneumothorax = PNEUMOTHORAX,
-    shares: SharesText = SHARES,
-    view: Views = ALL_VIEWS,
-    leave_out: LeaveOut = False,
-    only_boxed: OnlyBoxed = False,
+    shares: command.SharesText = command.SHARES,
+    view: command.Views = command.ALL_VIEWS,
+    leave_out: command.LeaveOut = False,
+    only_boxed: command.OnlyBoxed = False,
 ) -> None:
     """NIH radiographs with labels.csv and boxes.csv joined beside them."""
-    make(
+    command.make(
         lambda problems: nih_joined.read(
             labels, boxes, ImageFolder(images), targets(lesion, pneumothorax, NIH_FINDINGS), problems
         ),
@@ -135,42 +122,44 @@ def nih_joined_command(
 @app.command("siim")
 def siim_command(
     csv: Annotated[Path, typer.Option(help="train-rle.csv")],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
-    shares: SharesText = SHARES,
-    view: Views = ALL_VIEWS,
-    leave_out: LeaveOut = False,
+    shares: command.SharesText = command.SHARES,
+    view: command.Views = command.ALL_VIEWS,
+    leave_out: command.LeaveOut = False,
 ) -> None:
     """SIIM-ACR pneumothorax: run lengths."""
-    make(lambda problems: siim.read(csv, ImageFolder(images), problems), out, shares, leave_out=leave_out, views=view)
+    command.make(
+        lambda problems: siim.read(csv, ImageFolder(images), problems), out, shares, leave_out=leave_out, views=view
+    )
 
 
 @app.command("chestx-det")
 def chestx_det_command(
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     train: Annotated[Path | None, typer.Option(help="train.json")] = None,
     test: Annotated[Path | None, typer.Option(help="test.json")] = None,
     lesion: Lesion = LESION,
     pneumothorax: Pneumothorax = PNEUMOTHORAX,
-    split: WhoseSplit = Split.OWN,
-    shares: SharesText = SHARES,
-    leave_out: LeaveOut = False,
-    only_boxed: OnlyBoxed = False,
+    split: command.WhoseSplit = command.Split.OWN,
+    shares: command.SharesText = command.SHARES,
+    leave_out: command.LeaveOut = False,
+    only_boxed: command.OnlyBoxed = False,
 ) -> None:
     """ChestX-Det and ChestX-Det10: JSON boxes and polygons."""
     if train is None and test is None:
         raise typer.BadParameter("give --train, --test, or both")
-    make(
+    command.make(
         lambda problems: chestx_det.read(
             train,
             test,
             ImageFolder(images),
             targets(lesion, pneumothorax, chestx_det.FINDINGS),
             problems,
-            own_split=split is Split.OWN,
+            own_split=split is command.Split.OWN,
         ),
         out,
         shares,
@@ -182,19 +171,19 @@ def chestx_det_command(
 @app.command("lidc")
 def lidc_command(
     xml: Annotated[Path, typer.Option(help="Folder of XML files (IdriReadMessage)", exists=True, file_okay=False)],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     merge: MergeMethod = Method.WEIGHTED,
     overlap: Overlap = 0.5,
     votes: Votes = 2,
-    shares: SharesText = SHARES,
-    view: Views = ALL_VIEWS,
-    leave_out: LeaveOut = False,
-    only_boxed: OnlyBoxed = False,
+    shares: command.SharesText = command.SHARES,
+    view: command.Views = command.ALL_VIEWS,
+    leave_out: command.LeaveOut = False,
+    only_boxed: command.OnlyBoxed = False,
 ) -> None:
     """LIDC-IDRI's radiographs: outlines of several readers."""
-    make(
+    command.make(
         lambda problems: lidc.read(xml, ImageFolder(images), Merging(merge, overlap, votes), problems),
         out,
         shares,
@@ -207,22 +196,22 @@ def lidc_command(
 @app.command("chexpert")
 def chexpert_command(
     csv: Annotated[list[Path], typer.Option(help="train.csv; once more for valid.csv")],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     uncertain: Annotated[chexpert.Unclear, typer.Option(help="What -1 becomes.")] = chexpert.Unclear.UNKNOWN,
     blank: Annotated[
         chexpert.Unclear, typer.Option(help="What a blank becomes; beside No Finding it is absent.")
     ] = chexpert.Unclear.UNKNOWN,
-    split: WhoseSplit = Split.OWN,
-    shares: SharesText = SHARES,
+    split: command.WhoseSplit = command.Split.OWN,
+    shares: command.SharesText = command.SHARES,
     view: FrontalViews = FRONTAL_VIEWS,
-    leave_out: LeaveOut = False,
+    leave_out: command.LeaveOut = False,
 ) -> None:
     """CheXpert: image labels with uncertain and blank values, no boxes. Lateral images only by --view."""
-    make(
+    command.make(
         lambda problems: chexpert.read(
-            csv, ImageFolder(images), problems, uncertain=uncertain, blank=blank, own_split=split is Split.OWN
+            csv, ImageFolder(images), problems, uncertain=uncertain, blank=blank, own_split=split is command.Split.OWN
         ),
         out,
         shares,

@@ -5,41 +5,28 @@ from typing import Annotated
 
 import typer
 
-from bundles.common.datalist.command import (
-    ALL_VIEWS,
-    SHARES,
-    Images,
-    LeaveOut,
-    OnlyBoxed,
-    Out,
-    SharesText,
-    Split,
-    Views,
-    WhoseSplit,
-    command_app,
-    make,
-)
+from bundles.common.datalist import command
 from bundles.common.datalist.images import ImageFolder
 from bundles.wrist_fracture.scripts.datasets import grazpedwri, mura
 
-app = command_app("wrist radiographs")
+app = command.command_app("wrist radiographs")
 
 
 @app.command("grazpedwri")
 def grazpedwri_command(
     csv: Annotated[Path, typer.Option(help="dataset.csv")],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
     yolo: Annotated[Path | None, typer.Option(help="Folder of YOLO label files (STEM.txt)")] = None,
     voc: Annotated[Path | None, typer.Option(help="Folder of Pascal VOC files (STEM.xml)")] = None,
-    shares: SharesText = SHARES,
-    view: Views = ALL_VIEWS,
-    leave_out: LeaveOut = False,
-    only_boxed: OnlyBoxed = False,
+    shares: command.SharesText = command.SHARES,
+    view: command.Views = command.ALL_VIEWS,
+    leave_out: command.LeaveOut = False,
+    only_boxed: command.OnlyBoxed = False,
 ) -> None:
     """GRAZPEDWRI-DX: fractures and eight other kinds of objects in children's wrists."""
-    make(
+    command.make(
         lambda problems: grazpedwri.read(csv, ImageFolder(images), grazpedwri.LabelFolders.below(yolo, voc), problems),
         out,
         shares,
@@ -55,16 +42,16 @@ def mura_command(
     studies: Annotated[
         list[Path], typer.Option(help="train_labeled_studies.csv; once more for valid_labeled_studies.csv")
     ],
-    images: Images,
-    out: Out,
+    images: command.Images,
+    out: command.Out,
     *,
-    split: WhoseSplit = Split.OWN,
-    shares: SharesText = SHARES,
-    leave_out: LeaveOut = False,
+    split: command.WhoseSplit = command.Split.OWN,
+    shares: command.SharesText = command.SHARES,
+    leave_out: command.LeaveOut = False,
 ) -> None:
     """MURA's wrists: studies that are normal or abnormal."""
-    make(
-        lambda problems: mura.read(paths, studies, ImageFolder(images), problems, own_split=split is Split.OWN),
+    command.make(
+        lambda problems: mura.read(paths, studies, ImageFolder(images), problems, own_split=split is command.Split.OWN),
         out,
         shares,
         leave_out=leave_out,

@@ -10,6 +10,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImaged
 
+from bundles.common.sampling import Grid
 from bundles.head_ct_hemorrhage.scripts import preprocess
 from bundles.head_ct_hemorrhage.scripts.augment import RandBoxd, in_plane
 from bundles.head_ct_hemorrhage.scripts.postprocess import Probabilitiesd, slice_logits
@@ -23,7 +24,7 @@ from bundles.head_ct_hemorrhage.scripts.preprocess import (
     slice_positions,
     slice_weights,
 )
-from bundles.head_ct_hemorrhage.scripts.volume import Grid, Volume
+from bundles.head_ct_hemorrhage.scripts.volume import Volume
 
 BOX = (20, 64, 48)
 READER = "bundles.common.monai_reader.SeriesReader"

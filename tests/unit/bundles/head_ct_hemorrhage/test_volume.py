@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles.head_ct_hemorrhage.scripts.volume import Grid, resample, sampling_weights, volume_from_stack
+from bundles.common.sampling import Grid, sampling_weights
+from bundles.head_ct_hemorrhage.scripts.volume import resample, volume_from_stack
 
 AXIAL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 CORONAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])

@@ -1,0 +1,225 @@
+"""The mask of a finding as DICOM Segmentation (PS3.3 A.51): BINARY, a segment for each lesion, or one for a region.
+
+It lies on the very grid of the source series: same orientation, spacing and position of every slice, each frame naming
+the source image it was drawn on. The grid is that which the service checked, so that no strange header of a source
+image can break it; what patient and study are called is taken over as in every document.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from highdicom.sr import TrackingIdentifier
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage, SegmentationStorage
+from pydicom.valuerep import format_number_as_ds
+
+from app.errors import Failed
+from app.findings import FINDING_KINDS, Finding, Lesion, Report
+from app.masks import LabelVolume
+from app.report.items import FAMILY, MANUFACTURER, concept
+from app.report.picture import YELLOW
+from app.report.source import Source, SourceStack
+from app.report.uids import derived_uid, lesion_tracking_uid, report_uid
+from app.report.words import disclaimer, fitted, lesion_name, named, plain, series_description
+from bundles.common.geometry import StackGeometry, gaps_mm
+from bundles.common.headers import Frame, frames_of, read_header
+from bundles.common.stacks import stack_frames
+
+SERIES_NUMBER = 9003
+SOP_CLASS_UID = SegmentationStorage
+MOST_FRAMES = 4096
+"""Beyond it, frames that show nothing are left out: 4096 of 512 x 512 pixels are 128 MiB."""
+
+
+def segmentation_uid(report: Report, finding: Finding) -> str:
+    """Name the segmentation of a finding."""
+    return report_uid(report, "seg", finding.kind)
+
+
+def segmentation_series_uid(report: Report) -> str:
+    """Name the series that holds all segmentations of a report."""
+    return report_uid(report, "seg", "series")
+
+
+def lesion_tracking(report: Report, finding: Finding, lesion: Lesion) -> TrackingIdentifier:
+    """The identity of a lesion, the same in the segmentation and in the structured report."""
+    name = lesion_name(finding, lesion)
+    mark = " (RESEARCH USE ONLY)" if report.algorithm.research_only else ""
+    return TrackingIdentifier(
+        uid=lesion_tracking_uid(report, finding, lesion), identifier=f"{named(finding.kind)}, {name}{mark}"
+    )
+
+
+def segmentation(
+    report: Report, finding: Finding, volume: LabelVolume, source: Source, made_at: datetime, *, number: int = 1
+) -> Dataset:
+    """Encode the mask of one finding; the same arguments give the same data set, byte for byte.
+
+    Args:
+        report: What it belongs to.
+        finding: With at least one lesion; the number of each is its segment.
+        volume: Its mask.
+        source: The analysed images.
+        made_at: Local time.
+        number: Of this segmentation among those of its report, from 1.
+
+    Returns:
+        A data set with file meta information, explicit VR little endian. Frames that show nothing are there too, since
+        some viewers need every slice, up to `MOST_FRAMES`; beyond it they are left out.
+
+    Raises:
+        Failed: The series has no place in the patient, or another number of slices than the mask.
+        ValueError, TypeError, AttributeError, KeyError: highdicom refuses a value, or a finding is not in the table.
+    """
+    stack = source.stacks[0]
+    geometry = _checked(stack, finding, volume)
+    slices = _slices(report, stack, geometry)
+    document: Dataset = Segmentation(
+        source_images=slices,
+        pixel_array=volume.whole(),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(report, finding, lesion) for lesion in finding.lesions],
+        series_instance_uid=segmentation_series_uid(report),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=segmentation_uid(report, finding),
+        instance_number=number,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=fitted(report.algorithm.name),
+        software_versions=fitted(report.algorithm.version),
+        device_serial_number=fitted(report.algorithm.weights_sha256),
+        content_label="RESEARCH ONLY" if report.algorithm.research_only else "SEGMENTATION",
+        content_description=disclaimer(report.algorithm) or fitted(named(finding.kind)),
+        series_description=series_description(report),
+        omit_empty_frames=len(finding.lesions) * volume.shape[0] > MOST_FRAMES,
+    )
+    document.ContentCreatorName = ""  # type 2: it is nobody's name
+    _name_dimensions(document, derived_uid(document.SOPInstanceUID, "dimensions"))
+    _refer(document, stack, slices)
+    _stamp(document, made_at)
+    for element in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
+        document[element] = source.identity.get_item(element)
+    return document
+
+
+def _checked(stack: SourceStack, finding: Finding, volume: LabelVolume) -> StackGeometry:
+    geometry = stack.series.geometry
+    if geometry is None or not stack.frame_of_reference_uid:
+        raise Failed("no segmentation: the images have no position in a frame of reference")
+    expected = (len(geometry.origins), geometry.rows, geometry.columns)
+    if volume.shape != expected:
+        raise Failed(f"no segmentation: its mask has {volume.shape} slices, rows and columns, the series {expected}")
+    if [lesion.number for lesion in finding.lesions] != list(range(1, len(finding.lesions) + 1)):
+        raise Failed("no segmentation: the lesions are not numbered from 1")
+    return geometry
+
+
+def _segment(report: Report, finding: Finding, lesion: Lesion) -> SegmentDescription:
+    kind, who = FINDING_KINDS[finding.kind], report.algorithm
+    tracking = lesion_tracking(report, finding, lesion)
+    segment = SegmentDescription(
+        segment_number=lesion.number,
+        segment_label=fitted(f"{named(kind.name)}, {lesion_name(finding, lesion)}"),
+        segmented_property_category=concept(kind.category),
+        segmented_property_type=concept(kind.code),
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=fitted(who.name),
+            family=concept(FAMILY),
+            version=fitted(who.version),
+            source=MANUFACTURER,
+            parameters={
+                "status": plain(who.status),
+                "weights_sha256": plain(who.weights_sha256),
+                "training_data": plain(who.training_data),
+            },
+        ),
+        tracking_uid=lesion_tracking_uid(report, finding, lesion),
+        tracking_id=tracking[0].TextValue,
+        anatomic_regions=[concept(kind.site)] if kind.site else None,
+        display_color=CIELabColor.from_rgb(*YELLOW),
+    )
+    if report.algorithm.research_only:
+        segment.SegmentDescription = disclaimer(report.algorithm)
+    return segment
+
+
+def _slices(report: Report, stack: SourceStack, geometry: StackGeometry) -> list[Dataset]:
+    """Each slice as an image of its own, with all that a segmentation takes over from one."""
+    between_rows, between_columns = (format_number_as_ds(value) for value in geometry.pixel_spacing_mm)
+    direction = [format_number_as_ds(value) for value in (*geometry.row_direction, *geometry.column_direction)]
+    thickness = format_number_as_ds(float(min(gaps_mm(geometry), default=1.0)))
+    slices = []
+    for index, origin in enumerate(geometry.origins):
+        image = Dataset()
+        # An image for each slice, also where a file holds several; `_refer` puts the true names in their place.
+        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, derived_uid(stack.series.uid, index)
+        image.StudyInstanceUID, image.SeriesInstanceUID = report.study_uid, stack.series.uid
+        image.FrameOfReferenceUID = stack.frame_of_reference_uid
+        image.Rows, image.Columns = geometry.rows, geometry.columns
+        image.ImageOrientationPatient, image.PixelSpacing = direction, [between_rows, between_columns]
+        image.ImagePositionPatient = [format_number_as_ds(value) for value in origin]
+        image.SliceThickness = thickness
+        image.Modality = stack.series.modality
+        for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
+            setattr(image, keyword, "")
+        for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
+            setattr(image, keyword, None)
+        slices.append(image)
+    return slices
+
+
+def _refer(document: Dataset, stack: SourceStack, slices: Sequence[Dataset]) -> None:
+    """Name the source image, and of a file with several the frame, wherever a slice of ours is named."""
+    true = dict(zip((image.SOPInstanceUID for image in slices), _places(stack), strict=True))
+    for frame in document.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.get("DerivationImageSequence", ()):
+            for item in derivation.SourceImageSequence:
+                if item.ReferencedSOPInstanceUID not in true:
+                    continue  # the segments of a slice share the item
+                sop_class, item.ReferencedSOPInstanceUID, number = true[item.ReferencedSOPInstanceUID]
+                item.ReferencedSOPClassUID = sop_class
+                if number is not None:
+                    item.ReferencedFrameNumber = number
+    references = []
+    for sop_class, uid in dict.fromkeys((sop_class, uid) for sop_class, uid, _ in true.values()):
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+        references.append(item)
+    (series,) = document.ReferencedSeriesSequence
+    series.ReferencedInstanceSequence = references
+    if "SourceImageSequence" in document:
+        del document.SourceImageSequence
+
+
+def _places(stack: SourceStack) -> Iterator[tuple[str, str, int | None]]:
+    """SOP class, SOP instance and number of the frame, where it has several, of each slice in its order."""
+    instances = stack.series.instances
+    if all(instance.frames <= 1 for instance in instances):
+        yield from ((each.sop_class_uid, each.sop_instance_uid, None) for each in instances)
+        return
+    by_uid = {instance.sop_instance_uid: instance for instance in instances}
+    frames: list[Frame] = [frame for each in instances for frame in frames_of(read_header(each.path))]
+    ours = next((found for found in stack_frames(frames) if found.geometry == stack.series.geometry), None)
+    if ours is None:
+        raise Failed("no segmentation: the frames of the images are not those that were analysed")
+    for frame in ours.frames:
+        instance = by_uid[frame.sop_instance_uid]
+        yield instance.sop_class_uid, instance.sop_instance_uid, frame.index + 1 if instance.frames > 1 else None
+
+
+def _name_dimensions(document: Dataset, uid: str) -> None:
+    """Replace the library's random name of the dimensions, so that making the document again gives the same bytes."""
+    for item in (*document.DimensionOrganizationSequence, *document.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
+
+
+def _stamp(document: Dataset, made_at: datetime) -> None:
+    """Replace the library's clock by ours."""
+    document.InstanceCreationDate = document.ContentDate = made_at.strftime("%Y%m%d")
+    document.InstanceCreationTime = document.ContentTime = made_at.strftime("%H%M%S.%f")
+    document.SeriesDate, document.SeriesTime = document.ContentDate, document.ContentTime
+    for equipment in document.ContributingEquipmentSequence:
+        equipment.ContributionDateTime = made_at.strftime("%Y%m%d%H%M%S.%f")

@@ -1,0 +1,1 @@
+"""Public sets of head CT, as downloaded, into datalists of this bundle."""
