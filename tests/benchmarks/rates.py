@@ -53,7 +53,7 @@ def show(title: str, monai: str, rates: Rates, bounds: Sequence[Bound], console:
     console.print(table)
     for bound in bounds:
         verdict = "kept" if bound.holds else "NOT KEPT"
-        console.print(f"{bound.what}: {bound.value:.2f}, promised {bound.limit:.1f}: {verdict}")
+        console.print(f"{bound.what}: {bound.value:.2f}, promised {bound.limit:g}: {verdict}")
 
 
 def keep(name: str, result: Rates, bounds: Sequence[Bound]) -> None:
