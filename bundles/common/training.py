@@ -6,7 +6,11 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from monai.data import Dataset
+from monai.transforms import Randomizable
 from torch import Tensor, nn
+
+SEEDS = 2**32
 
 
 def warm_cosine(steps: int, warm: float = 0.1) -> Callable[[int], float]:
@@ -27,6 +31,34 @@ def warm_cosine(steps: int, warm: float = 0.1) -> Callable[[int], float]:
 def shuffle_every_epoch(trainer: Engine, sampler: Any) -> None:
     """Let a distributed sampler draw another order in each epoch, the same in all processes."""
     trainer.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(trainer.state.epoch))
+
+
+class SeedEveryEpoch:
+    """Seeds order, drawing, augmentation and dropout at the start of each epoch by its number.
+
+    So an epoch is the same whether or not the run was interrupted before it. Workers of the loader must not outlive an
+    epoch (`persistent_workers`).
+
+    Args:
+        seed: Of the run.
+        sampler: Has `set_epoch`.
+        dataset: Its transform draws from a state of its own, as MONAI's do; None where it draws from torch's.
+        rank: Of this process: each augments otherwise.
+    """
+
+    def __init__(self, seed: int, sampler: Any, dataset: Dataset | None = None, rank: int = 0) -> None:
+        self.seed, self.sampler, self.dataset, self.rank = seed, sampler, dataset, rank
+
+    def attach(self, engine: Engine) -> None:
+        """Seed at the start of each epoch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._seed)
+
+    def _seed(self, engine: Engine) -> None:
+        self.sampler.set_epoch(engine.state.epoch)
+        number = (self.seed * 1_000_003 + engine.state.epoch * 1009 + self.rank) % SEEDS
+        torch.manual_seed(number)
+        if self.dataset is not None and isinstance(self.dataset.transform, Randomizable):
+            self.dataset.transform.set_random_state(number)
 
 
 def prepare_image(

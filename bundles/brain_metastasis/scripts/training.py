@@ -8,8 +8,6 @@ import structlog
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Metric
-from monai.data import Dataset
-from monai.transforms import Randomizable
 from torch import Tensor
 
 from bundles.brain_metastasis.scripts.network import BrainMetastasisNet
@@ -19,7 +17,6 @@ from bundles.common.metrics.handlers import gathered
 
 log = structlog.get_logger()
 
-SEEDS = 2**32
 FIGURES = ("score", "slices", "dice")
 
 
@@ -58,33 +55,6 @@ class Steps:
             self.network.train_only(step)
             trained = sum(each.numel() for each in self.network.parameters() if each.requires_grad)
             log.info("step_started", epoch=engine.state.epoch, trains=step, numbers=trained)
-
-
-class SeedEveryEpoch:
-    """Seeds order, drawing and augmentation at the start of each epoch by its number.
-
-    So an epoch is the same whether or not the run was interrupted before it.
-
-    Args:
-        seed: Of the run.
-        dataset: Its transform draws at random.
-        sampler: Has `set_epoch`.
-        rank: Of this process: each augments otherwise.
-    """
-
-    def __init__(self, seed: int, dataset: Dataset, sampler: Any, rank: int = 0) -> None:
-        self.seed, self.dataset, self.sampler, self.rank = seed, dataset, sampler, rank
-
-    def attach(self, engine: Engine) -> None:
-        """Seed at the start of each epoch."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self._seed)
-
-    def _seed(self, engine: Engine) -> None:
-        self.sampler.set_epoch(engine.state.epoch)
-        number = (self.seed * 1_000_003 + engine.state.epoch * 1009 + self.rank) % SEEDS
-        torch.manual_seed(number)
-        if isinstance(self.dataset.transform, Randomizable):
-            self.dataset.transform.set_random_state(number)
 
 
 def prepare_batch(

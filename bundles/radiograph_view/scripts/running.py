@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
 from torch import Tensor
 
 from bundles.common.views import VIEWS
 from bundles.radiograph_view.scripts.augment import augment
-
-SEEDS = 2**31
 
 
 class AugmentedBatch:
@@ -35,27 +32,6 @@ class AugmentedBatch:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + int(labels.sum()))
             return augment(images, sizes, labels, self.size)
-
-
-class SeedEveryEpoch:
-    """Seeds order, augmentation and dropout by the number of the epoch: an epoch is the same whatever came before it.
-
-    Args:
-        seed: Of the run.
-        sampler: Has `set_epoch`.
-        rank: Of this process: each augments otherwise.
-    """
-
-    def __init__(self, seed: int, sampler: Any, rank: int = 0) -> None:
-        self.seed, self.sampler, self.rank = seed, sampler, rank
-
-    def attach(self, engine: Engine) -> None:
-        """Seed at the start of each epoch."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self._seed)
-
-    def _seed(self, engine: Engine) -> None:
-        self.sampler.set_epoch(engine.state.epoch)
-        torch.manual_seed((self.seed * 1_000_003 + engine.state.epoch * 1009 + self.rank) % SEEDS)
 
 
 def as_plain(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,20 +4,15 @@ trained from epoch 40 to 50." And what makes an interrupted run the same as an u
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import structlog
-import torch
 from ignite.engine import Engine, Events
-from monai.data import Dataset
-from monai.transforms import Randomizable
 
 from bundles.wrist_fracture.scripts.network import WristFractureNet
 
 log = structlog.get_logger()
 
 LAST_SHARE = 0.1
-SEEDS = 2**32
 
 
 class Phases:
@@ -71,34 +66,6 @@ def falling_rate(head_rate: float, rate: float, head_steps: int, steps: int) -> 
         return rate * _cosine(min((step - head_steps) / max(1, steps), 1.0))
 
     return at
-
-
-class SeedEveryEpoch:
-    """Seeds order, augmentation and dropout at the start of each epoch by its number.
-
-    So an epoch is the same whether or not the run was interrupted before it. Workers of the loader must not outlive an
-    epoch (`persistent_workers`).
-
-    Args:
-        seed: Of the run.
-        dataset: Its transform draws at random.
-        sampler: Has `set_epoch`.
-        rank: Of this process: each augments otherwise.
-    """
-
-    def __init__(self, seed: int, dataset: Dataset, sampler: Any, rank: int = 0) -> None:
-        self.seed, self.dataset, self.sampler, self.rank = seed, dataset, sampler, rank
-
-    def attach(self, engine: Engine) -> None:
-        """Seed at the start of each epoch."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self._seed)
-
-    def _seed(self, engine: Engine) -> None:
-        self.sampler.set_epoch(engine.state.epoch)
-        number = (self.seed * 1_000_003 + engine.state.epoch * 1009 + self.rank) % SEEDS
-        torch.manual_seed(number)
-        if isinstance(self.dataset.transform, Randomizable):
-            self.dataset.transform.set_random_state(number)
 
 
 def _cosine(share: float) -> float:

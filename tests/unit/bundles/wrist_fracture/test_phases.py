@@ -7,8 +7,9 @@ from monai.data import Dataset, DistributedSampler
 from monai.transforms import Compose, RandGaussianNoised
 from structlog.testing import capture_logs
 
+from bundles.common.training import SeedEveryEpoch
 from bundles.wrist_fracture.scripts.network import WristFractureNet
-from bundles.wrist_fracture.scripts.phases import Phases, SeedEveryEpoch, falling_rate
+from bundles.wrist_fracture.scripts.phases import Phases, falling_rate
 
 
 def test_the_rate_falls_to_a_tenth_in_each_phase() -> None:
@@ -56,7 +57,7 @@ def test_an_epoch_draws_the_same_whatever_came_before() -> None:
             drawn[engine.state.epoch] = (list(sampler), dataset[0]["image"].tolist(), torch.rand(2).tolist())
 
         engine = Engine(look)
-        SeedEveryEpoch(3, dataset, sampler).attach(engine)
+        SeedEveryEpoch(3, sampler, dataset).attach(engine)
         engine.add_event_handler(Events.STARTED, lambda: setattr(engine.state, "epoch", first - 1))
         engine.run([0], max_epochs=3)
         return drawn
