@@ -111,11 +111,14 @@ def write_durably(path: Path, state: Mapping[str, Any]) -> None:
 def load_weights(network: nn.Module, path: str) -> None:
     """Load a state dict (`weights_only=True`; half precision becomes the network's own) and switch to evaluation.
 
+    Of a checkpoint of `Resume` it takes the network: the last of a run, where `best.pt` is the best.
+
     Raises:
         ValueError: The file is missing.
         RuntimeError: It does not fit the network.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path} is missing; train first, or give --weights")
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        raise ValueError(f"{path} is missing; train first, or name another file")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"] if {"network", "epoch"} <= state.keys() else state)
     network.eval()

@@ -60,6 +60,17 @@ def numbers(dataset: Dataset | None, keyword: str) -> tuple[float, ...]:
     return values if all(abs(part) < float("inf") for part in values) else ()
 
 
+def is_stated(dataset: Dataset | None, keyword: str) -> bool:
+    """Whether an element has a value, be it malformed."""
+    if dataset is None or keyword not in dataset:
+        return False
+    try:
+        value = dataset.get(keyword)
+    except PARSE_ERRORS:
+        return True
+    return value is not None and str(value).strip(" \0") != ""
+
+
 def item(dataset: Dataset | None, keyword: str, index: int) -> Dataset | None:
     """Return one item of a sequence, None where absent."""
     sequence = None if dataset is None else value_of(dataset, keyword)

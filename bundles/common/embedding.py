@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from bundles.common.encoder_weights import load_encoder
 from bundles.common.headers import UnreadableImage
-from bundles.common.outline import Outline, outline
+from bundles.common.outline import outline
 from bundles.common.plain import is_nifti, is_picture
 from bundles.common.reader import read_stack
 from bundles.common.strict import ConfigurationError
@@ -28,7 +28,7 @@ from bundles.common.strict import ConfigurationError
 log = structlog.get_logger()
 
 
-def find_images(source: str, dimensions: int, limit: int = 0) -> list[dict[str, Any]]:
+def find_images(source: str, dimensions: int, limit: int = 0, *, unreadable: bool = False) -> list[dict[str, Any]]:
     """Images below a folder, of one file, or of a datalist.
 
     Args:
@@ -36,6 +36,7 @@ def find_images(source: str, dimensions: int, limit: int = 0) -> list[dict[str, 
         dimensions: 2 lists every slice by itself; 3 lists NIfTI and multi-page files, and folders of DICOM files as one
             series each.
         limit: Take only so many; 0 takes all.
+        unreadable: Also list files that claim to be images and cannot be read, so that reading them says why.
 
     Returns:
         Items `{"image": paths, "slice": index or None, "name": text}`, sorted by name.
@@ -50,10 +51,15 @@ def find_images(source: str, dimensions: int, limit: int = 0) -> list[dict[str, 
     items: list[dict[str, Any]] = []
     series: dict[Path, list[Path]] = {}
     for path in files:
-        found = _outlined(path)
+        name = str(path.relative_to(base)) if path.is_relative_to(base) else path.name
+        try:
+            found = outline(path)
+        except UnreadableImage as error:
+            log.warning("image_left_out", file=path.name, reason=str(error))
+            items += [_item([path], None, name)] if unreadable else []
+            continue
         if found is None:
             continue
-        name = str(path.relative_to(base)) if path.is_relative_to(base) else path.name
         slices = found.shape[0]
         if dimensions == 2:
             items += [
@@ -79,14 +85,6 @@ def _listed(root: Path) -> tuple[Path, list[Path]]:
         entries = json.loads(root.read_text(encoding="utf-8"))
         return root.parent, [root.parent / entry["image"] for entry in entries]
     return root.parent, [root]
-
-
-def _outlined(path: Path) -> Outline | None:
-    try:
-        return outline(path)
-    except UnreadableImage as error:
-        log.warning("image_left_out", file=path.name, reason=str(error))
-        return None
 
 
 def _item(paths: list[Path], number: int | None, name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydicom.uid import UID
 
 from bundles.common.codestream import claimed_size, ends_early
 from bundles.common.decoding import decode_frame
-from bundles.common.elements import PARSE_ERRORS, integer, item, numbers, text, value_of
+from bundles.common.elements import PARSE_ERRORS, integer, is_stated, item, numbers, text, value_of
 from bundles.common.headers import UnreadableImage, instance_name
 
 Units = Literal["HU", "stored"]
@@ -209,6 +209,9 @@ def _rescale(
         raise UnreadableImage(
             f"{where}: CT without RescaleSlope and RescaleIntercept; its Hounsfield units cannot be told"
         )
+    for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if not value and is_stated(source, keyword):
+            raise UnreadableImage(f"{where}: {keyword} is no finite number")
     factor, offset = (slope[0] if slope else 1.0), (intercept[0] if intercept else 0.0)
     if factor == 0:
         raise UnreadableImage(f"{where}: RescaleSlope is 0")

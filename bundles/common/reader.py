@@ -27,7 +27,7 @@ from bundles.common.pixels import Meaning, Units, meaning_of, open_image, read_f
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
 
-__all__ = ["MAX_VOXELS", "Stack", "UnreadableImage", "group_files", "read_stack"]
+__all__ = ["MAX_VOXELS", "Stack", "UnreadableImage", "group_files", "is_dicom", "read_stack"]
 
 MAX_VOXELS = 600_000_000
 """2.4 GB of float32: more than any head or chest CT, less than what brings a worker down."""
@@ -127,14 +127,15 @@ def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     if not path.is_dir():
         return (path,), ()
     found = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    dicom = tuple(file for file in found if _has_prefix(file))
+    dicom = tuple(file for file in found if is_dicom(file))
     if not dicom:
         raise UnreadableImage(f"{path.name}: the folder holds no DICOM files")
     skipped = len(found) - len(dicom)
     return dicom, (f"{skipped} files of the folder are not DICOM and were left out",) if skipped else ()
 
 
-def _has_prefix(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do (PS3.10 section 7.1)."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 

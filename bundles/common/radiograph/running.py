@@ -13,5 +13,5 @@ def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
     Raises:
         ConfigurationError: There is nothing to read.
     """
-    found = embedding.find_images(source, dimensions=2, limit=limit)
+    found = embedding.find_images(source, dimensions=2, limit=limit, unreadable=True)
     return [{"image": item["image"][0], "name": item["name"]} for item in found]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bundles.common.reader import is_dicom
 from bundles.common.running import flag  # noqa: F401  # called by configurations
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
 
@@ -13,8 +14,8 @@ NIFTI = (".nii", ".nii.gz")
 def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
     """Images below a folder, or one file, as dataset items `{"image": path, "name": name}`.
 
-    NIfTI files count each (but `*_mask` files are left out); a folder without NIfTI files and without folders is one
-    DICOM series.
+    NIfTI files count each (but `*_mask` files are left out); without any, every folder that holds DICOM files is one
+    series.
 
     Raises:
         ValueError: There is nothing.
@@ -32,7 +33,7 @@ def find_images(source: str, limit: int = 0) -> list[dict[str, Any]]:
 
 
 def _is_series(folder: Path) -> bool:
-    return folder.is_dir() and any(path.is_file() for path in folder.iterdir())
+    return folder.is_dir() and any(path.is_file() and is_dicom(path) for path in folder.iterdir())
 
 
 def as_plain(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from bundles.chest_radiograph.scripts.network import ChestDetector
 from bundles.common.checkpoints import load_weights
 from bundles.common.contract import load_service
 from bundles.common.manifest import sha256_of
+from tests.unit.bundles.common.dicom import save
+from tests.unit.pretraining.data.archive import radiograph
 
 CONFIGS = "bundles/chest_radiograph/configs"
 SMALL = {"size": 64, "channels": 16, "depth": 1, "device": "$torch.device('cpu')"}
@@ -66,12 +68,16 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(
     make_datalist(images)
     (images / "0.png").write_bytes((images / "0.png").read_bytes()[:60])
     Image.new("I;16", (2000, 1)).save(images / "strip.png")
+    (whole,) = save(tmp_path / "whole", [radiograph("1")])
+    (images / "cut.dcm").write_bytes(whole.read_bytes()[:-200])
+    (images / "truth.json").write_text("{}")
     where = {"input": str(images), "output_dir": str(tmp_path / "out"), "weights": str(weights)}
     with pytest.raises(Exception, match=r"'evaluator'|'dataset'") as caught:
         run(root / CONFIGS / "inference.yaml", **where)
     told = str(caught.value.__cause__)
-    assert told.startswith("2 of 9 images have no result\n0.png: ")
+    assert told.startswith("3 of 10 images have no result\n0.png: ")
     assert "strip.png: " in told
+    assert "cut.dcm: " in told
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"{number}.png.json" for number in range(1, 8)
     ]

@@ -76,3 +76,11 @@ def test_weights_in_half_precision_become_the_network_s_own(tmp_path: Path) -> N
     assert not other.training
     with pytest.raises(ValueError, match=r"none\.pt is missing; train first"):
         load_weights(other, str(tmp_path / "none.pt"))
+
+
+def test_the_last_network_of_a_run_loads_from_its_checkpoint(tmp_path: Path) -> None:
+    engine = counting(network := nn.Linear(2, 1), [])
+    Resume(str(tmp_path), {"network": network}).attach(engine)
+    engine.run([0], max_epochs=2)
+    load_weights(other := nn.Linear(2, 1), str(tmp_path / "checkpoint.pt"))
+    assert torch.equal(other.weight, network.weight)

@@ -297,6 +297,8 @@ def test_folder_tells_what_is_no_dicom(tmp_path: Path) -> None:
 REFUSED = {
     "colour": ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "only grey images are read"),
     "no rescale": ({"RescaleSlope": None}, "CT without RescaleSlope and RescaleIntercept"),
+    "slope without end": ({"RescaleSlope": "inf", "Modality": "CR"}, "RescaleSlope is no finite number"),
+    "intercept NaN": ({"RescaleIntercept": "NaN", "Modality": "CR"}, "RescaleIntercept is no finite number"),
     "slope 0": ({"RescaleSlope": 0}, "RescaleSlope is 0"),
     "short pixels": ({"PixelData": b"\0" * 40}, "truncated, 40 of 96 bytes"),
     "absurd size": ({"Rows": 60000, "Columns": 60000}, "more than the 600000000 voxels allowed"),

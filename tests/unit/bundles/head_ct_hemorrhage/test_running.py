@@ -6,6 +6,7 @@ import pytest
 
 from bundles.common.running import flag
 from bundles.head_ct_hemorrhage.scripts.running import find_images
+from tests.unit.bundles.common.dicom import ct_slice, save
 
 
 @pytest.mark.parametrize(("given", "meant"), [(True, True), ("true", True), ("False", False), (0, False)])
@@ -27,8 +28,10 @@ def test_images_are_found_without_their_masks(tmp_path: Path) -> None:
 
 def test_folders_of_dicom_files_are_series(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "1.dcm").touch()
+        save(tmp_path / folder, [ct_slice(1)])
+    (tmp_path / "truth.json").write_text("{}")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("no DICOM")
     assert [Path(item["image"]).name for item in find_images(str(tmp_path))] == ["a", "b"]
 
 
