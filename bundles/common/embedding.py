@@ -55,8 +55,10 @@ def find_images(source: str, dimensions: int, limit: int = 0, *, unreadable: boo
         try:
             found = outline(path)
         except UnreadableImage as error:
-            log.warning("image_left_out", file=path.name, reason=str(error))
-            items += [_item([path], None, name)] if unreadable else []
+            if unreadable:
+                items.append(_item([path], None, name))
+            else:
+                log.warning("image_left_out", file=path.name, reason=str(error))
             continue
         if found is None:
             continue
