@@ -55,10 +55,7 @@ def find_images(source: str, dimensions: int, limit: int = 0, *, unreadable: boo
         try:
             found = outline(path)
         except UnreadableImage as error:
-            if unreadable:
-                items.append(_item([path], None, name))
-            else:
-                log.warning("image_left_out", file=path.name, reason=str(error))
+            items += _instead(path, name, error, unreadable=unreadable)
             continue
         if found is None:
             continue
@@ -87,6 +84,14 @@ def _listed(root: Path) -> tuple[Path, list[Path]]:
         entries = json.loads(root.read_text(encoding="utf-8"))
         return root.parent, [root.parent / entry["image"] for entry in entries]
     return root.parent, [root]
+
+
+def _instead(path: Path, name: str, error: UnreadableImage, *, unreadable: bool) -> list[dict[str, Any]]:
+    """What stands for a file that cannot be read: itself, so that reading it says why, or a line in the log."""
+    if unreadable:
+        return [_item([path], None, name)]
+    log.warning("image_left_out", file=path.name, reason=str(error))
+    return []
 
 
 def _item(paths: list[Path], number: int | None, name: str) -> dict[str, Any]:
