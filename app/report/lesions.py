@@ -15,7 +15,8 @@ from highdicom.sr import (
 )
 from highdicom.sr import VolumetricROIMeasurementsAndQualitativeEvaluations as VolumetricROI
 
-from app.findings import FINDING_KINDS, Code, Finding, Lesion, Report
+from app.codes import Code
+from app.findings import FINDING_KINDS, Finding, Lesion, Report
 from app.report.items import algorithm, certainty, concept, sites
 from app.report.segmentation import SOP_CLASS_UID, lesion_tracking, segmentation_uid
 from app.report.source import Source

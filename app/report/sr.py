@@ -25,13 +25,15 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Outcome, Report
+from app.codes import Code
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Outcome, Report
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
 from app.report.library import image_library
 from app.report.regions import region_groups
 from app.report.segmentation import SOP_CLASS_UID, segmentation_series_uid, segmentation_uid
 from app.report.source import Source
+from app.report.structures import class_groups, structure_groups, structure_segmentation_uid
 from app.report.uids import device_uid, report_uid
 from app.report.words import (
     about_lesions,
@@ -48,6 +50,7 @@ from app.report.words import (
     shown_regions,
     suspicious_slices,
 )
+from app.structures import STRUCTURES
 from bundles.common.headers import PROJECTION_MODALITIES
 
 SERIES_NUMBER = 9001
@@ -87,7 +90,8 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
             group
             for finding in report.findings
             for group in _groups(report, finding, source, outlined=finding.kind in outlined)
-        ],
+        ]
+        + [*structure_groups(report, source, outlined=STRUCTURES in outlined), *class_groups(report, source)],
     )
     document: Dataset = Comprehensive3DSR(
         evidence=_evidence(report, source, outlined),
@@ -224,6 +228,11 @@ def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list
             item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, segmentation_uid(report, finding)
             item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
             evidence.append(item)
+    if STRUCTURES in outlined:
+        item = Dataset()
+        item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, structure_segmentation_uid(report)
+        item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
+        evidence.append(item)
     for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
         setattr(evidence[0], keyword, "")
     for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
