@@ -74,6 +74,16 @@ class ClassScore:
         return f"{of_image}class {self.name}, {told}"
 
 
+MOST_SHOWN = 3
+
+
+def shortened(structures: tuple[Structure, ...], classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
+    """The first lines of `in_words`, and how many more there are."""
+    lines = in_words(structures, classes)
+    more = len(lines) - MOST_SHOWN
+    return (*lines[:MOST_SHOWN], f"{more} more") if more > 0 else lines
+
+
 def in_words(structures: tuple[Structure, ...], classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
     """One line for each, what is there before what is not, the highest scores of each image first."""
     outlined = sorted(structures, key=lambda each: not each.segment)
