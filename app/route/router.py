@@ -1,15 +1,16 @@
 """The decision: which bundle gets which series of a study, and why not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.assignment import Assignment, Decision, Declined
 from app.route.conditions import judge, looks_at_pictures
-from app.route.matches import Match, assign_images, decline
+from app.route.matches import Match, assign_images, decline, match_of, told_notes
 from app.route.rules import Rule, load_rules
-from app.study import Series, Study, uid_hash
+from app.study import Contrast, Series, Study, uid_hash
 from bundles.common.contract import Service
+from bundles.common.contrast import CONTRASTS
 
 NO_IMAGES = "the study holds no images"
 
@@ -50,7 +51,7 @@ class Router:
             for series in study.series:
                 verdict = judge(rule.condition, series)
                 if verdict.holds:
-                    matches.append(Match(rule, series, verdict.words))
+                    matches.append(match_of(rule, series, verdict))
                 else:
                     declined.append(decline(rule, series, verdict.words))
             if not study.series:
@@ -62,6 +63,12 @@ class Router:
     def looks_at_pictures(self) -> bool:
         """Whether any rule asks what a picture shows."""
         return any(looks_at_pictures(part) for rule in self.rules for part in (rule.condition, *rule.prefer))
+
+    def asks_for_contrast(self, series: Series) -> bool:
+        """Whether any answer about contrast agent in the picture would change what becomes of a series."""
+        answers = (None, *(Contrast(name, 0.0) for name in CONTRASTS))
+        pictured = [replace(series, contrast=answer) for answer in answers]
+        return any(len({_fate(rule, each) for each in pictured}) > 1 for rule in self.rules)
 
     def idle_s(self, study: Study, default: float) -> float:
         """Quiet time after which what has arrived counts as complete, seconds.
@@ -75,6 +82,14 @@ class Router:
             if any(judge(rule.condition, series).holds for series in study.series)
         ]
         return max(times, default=default)
+
+
+def _fate(rule: Rule, series: Series) -> tuple[bool, ...]:
+    """Whether a rule holds, and if so which of its doubts and wishes do."""
+    if not judge(rule.condition, series).holds:
+        return ()
+    conditions = (*(condition for _, condition in rule.doubts), *rule.prefer)
+    return (True, *(judge(condition, series).holds for condition in conditions))
 
 
 def _choose(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]:
@@ -125,7 +140,7 @@ def _preference(match: Match) -> tuple[object, ...]:
     derived = "DERIVED" in (kind if isinstance(kind, tuple) else (kind,))
     fits = limits.min_slices <= slices <= limits.max_slices
     wishes = tuple(not judge(wish, series).holds for wish in match.rule.prefer)
-    return (not fits, wishes, derived, match.rule.priority, -slices, series.uid, series.stack)
+    return (not fits, bool(match.doubts), wishes, derived, match.rule.priority, -slices, series.uid, series.stack)
 
 
 def _slices(series: Series) -> str:
@@ -143,4 +158,7 @@ def _assign(match: Match) -> Assignment:
         priority=rule.priority,
         evidence=match.evidence,
         limits=rule.limits,
+        notes=told_notes(match.told),
+        told=match.told,
+        doubts=match.doubts,
     )
