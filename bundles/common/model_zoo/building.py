@@ -67,7 +67,7 @@ def build(root: Path, declared: Declared, configuration: Configuration, device: 
 
     def after(item: Item) -> Item:
         image, pred = item[IMAGE], item[PRED]
-        item = {**item, PRED: MetaTensor(pred.float(), affine=image.affine, meta=dict(image.meta))}
+        item = {**item, PRED: MetaTensor(pred.float(), meta=dict(image.meta))}
         item = item if postprocessing is None else postprocessing(item)
         if declared.task == "segmentation" and not configuration.inverts:
             item = _back(item, image, preprocessing)
@@ -112,7 +112,9 @@ def _network(root: Path, parser: ConfigParser, configuration: Configuration, dev
         raise
     except Exception as error:
         raise _refused(root, f"{configuration.weights} cannot be loaded: {_first_line(error)}") from error
-    module.to(device).eval().requires_grad_(requires_grad=False)
+    module.to(device).eval()
+    for parameter in module.parameters():  # TorchScript has no `requires_grad_` for all at once
+        parameter.requires_grad_(requires_grad=False)
     built: torch.nn.Module = module
     return built
 
