@@ -55,6 +55,7 @@ class Declared:
         task: What its output is.
         modalities: Values of (0008,0060) that it reads.
         dimensions: 3 for volumes, 2 for single images.
+        patch: Size of one input as the metadata give it; open sides are text ("16*n").
         channels: Of its output.
         labels: What it tells apart, without the background, by number.
         background: Whether channel 0 is background.
@@ -68,6 +69,7 @@ class Declared:
     task: Task
     modalities: tuple[str, ...]
     dimensions: int
+    patch: tuple[int | str, ...]
     channels: int
     labels: tuple[Label, ...]
     background: bool
@@ -91,7 +93,7 @@ def read_declared(root: Path) -> Declared:
     formats = _mapping(metadata.get("network_data_format"), "network_data_format", root)
     image = _the_input(_mapping(formats.get("inputs"), "network_data_format.inputs", root), root)
     pred = _the_output(_mapping(formats.get("outputs"), "network_data_format.outputs", root), root)
-    dimensions = _dimensions(image, root)
+    patch = _patch(image, root)
     task = _task(pred, root)
     labels = _labels(pred, root)
     background = labels[0].number == 0 and labels[0].name.casefold() in BACKGROUND
@@ -104,7 +106,8 @@ def read_declared(root: Path) -> Declared:
         version=_text(metadata, "version"),
         task=task,
         modalities=_modalities(image, root),
-        dimensions=dimensions,
+        dimensions=len(patch),
+        patch=patch,
         channels=_whole(pred.get("num_channels"), len(labels)),
         labels=found,
         background=background,
@@ -188,16 +191,16 @@ def _modalities(image: Mapping[str, Any], root: Path) -> tuple[str, ...]:
     return MODALITIES[told.casefold()]
 
 
-def _dimensions(image: Mapping[str, Any], root: Path) -> int:
+def _patch(image: Mapping[str, Any], root: Path) -> tuple[int | str, ...]:
     shape = _shape(image)
     if len(shape) not in {2, 3}:
         raise _refused(root, "'spatial_shape' of its input in the metadata has neither two nor three sizes")
-    return len(shape)
+    return shape
 
 
-def _shape(tensor: Mapping[str, Any]) -> tuple[Any, ...]:
+def _shape(tensor: Mapping[str, Any]) -> tuple[int | str, ...]:
     shape = tensor.get("spatial_shape")
-    return tuple(shape) if isinstance(shape, list) else ()
+    return tuple(side if isinstance(side, int) else str(side) for side in shape) if isinstance(shape, list) else ()
 
 
 def _told(root: Path, metadata: Mapping[str, Any], labels: tuple[Label, ...]) -> str:
