@@ -6,7 +6,7 @@ from typing import Literal, get_args
 ContrastName = Literal["enhanced", "plain", "unclear", "no_brain"]
 CONTRASTS: tuple[ContrastName, ...] = get_args(ContrastName)
 NO_BRAIN: ContrastName = "no_brain"
-ENHANCED_FROM = 0.10
+ENHANCED_FROM = 0.08
 """Share of bright places in the middle octant of the brain from which vessels count as enhanced."""
 PLAIN_TO = 0.03
 """Share of bright places in the whole brain up to which they count as not enhanced."""
