@@ -25,5 +25,5 @@ def dice_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 
 def focal_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Focal loss of known voxels, summed and divided by the foreground voxels among them; arguments as in `dice_loss`."""
+    """Focal loss of known voxels, summed and divided by the foreground voxels among them; as in `dice_loss`."""
     return (focal(logits, truth, alpha=ALPHA) * known).sum() / (truth * known).sum().clamp(min=LEAST_VOXELS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundles.common.manifest import Metric
+from bundles.common.metrics.lesion_words import figure_ends, lesion_figures
 from bundles.common.release import Release, release_app
 
 LABELS = {
@@ -27,10 +28,16 @@ FIELDS = ("value", "low", "high", "positives", "negatives")
 
 
 def figures(report: Mapping[str, Any]) -> dict[str, Metric]:
-    """The areas of an evaluation."""
-    return {
+    """Areas, the service's operating point, bleeds found by size, and Dice."""
+    metrics = {
         name: Metric(label=label, **{field: report[name][field] for field in FIELDS}) for name, label in LABELS.items()
     }
+    counts = {field: report["hemorrhage"][field] for field in ("positives", "negatives")}
+    for measure in ("sensitivity", "specificity"):
+        if point := report.get("operating_point"):
+            figure = figure_ends(point[measure])
+            metrics[measure] = Metric(label=LABELS["hemorrhage"], **figure, **counts, measure=measure)
+    return {**metrics, **(lesion_figures(report["lesions"], "bleeds") if "lesions" in report else {})}
 
 
 app = release_app(Release(Path(__file__).resolve().parents[1], figures), __doc__)
