@@ -5,7 +5,7 @@ the source image it was drawn on. The grid is that which the service checked, so
 image can break it; what patient and study are called is taken over as in every document.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from highdicom import AlgorithmIdentificationSequence
@@ -20,14 +20,13 @@ from app.codes import Code
 from app.errors import Failed
 from app.findings import FINDING_KINDS, Finding, Lesion, Report
 from app.masks import LabelVolume
+from app.report.frames import slice_sources
 from app.report.items import FAMILY, MANUFACTURER, concept
 from app.report.picture import YELLOW
 from app.report.source import Source, SourceStack
 from app.report.uids import derived_uid, lesion_tracking_uid, report_uid
 from app.report.words import disclaimer, fitted, lesion_name, named, plain, series_description
 from bundles.common.geometry import StackGeometry, gaps_mm
-from bundles.common.headers import Frame, frames_of, read_header
-from bundles.common.stacks import stack_frames
 
 SERIES_NUMBER = 9003
 SOP_CLASS_UID = SegmentationStorage
@@ -233,18 +232,18 @@ def _slices(report: Report, stack: SourceStack, geometry: StackGeometry) -> list
 
 def _refer(document: Dataset, stack: SourceStack, slices: Sequence[Dataset]) -> None:
     """Name the source image, and of a file with several the frame, wherever a slice of ours is named."""
-    true = dict(zip((image.SOPInstanceUID for image in slices), _places(stack), strict=True))
+    true = dict(zip((image.SOPInstanceUID for image in slices), slice_sources(stack), strict=True))
     for frame in document.PerFrameFunctionalGroupsSequence:
         for derivation in frame.get("DerivationImageSequence", ()):
             for item in derivation.SourceImageSequence:
                 if item.ReferencedSOPInstanceUID not in true:
                     continue  # the segments of a slice share the item
-                sop_class, item.ReferencedSOPInstanceUID, number = true[item.ReferencedSOPInstanceUID]
-                item.ReferencedSOPClassUID = sop_class
-                if number is not None:
-                    item.ReferencedFrameNumber = number
+                place = true[item.ReferencedSOPInstanceUID]
+                item.ReferencedSOPInstanceUID, item.ReferencedSOPClassUID = place.sop_instance_uid, place.sop_class_uid
+                if place.frame is not None:
+                    item.ReferencedFrameNumber = place.frame
     references = []
-    for sop_class, uid in dict.fromkeys((sop_class, uid) for sop_class, uid, _ in true.values()):
+    for sop_class, uid in dict.fromkeys((place.sop_class_uid, place.sop_instance_uid) for place in true.values()):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
         references.append(item)
@@ -252,22 +251,6 @@ def _refer(document: Dataset, stack: SourceStack, slices: Sequence[Dataset]) -> 
     series.ReferencedInstanceSequence = references
     if "SourceImageSequence" in document:
         del document.SourceImageSequence
-
-
-def _places(stack: SourceStack) -> Iterator[tuple[str, str, int | None]]:
-    """SOP class, SOP instance and number of the frame, where it has several, of each slice in its order."""
-    instances = stack.series.instances
-    if all(instance.frames <= 1 for instance in instances):
-        yield from ((each.sop_class_uid, each.sop_instance_uid, None) for each in instances)
-        return
-    by_uid = {instance.sop_instance_uid: instance for instance in instances}
-    frames: list[Frame] = [frame for each in instances for frame in frames_of(read_header(each.path))]
-    ours = next((found for found in stack_frames(frames) if found.geometry == stack.series.geometry), None)
-    if ours is None:
-        raise Failed("no segmentation: the frames of the images are not those that were analysed")
-    for frame in ours.frames:
-        instance = by_uid[frame.sop_instance_uid]
-        yield instance.sop_class_uid, instance.sop_instance_uid, frame.index + 1 if instance.frames > 1 else None
 
 
 def _name_dimensions(document: Dataset, uid: str) -> None:

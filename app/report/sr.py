@@ -27,6 +27,7 @@ from pydicom import Dataset
 
 from app.codes import Code
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Outcome, Report
+from app.report.frames import source_image
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
 from app.report.library import image_library
@@ -180,9 +181,22 @@ def _source_images(finding: Finding, source: Source) -> list[SourceImageForMeasu
     scored = [score.sop_instance_uid for score in suspicious_slices(finding)]
     if not finding.slices:
         scored = [lesion.sop_instance_uid for lesion in shown_lesions(finding)]
-    chosen = dict.fromkeys([*scored, *(region.sop_instance_uid for region in shown_regions(finding))])
-    found = [source.find(uid)[1] for uid in chosen]
-    return [SourceImageForMeasurementGroup(each.sop_class_uid, each.sop_instance_uid) for each in found]
+    chosen: dict[str, list[int]] = {uid: [] for uid in scored}
+    for uid, index in _positions(finding, source):
+        chosen[uid].append(index)
+    chosen |= {
+        region.sop_instance_uid: [] for region in shown_regions(finding) if region.sop_instance_uid not in chosen
+    }
+    return [source_image(source, uid, indices) for uid, indices in chosen.items()]
+
+
+def _positions(finding: Finding, source: Source) -> list[tuple[str, int]]:
+    """UID and position in the stack of each slice of a volume that is referenced."""
+    if source.by_image:
+        return []
+    if finding.slices:
+        return [(score.sop_instance_uid, score.index) for score in suspicious_slices(finding)]
+    return [(lesion.sop_instance_uid, lesion.index) for lesion in shown_lesions(finding)]
 
 
 def _evaluations(report: Report) -> ContainerContentItem:
