@@ -33,6 +33,9 @@ DISCRETE = frozenset({"AsDiscreted", "AsDiscreteD", "AsDiscreteDict"})
 ACTIVATIONS = frozenset({"Activationsd", "ActivationsD", "ActivationsDict"})
 INVERSE = frozenset({"Invertd", "InvertD", "InvertDict"})
 
+NEEDING_SKIMAGE = re.compile(r"^(KeepLargestConnectedComponent|RemoveSmallObjects)(d|D|Dict)?$")
+"""MONAI asks for scikit-image only when these run: in the middle of a study."""
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -189,6 +192,8 @@ def _problem_of(root: Path, target: str) -> str:
     if not rest or first == "monai":
         names = known_to_monai()
         name = target.rpartition(".")[2]
+        if NEEDING_SKIMAGE.match(name) and not is_installed("skimage", root):
+            return f"'{target}' needs scikit-image, which is not installed"
         return "" if name in names else f"'{target}' is unknown to MONAI {version('monai')}{_near(name, names)}"
     return "" if is_installed(first, root) else f"'{target}' is not installed"
 
@@ -206,8 +211,18 @@ def _fitted(value: Any, declared: Declared) -> Any:
         return {key: _fitted(part, declared) for key, part in value.items()}
     if isinstance(value, list):
         kept = [part for part in value if not _left_out(part, declared)]
-        return [_fitted(part, declared) for part in kept]
+        return [_fitted(part, declared) for part in _decided(kept)]
     return value
+
+
+def _decided(steps: Sequence[Any]) -> list[Any]:
+    """Bring labels back by nearest neighbour: some bundles interpolate their numbers, and between 0 and 2 lies 1."""
+    fitted, labels = [], False
+    for step in steps:
+        name = _name(step) if isinstance(step, Mapping) else ""
+        labels = labels or name in DISCRETE
+        fitted.append({**step, "nearest_interp": True} if labels and name in INVERSE else step)
+    return fitted
 
 
 def _left_out(part: Any, declared: Declared) -> bool:

@@ -25,6 +25,7 @@ MODALITIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 VOLUMES = frozenset({"CT", "MR"})
 BACKGROUND = frozenset({"background", "bg", "none", "everything else", "other"})
+CLASSES = frozenset({"classes", "classification", "labels", "label", "probabilities"})
 MOST_LABELS = 255
 """A mask has one byte a voxel."""
 
@@ -160,7 +161,7 @@ def _task(pred: Mapping[str, Any], root: Path) -> Task:
     words = {kind, form}
     if words & {"object", "dict", "box", "boxes", "detection", "bounding box"}:
         raise _refused(root, "it detects objects, and its metadata do not tell in what form it gives boxes and scores")
-    if form in {"classes", "labels", "label", "probabilities"} and len(_shape(pred)) < 3:
+    if form in CLASSES and len(_shape(pred)) < 3:
         return "classification"
     if form == "segmentation" or (form in {"labels", "label"} and kind == "image"):
         return "segmentation"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from monai.bundle import ConfigParser
@@ -106,8 +107,9 @@ def test_it_outlines_what_monai_itself_outlines_on_the_same_image(tmp_path: Path
         [zoo.SOFTMAX, zoo.INVERT],
         [zoo.SOFTMAX, zoo.ARGMAX | {"to_onehot": 2}, zoo.INVERT | {"nearest_interp": True}],
         [zoo.ARGMAX, zoo.INVERT | {"nearest_interp": True}],
+        [zoo.ARGMAX, zoo.INVERT],
     ],
-    ids=["spleen", "not inverted", "shares, not inverted", "shares", "one hot", "labels inverted"],
+    ids=["spleen", "not inverted", "shares, not inverted", "shares", "one hot", "labels inverted", "prostate"],
 )
 def test_whatever_form_the_output_has_the_outline_is_the_same(after: list[Any] | None, tmp_path: Path) -> None:
     study = head_study(tmp_path)
@@ -117,6 +119,55 @@ def test_whatever_form_the_output_has_the_outline_is_the_same(after: list[Any] |
     assert np.array_equal(mask(tmp_path, report) == 1, stack.array > 0)
     (structure,) = report.structures
     assert (structure.segment, structure.code.value, structure.words[:6]) == (1, "12738006", "brain ")
+
+
+def by_reference(config: dict[str, Any]) -> None:
+    """As `wholeBody_ct_segmentation` does: keys and steps behind references and expressions."""
+    config["image_key"] = "image"
+    config["displayable_configs"] = {"flip": True}
+    for step in config["preprocessing"]["transforms"]:
+        step["keys"] = "@image_key"
+    config["preprocessing_transforms"] = config["preprocessing"]["transforms"]
+    config["preprocessing"] = "$monai.transforms.Compose(@preprocessing_transforms)"
+    config["axes"] = "$'LPS' if @displayable_configs#flip else 'RAS'"
+    config["preprocessing_transforms"][2]["axcodes"] = "@axes"
+
+
+def own_code(config: dict[str, Any]) -> None:
+    """As bundles with `scripts` of their own do."""
+    config["imports"].append("$import scripts.steps")
+    config["preprocessing"]["transforms"].append({"_target_": "scripts.steps.Unchangedd"})
+
+
+def loads_twice(config: dict[str, Any]) -> None:
+    """As `lung_nodule_ct_detection` does: one of two loaders is disabled."""
+    loader = {"_target_": "LoadImaged", "keys": "image", "reader": "itkreader", "_disabled_": True}
+    config["preprocessing"]["transforms"].insert(0, loader)
+
+
+def channel_by_the_loader(config: dict[str, Any]) -> None:
+    config["preprocessing"]["transforms"][0]["ensure_channel_first"] = True
+    del config["preprocessing"]["transforms"][1]
+
+
+@pytest.mark.parametrize("rewrite", [by_reference, own_code, loads_twice, channel_by_the_loader])
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_however_the_configuration_is_written_the_outline_is_the_same(
+    rewrite: Callable[[dict[str, Any]], None], form: str, tmp_path: Path
+) -> None:
+    study = head_study(tmp_path)
+    root = zoo.write_exact(tmp_path / "bundles")
+    (root / "scripts").mkdir()
+    (root / "scripts/steps.py").write_text("class Unchangedd:\n    def __call__(self, item):\n        return item\n")
+    path = root / "configs/inference.json"
+    config = json.loads(path.read_text())
+    rewrite(config)
+    path.unlink()
+    (root / f"configs/inference.{form}").write_text(json.dumps(config) if form == "json" else yaml.safe_dump(config))
+    report = analyse(tmp_path, study, "exact")
+    stack = read_stack([instance.path for instance in study.series[0].instances])
+    assert np.array_equal(mask(tmp_path, report) == 1, stack.array > 0)
+    assert not (root / "eval").exists()
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -147,6 +198,20 @@ def sorted_as(study: Study, uids: tuple[str, ...]) -> Any:
     assert series.geometry
     geometry = replace(series.geometry, origins=tuple(series.geometry.origins[index] for index in order))
     return replace(series, instances=tuple(series.instances[index] for index in order), geometry=geometry)
+
+
+def test_labels_are_never_interpolated_on_their_way_back(tmp_path: Path) -> None:
+    """Label 2 beside background, resampled: the numbers between them are those of another structure."""
+    study = head_study(tmp_path)
+    root = zoo.write_exact(tmp_path / "bundles", labels=("background", "liver", "brain"))
+    path = root / "configs/inference.json"
+    config = json.loads(path.read_text())
+    config["preprocessing"]["transforms"].insert(3, zoo.SPACING | {"pixdim": [9.0, 9.0, 7.5]})
+    double = {"_target_": "Lambdad", "keys": "pred", "func": "$lambda x: x * 2"}
+    config["postprocessing"]["transforms"] = [zoo.ARGMAX, double, zoo.INVERT]
+    path.write_text(json.dumps(config))
+    liver, brain = analyse(tmp_path, study, "exact").structures
+    assert (liver.segment, brain.segment) == (0, 1)
 
 
 def test_a_structure_without_a_voxel_is_told_with_none(tmp_path: Path) -> None:

@@ -98,6 +98,10 @@ OF_CONFIGURATION: dict[str, tuple[Edit, str]] = {
         lambda content: content["postprocessing"]["transforms"].insert(1, {"_target_": "AsDiscretedd"}),
         "did you mean 'AsDiscreted",
     ),
+    "prostate_mri_anatomy": (
+        lambda content: content["postprocessing"]["transforms"].append({"_target_": "KeepLargestConnectedComponentd"}),
+        "'KeepLargestConnectedComponentd' needs scikit-image, which is not installed",
+    ),
     "import": (put("imports", value=["$import no_such_module.part"]), "it imports 'no_such_module.part', which is not"),
     "no import": (put("imports", value=["$1 +"]), "'imports' holds a line that is no import"),
     "own target": (put("network_def", "_target_", value="no_such_module.Net"), "'no_such_module.Net' is not installed"),
