@@ -13,6 +13,7 @@ from bundles.common.contract import Service
 from bundles.common.contrast import CONTRASTS
 
 NO_IMAGES = "the study holds no images"
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _choose(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]
             chosen.append(assignment)
         else:
             taken, passed_over = _best_series(single)
-            chosen += [_assign(match) for match in taken]
+            chosen += taken
         declined += repeated + passed_over
     return chosen, declined
 
@@ -121,15 +122,33 @@ def _one_rule_a_series(matches: Sequence[Match]) -> tuple[list[Match], list[Decl
     return list(best.values()), declined
 
 
-def _best_series(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
+def _best_series(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]:
     rivals = sorted((match for match in matches if match.rule.series == "best"), key=_preference)
-    everything = [match for match in matches if match.rule.series == "all"]
+    everything = [_assign(match) for match in matches if match.rule.series == "all"]
     if not rivals:
         return everything, []
     winner, *others = rivals
     name = f"series {uid_hash(winner.series.uid)[:12]}, {_slices(winner.series)}"
     reason = f"another series of this study was chosen ({name})"
-    return [winner, *everything], [decline(match.rule, match.series, (reason,)) for match in others]
+    chosen = _assign(winner, _passed_over(winner.series, others))
+    return [chosen, *everything], [decline(match.rule, match.series, (reason,)) for match in others]
+
+
+def _passed_over(chosen: Series, others: Sequence[Match]) -> tuple[str, ...]:
+    """For the report: that it speaks of one of several series, and of which."""
+    if not others:
+        return ()
+    several = f"{len(others)} other series of this study" if len(others) > 1 else "another series of this study"
+    named = ", ".join(_series_name(match.series) for match in others[:MOST_NAMED])
+    more = " and others" if len(others) > MOST_NAMED else ""
+    were = "were" if len(others) > 1 else "was"
+    return (f"{_series_name(chosen)} was analysed; {several} matched as well and {were} not: {named}{more}",)
+
+
+def _series_name(series: Series) -> str:
+    number = series.headers.get("SeriesNumber")
+    name = f"series {number}" if isinstance(number, int) else f"series {uid_hash(series.uid)[:12]}"
+    return f"{name} ({_slices(series)})"
 
 
 def _preference(match: Match) -> tuple[object, ...]:
@@ -148,7 +167,7 @@ def _slices(series: Series) -> str:
     return "1 slice" if count == 1 else f"{count} slices"
 
 
-def _assign(match: Match) -> Assignment:
+def _assign(match: Match, notes: tuple[str, ...] = ()) -> Assignment:
     rule, series = match.rule, match.series
     return Assignment(
         bundle=rule.bundle,
@@ -158,7 +177,7 @@ def _assign(match: Match) -> Assignment:
         priority=rule.priority,
         evidence=match.evidence,
         limits=rule.limits,
-        notes=told_notes(match.told),
+        notes=(*told_notes(match.told), *notes),
         told=match.told,
         doubts=match.doubts,
     )

@@ -175,7 +175,14 @@ def test_chooses_the_series_with_most_slices_and_declines_the_others() -> None:
     thick, thin = make_series(uid="1", slices=36), make_series(uid="2", slices=180)
     decision = router.decide(make_study(thick, thin))
     reason = f"another series of this study was chosen (series {uid_hash('2')[:12]}, 180 slices)"
-    assert [each.series_uid for each in decision.assignments] == ["2"]
+    (assignment,) = decision.assignments
+    assert (assignment.series_uid, assignment.notes) == (
+        "2",
+        (
+            f"series {uid_hash('2')[:12]} (180 slices) was analysed; another series of this study matched as well "
+            f"and was not: series {uid_hash('1')[:12]} (36 slices)",
+        ),
+    )
     assert decision.declined == (Declined("head/accepts", "head", "1", 0, (reason,)),)
 
 
