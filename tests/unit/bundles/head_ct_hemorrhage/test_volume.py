@@ -102,3 +102,22 @@ def test_slices_in_one_place_are_refused() -> None:
     origins = np.array([[0.0, 0, 0], [0, 0, 5], [0, 0, 5]])
     with pytest.raises(ValueError, match="same place"):
         volume_from_stack(np.zeros((3, 4, 4), np.float32), origins, AXIAL, (1.0, 1.0))
+
+
+@pytest.mark.parametrize(("gap_mm", "count"), [(0.6, 250), (1.25, 120), (5.0, 30)])
+def test_slabs_are_averaged_and_no_slice_is_skipped(gap_mm: float, count: int) -> None:
+    """A box slice of 3.75 mm holds the mean of the thin slices in it: each counts, and noise falls with them."""
+    rng = np.random.default_rng(0)
+    origins = np.arange(count)[:, None] * np.array([0.0, 0.0, gap_mm])
+    volume = volume_from_stack(rng.normal(0, 10, (count, 24, 24)).astype(np.float32), origins, AXIAL, (1.0, 1.0))
+    last = (count - 1) * gap_mm
+    grids = (Grid(0.0, last, 40), Grid(-0.5, 23.5, 24), Grid(-0.5, 23.5, 24))
+    shares = sampling_weights(volume.frame.positions[0], grids[0], clamp=True).sum(axis=0)[2:-2]
+    averaged = grids[0].step / gap_mm
+    # Every slice counts in proportion to the slab that it stands for.
+    assert shares.min() > 0.5 / averaged
+    assert shares.max() < 2.0 / averaged
+    noise = float(resample(volume, grids, outside=0.0).std())
+    assert noise < 10 / np.sqrt(max(1.0, averaged)) * 1.15
+    if averaged > 2:
+        assert noise < 6
