@@ -132,9 +132,11 @@ def label_map(declared: Declared, pred: Any) -> NDArray[np.uint8]:
         pred: (channel, columns, rows, slices): a map of labels in one channel, or a channel for each label.
 
     Raises:
-        Failed: A number stands for no label, two labels overlap, or nothing was decided.
+        Failed: Something is no number, a number stands for no label, two labels overlap, or nothing was decided.
     """
     array: NDArray[np.float32] = torch.as_tensor(pred).cpu().float().numpy()
+    if not all(bool(np.isfinite(plane).all()) for plane in array):
+        raise Failed(f"bundle '{declared.name}' gave no outline: its output holds values that are no numbers")
     if len(array) == 1:
         return _of_one_channel(declared, array[0])
     if len(array) != declared.channels:
