@@ -5,6 +5,7 @@ given can be told from what it says; the rules and limits are those of the two b
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,11 +131,9 @@ def place(images: Images, orientation: list[float], axis: int, step: float) -> I
 
 def copy_of(images: Images, **changes: object) -> Images:
     """The same images under other instance UIDs."""
-    copies = []
-    for image in images:
-        copy = Dataset(image)
+    copies = deepcopy(images)
+    for copy in copies:
         copy.SOPInstanceUID = generate_uid()
-        copies.append(copy)
     return changed(copies, **changes)
 
 

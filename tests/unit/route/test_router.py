@@ -176,12 +176,13 @@ def test_chooses_the_series_with_most_slices_and_declines_the_others() -> None:
     decision = router.decide(make_study(thick, thin))
     reason = f"another series of this study was chosen (series {uid_hash('2')[:12]}, 180 slices)"
     (assignment,) = decision.assignments
+    note = (
+        f"series {uid_hash('2')[:12]} (180 slices) was analysed; another series of this study matched as well "
+        f"and was not: series {uid_hash('1')[:12]} (36 slices)"
+    )
     assert (assignment.series_uid, assignment.notes) == (
         "2",
-        (
-            f"series {uid_hash('2')[:12]} (180 slices) was analysed; another series of this study matched as well "
-            f"and was not: series {uid_hash('1')[:12]} (36 slices)",
-        ),
+        (note,),
     )
     assert decision.declined == (Declined("head/accepts", "head", "1", 0, (reason,)),)
 
