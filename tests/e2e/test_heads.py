@@ -30,7 +30,7 @@ from tests.e2e.conftest import Orthanc, Service, destination, documents, install
 from tests.e2e.heads import ENHANCED, METASTASIS, MOST, PLAIN, eager, from_nifti, phantom
 from tests.integration.report.test_segmentation_geometry import read_with_dcmqi, same
 
-pytestmark = [pytest.mark.debian, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.debian, pytest.mark.timeout(900)]
 
 PATIENCE_S = 300.0
 CONFIG = f"bundles/{METASTASIS}/configs/inference.yaml"
@@ -101,7 +101,7 @@ def drawn_by_the_bundle(root: Path, config: Path, series: Path, out: Path) -> di
     # One thread as in the service: sums in another order may lift a voxel over the threshold.
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [str(part) for part in command], cwd=root, env=alone, capture_output=True, text=True, timeout=300, check=False
+        [str(part) for part in command], cwd=root, env=alone, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     (path,) = out.glob("*_mask.nii.gz")
