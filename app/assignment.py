@@ -28,7 +28,11 @@ class Assignment:
         more: Further (series UID, stack) of the study that the bundle is to analyse, each image by itself, for the same
             report; () for bundles that read stacks.
         unfit: Those of `stacks` that cannot be analysed. Others can; what is not found in them is not absent.
-        notes: What was odd about the choice, for the report: "a raw copy was left out".
+        notes: What was odd about the choice, for the report: "a raw copy was left out"; and on what evidence it stands.
+        told: What told of a thing that the rule asks for by name, header keywords without their values:
+            "contrast agent: SeriesDescription", "contrast agent: picture (0.25)".
+        doubts: Why it is not to be analysed although a rule matched, in words: header and picture contradict each
+            other, or neither tells.
     """
 
     bundle: str
@@ -41,6 +45,8 @@ class Assignment:
     more: tuple[tuple[str, int], ...] = ()
     unfit: tuple[Unfit, ...] = ()
     notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def stacks(self) -> tuple[tuple[str, int], ...]:

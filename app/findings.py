@@ -3,18 +3,13 @@
 Knows nothing of DICOM encoding: `app/report` turns a `Report` into bytes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Self
 
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A coded concept (DICOM PS3.3 section 8.8): value, scheme designator, meaning."""
-
-    value: str
-    scheme: str
-    meaning: str
+from app.codes import ABNORMAL, Code
+from app.structures import ClassScore, Structure
 
 
 class Presence(StrEnum):
@@ -43,7 +38,7 @@ class FindingKind:
     name: str
     code: Code
     site: Code | None = None
-    category: Code = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+    category: Code = ABNORMAL
 
 
 HEMORRHAGE = Code("50960005", "SCT", "Hemorrhage")
@@ -240,6 +235,8 @@ class Report:
         seconds: Wall time of the analysis.
         more: Further (series UID, stack) that were analysed and that the findings speak for: the other projections of a
             radiograph study.
+        structures: Of a Model Zoo bundle that segments, in place of findings: everything that it was to outline.
+        classes: Of a Model Zoo bundle that classifies, in place of findings.
     """
 
     study_uid: str
@@ -253,6 +250,25 @@ class Report:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     more: tuple[tuple[str, int], ...] = ()
+    structures: tuple[Structure, ...] = ()
+    classes: tuple[ClassScore, ...] = ()
+
+    @property
+    def determined(self) -> bool:
+        """Whether anything at all was said of the images."""
+        return (
+            any(finding.presence is not Presence.UNDETERMINED for finding in self.findings)
+            or any(structure.volume_mm3 is not None for structure in self.structures)
+            or any(each.score is not None for each in self.classes)
+        )
+
+    def unmeasured(self) -> Self:
+        """The same without what a Model Zoo bundle measured; what it was to measure stays."""
+        return replace(
+            self,
+            structures=tuple(Structure(each.name, each.code, each.category) for each in self.structures),
+            classes=tuple(replace(each, score=None) for each in self.classes),
+        )
 
     @property
     def stacks(self) -> tuple[tuple[str, int], ...]:

@@ -14,7 +14,7 @@ import structlog
 from app import outcomes
 from app.documents import Document, DocumentKind
 from app.errors import Rejected
-from app.findings import Presence, Report
+from app.findings import Report
 from app.outcomes import OUTCOME, Shipment, StudyOutcome
 
 log = structlog.get_logger()
@@ -122,7 +122,7 @@ def _answers(newer: StudyOutcome, report: Report) -> tuple[Report, ...]:
     return tuple(
         each
         for each in same or of_bundle
-        if (_determined(each) or not _determined(report))
+        if (each.determined or not report.determined)
         and any(_made_from(document, each) and not document.problem for document in newer.documents)
     )
 
@@ -148,10 +148,6 @@ def _sends(outcome: StudyOutcome, reports: Sequence[Report], kind: DocumentKind,
 def _made_from(document: Document, report: Report) -> bool:
     of_report = (report.algorithm.name, report.series_uid, report.stack)
     return (document.bundle, document.series_uid, document.stack) == of_report
-
-
-def _determined(report: Report) -> bool:
-    return any(finding.presence is not Presence.UNDETERMINED for finding in report.findings)
 
 
 def _newest_first(family: Iterable[StudyOutcome]) -> tuple[StudyOutcome, ...]:

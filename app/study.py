@@ -9,6 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from app.words import certainty_in_words
+from bundles.common.contrast import NO_BRAIN
+from bundles.common.contrast import in_words as shown_contrast
 from bundles.common.geometry import StackGeometry
 from bundles.common.views import UNCLEAR, in_words
 
@@ -65,19 +67,34 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Contrast:
+    """What the picture of a T1-weighted head says of contrast agent, whatever its header says.
+
+    Attributes:
+        name: One of `bundles.common.contrast.CONTRASTS`.
+        share: Of the brain's places that hold something much brighter than brain, 0 to 1; 0 where there is no brain.
+    """
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What came of looking at the picture of one stack.
 
     Attributes:
         series_uid, stack: Which `Series` of the study.
-        view: What it shows; None where nothing can be said.
-        note: Why not, in words; empty where something can.
+        view: What a radiograph shows; None where nothing can be said.
+        note: Why nothing can be said, in words; empty where something can.
+        contrast: What a head says of contrast agent; None where nothing can be said.
     """
 
     series_uid: str
     stack: int
     view: View | None
     note: str = ""
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,7 @@ class Series:
             stack. The instances stay in the stack, so that routing sees what was sent.
         missing: Signs that the stack is not all that was acquired, in words. What is not seen in it is not absent.
         view: What the picture shows; None where nobody looked, or nothing could be said.
+        contrast: What it says of contrast agent; None likewise.
     """
 
     uid: str
@@ -114,6 +132,7 @@ class Series:
     damaged: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     view: View | None = None
+    contrast: Contrast | None = None
 
 
 def picture_in_words(view: View | None) -> str:
@@ -124,6 +143,14 @@ def picture_in_words(view: View | None) -> str:
     if view.name == UNCLEAR:
         return f"it is unclear what the picture shows (at most {percent} certain)"
     return f"the picture looks like {in_words(view.name)} ({percent})"
+
+
+def contrast_in_words(contrast: Contrast | None) -> str:
+    """What was seen of contrast agent: "the picture shows no contrast agent in vessels (0.01)"."""
+    if contrast is None:
+        return "the picture was not looked at for contrast agent"
+    number = "" if contrast.name == NO_BRAIN else f" ({contrast.share:.2f})"
+    return f"the picture shows {shown_contrast(contrast.name)}{number}"
 
 
 @dataclass(frozen=True, slots=True)

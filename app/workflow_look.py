@@ -1,6 +1,6 @@
-"""Between assembling and routing: what the pictures of a study's radiographs show. Trouble here blocks nothing."""
+"""Between assembling and routing: what pictures show, of radiographs and of heads. Trouble here blocks nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Event
 from typing import Protocol
@@ -9,22 +9,24 @@ import structlog
 
 from app.errors import AppError
 from app.radiographs import image_name, is_radiograph, is_raw
-from app.study import Look, Series, Study, View
+from app.study import Contrast, Look, Series, Study, View
 from app.workflow_edges import bounded, edge
 
 log = structlog.get_logger()
 
 MOST_PICTURES = 20
 """Of one study: a radiograph study has a few; what is sent with hundreds is something else."""
+MOST_VOLUMES = 6
+"""Of one study: the T1 volumes of a head."""
 LONGEST_S = 60.0
 """For one picture, most of it spent on reading; `inference.timeout_s` where that is less."""
 
 
 class Viewer(Protocol):
-    """What looking needs of `app.infer.views.Viewer`, without importing torch."""
+    """What looking needs of `app.infer.views.Viewer` and `app.infer.enhancement.ContrastViewer`, without torch."""
 
-    def look(self, series: Series) -> View:
-        """Say what the picture of a radiograph shows."""
+    def look(self, series: Series) -> View | Contrast:
+        """Say what the picture of a series shows."""
 
 
 def look_at(study: Study, viewer: Viewer, timeout_s: float, stopping: Event) -> tuple[Look, ...]:
@@ -35,11 +37,34 @@ def look_at(study: Study, viewer: Viewer, timeout_s: float, stopping: Event) -> 
     """
     wanted = [series for series in study.series if is_radiograph(series) and not is_raw(series) and not series.damaged]
     looks = [_look(series, viewer, min(timeout_s, LONGEST_S), stopping) for series in wanted[:MOST_PICTURES]]
-    left = f"the picture was not looked at: the study has more than {MOST_PICTURES} radiographs"
-    looks += [
-        Look(series.uid, series.stack, None, f"{image_name(series)}: {left}") for series in wanted[MOST_PICTURES:]
-    ]
-    return tuple(looks)
+    return (*looks, *_left(wanted[MOST_PICTURES:], f"{MOST_PICTURES} radiographs"))
+
+
+def look_for_contrast(
+    study: Study, viewer: Viewer, asked: Callable[[Series], bool], timeout_s: float, stopping: Event
+) -> tuple[Look, ...]:
+    """Look for contrast agent in each volume of a study whose routing asks for it; damaged ones are left alone.
+
+    Raises:
+        Stopped: The worker stops.
+    """
+    volumes = [series for series in study.series if series.geometry is not None and not is_radiograph(series)]
+    wanted = [series for series in volumes if not series.damaged and asked(series)]
+    looks = [_look(series, viewer, min(timeout_s, LONGEST_S), stopping) for series in wanted[:MOST_VOLUMES]]
+    return (*looks, *_left(wanted[MOST_VOLUMES:], f"{MOST_VOLUMES} volumes to look at"))
+
+
+def _left(series: Sequence[Series], limit: str) -> list[Look]:
+    left = f"the picture was not looked at: the study has more than {limit}"
+    return [Look(each.uid, each.stack, None, f"{_name(each)}: {left}") for each in series]
+
+
+def _name(series: Series) -> str:
+    """A radiograph as its image, a volume by its number."""
+    if is_radiograph(series):
+        return image_name(series)
+    number = series.headers.get("SeriesNumber")
+    return f"series {number}" if isinstance(number, int) else "a series without a number"
 
 
 def with_looks(study: Study, looks: Iterable[Look]) -> Study:
@@ -58,11 +83,17 @@ def notes_of(looks: Sequence[Look]) -> tuple[str, ...]:
 def _look(series: Series, viewer: Viewer, timeout_s: float, stopping: Event) -> Look:
     try:
         with edge("looking at a picture"):
-            return Look(series.uid, series.stack, bounded(lambda: viewer.look(series), timeout_s, stopping))
+            return _said(series, bounded(lambda: viewer.look(series), timeout_s, stopping))
     except AppError as error:
         log.warning("picture_not_looked_at", reason=str(error))
-        note = f"{image_name(series)}: what the picture shows could not be told: {error}"
+        note = f"{_name(series)}: what the picture shows could not be told: {error}"
         return Look(series.uid, series.stack, None, note)
+
+
+def _said(series: Series, seen: View | Contrast) -> Look:
+    if isinstance(seen, View):
+        return Look(series.uid, series.stack, seen)
+    return Look(series.uid, series.stack, None, contrast=seen)
 
 
 def _seen(series: Series, look: Look | None) -> Series:
@@ -70,4 +101,4 @@ def _seen(series: Series, look: Look | None) -> Series:
         return series
     # A stage that is run again after a crash says nothing twice.
     notes = dict.fromkeys((*series.notes, look.note)) if look.note else series.notes
-    return replace(series, view=look.view, notes=tuple(notes))
+    return replace(series, view=look.view, contrast=look.contrast, notes=tuple(notes))

@@ -30,7 +30,7 @@ def plan_of(study: Study, assignment: Assignment, service: Service) -> Plan:
     """
     stacks = find_stacks(study, assignment)
     if service.reads == "stack":
-        return Plan(assignment, check_geometry(stacks[0], assignment.limits) or "")
+        return Plan(assignment, check_geometry(stacks[0], assignment.limits) or "; ".join(assignment.doubts))
     reasons = [(series, reason) for series in stacks if (reason := _image_problem(series, service))]
     if len(reasons) < len(stacks):
         unfit = tuple(Unfit(series.uid, series.stack, reason) for series, reason in reasons)

@@ -28,10 +28,10 @@ from app.receive.spool import Spool
 from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
-from app.study import Study
+from app.study import Look, Study
 from app.workflow_delivery import attempt_in_order, right_of_way
 from app.workflow_edges import Stopped, bounded, edge
-from app.workflow_look import Viewer, look_at, notes_of, with_looks
+from app.workflow_look import Viewer, look_at, look_for_contrast, notes_of, with_looks
 from app.workflow_plan import Plan, plan_of
 from bundles.common.contract import Window
 
@@ -61,6 +61,7 @@ class Steps:
         router: The rules.
         runner: The networks.
         viewer: Tells what pictures show; None where no bundle does.
+        contrast: Tells whether heads show contrast agent; None where nothing is to look.
         draining: Set when the worker is to stop: no further analysis begins.
         stopping: Set when the worker gives up waiting for running analyses.
     """
@@ -71,6 +72,7 @@ class Steps:
     router: Router
     runner: Analyser
     viewer: Viewer | None = None
+    contrast: Viewer | None = None
     draining: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
     _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
@@ -147,17 +149,17 @@ class Steps:
         self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes))
 
     def look(self, key: str) -> None:
-        """Write down what the pictures of radiographs show, where a rule or a bundle asks for it. Blocks nothing.
+        """Write down what pictures show, where a rule or a bundle asks for it. Blocks nothing.
 
         Raises:
             AppError: The study cannot be assembled.
             Stopped: The worker stops first.
         """
-        if self.viewer is None or not self._pictures_matter:
+        if self.viewer is None and self.contrast is None:
             return
         study = self.study(key)
         with self._timed(key, "look"):
-            looks = look_at(study, self.viewer, self.settings.inference.timeout_s, self.stopping)
+            looks = self._looks(study)
         if not looks:
             return
         self.remember(with_looks(study, looks))
@@ -179,7 +181,8 @@ class Steps:
                 plan_of(study, each, self.catalogue.get(each.bundle).service) for each in decision.assignments
             )
         self._record(key, lambda known: replace(known, decision=decision))
-        log.info("study_routed", study=key[:12], assignments=len(plans), declined=len(decision.declined))
+        told = [each for assignment in decision.assignments for each in assignment.told]
+        log.info("study_routed", study=key[:12], assignments=len(plans), declined=len(decision.declined), evidence=told)
         return plans
 
     def infer(self, key: str, assignment: Assignment) -> Report:
@@ -301,6 +304,16 @@ class Steps:
             log.warning("analysis_retried", study=study.key[:12], bundle=assignment.bundle, reason=str(error))
             time.sleep(RETRY_PAUSE_S)
             return once()
+
+    def _looks(self, study: Study) -> tuple[Look, ...]:
+        longest_s = self.settings.inference.timeout_s
+        looks: tuple[Look, ...] = ()
+        if self.viewer is not None and self._pictures_matter:
+            looks = look_at(study, self.viewer, longest_s, self.stopping)
+        if self.contrast is not None:
+            asked = self.router.asks_for_contrast
+            looks += look_for_contrast(study, self.contrast, asked, longest_s, self.stopping)
+        return looks
 
     @property
     def _pictures_matter(self) -> bool:

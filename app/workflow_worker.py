@@ -38,6 +38,7 @@ def run(settings: Settings, stop: Event) -> None:
         Failed: Another worker of the same id runs, or the device is not there.
         Rejected: A routing rule cannot work.
     """
+    from app.infer.enhancement import ContrastViewer
     from app.infer.runner import Runner  # torch stays out of every other process
     from app.infer.views import Viewer
 
@@ -53,7 +54,8 @@ def run(settings: Settings, stop: Event) -> None:
             viewer.warm()
         warm_up()
         spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
-        _work(Steps(settings, spool, catalogue, router, runner, viewer), stop)
+        contrast = ContrastViewer(settings.inference)
+        _work(Steps(settings, spool, catalogue, router, runner, viewer, contrast), stop)
 
 
 def _work(steps: Steps, stop: Event) -> None:

@@ -9,6 +9,10 @@ MOST_NAMED = 5
 LARGEST_SHARE = 3
 """More missing than so many times what is there: the numbers do not count images."""
 
+PHASES_SHARE = 2
+"""A series repeats itself where images that lie where others do are at least one to so many of these. Fewer are slices
+that were taken again."""
+
 
 def signs_in_study(unreadable: Sequence[Unreadable]) -> tuple[str, ...]:
     """What could not be read may have been an image of any series."""
@@ -37,6 +41,12 @@ def signs_in_series(
         signs.append(
             f"{beside} {'image' if beside == 1 else 'images'} of the series could not be put into this stack: "
             "position, orientation, size or kind differ"
+        )
+    repeats = len(stack.left_out)
+    if repeats * PHASES_SHARE >= len(stack.frames):
+        signs.append(
+            f"{repeats} images of the series lie where others do (phases, echoes or time points) and were not "
+            "analysed: of each position the lowest instance number was"
         )
     gaps = _gaps([each.instance_number for each in instances])
     if gaps:

@@ -15,6 +15,7 @@ from app.outcomes import State as StudyState
 from app.outcomes import StudyOutcome
 from app.outcomes import studies as newest
 from app.settings import Settings
+from app.structures import shortened
 from app.words import certainty_in_words, flagged
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
@@ -85,7 +86,7 @@ def headline(outcome: StudyOutcome) -> str:
         research = any(report.algorithm.research_only for report in outcome.reports)
         words.append(flagged(research_only=research).upper())
     for report in outcome.reports:
-        words += [_finding(finding) for finding in _told(report)]
+        words += [_finding(finding) for finding in _told(report)] + list(shortened(report.structures, report.classes))
     if words or outcome.problem:
         return "; ".join([*words, *filter(None, [outcome.problem])])
     if outcome.state is StudyState.UNWANTED and outcome.decision:
@@ -95,6 +96,8 @@ def headline(outcome: StudyOutcome) -> str:
 
 def _told(report: Report) -> list[Finding]:
     """The main finding, and a further one that is present where it is urgent or the main one is not present."""
+    if not report.findings:
+        return []
     main, *others = report.findings
     quiet = main.presence is not Presence.PRESENT
     return [main, *(each for each in others if each.presence is Presence.PRESENT and (each.urgent or quiet))]

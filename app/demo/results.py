@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Answer:
         truth: present, absent, or "" where it is not known.
         right: Whether the answer is the truth; None where there is no answer or no truth.
         urgent: Whether it is to be read before others.
+        outlined: How many lesions have an outline.
     """
 
     finding: str
@@ -67,6 +68,7 @@ class Answer:
     truth: str = ""
     right: bool | None = None
     urgent: bool = False
+    outlined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Result:
         sent: What was sent.
         answers: The main finding first.
         problem: In words, where something went wrong.
-        passed_over: For each series that no bundle is for, why none took it; "" where it was analysed all the same.
+        passed_over: For what no bundle is for, in words, why none took it; "" where it was analysed all the same.
         seconds: From the last C-STORE response to the SR at the PACS; None where none came.
         picture: The key image as PNG; None where there is none.
     """
@@ -85,7 +87,7 @@ class Result:
     sent: Sent
     answers: tuple[Answer, ...]
     problem: str
-    passed_over: tuple[str, ...]
+    passed_over: Mapping[str, str]
     seconds: float | None
     picture: Path | None
 
@@ -97,7 +99,7 @@ class Result:
     @property
     def right(self) -> bool | None:
         """Whether all answers are right; None where none is wrong, but some are missing."""
-        if any(answer.right is False for answer in self.answers) or "" in self.passed_over:
+        if any(answer.right is False for answer in self.answers) or "" in self.passed_over.values():
             return False
         return None if any(answer.right is None for answer in self.answers) else True
 
@@ -107,7 +109,9 @@ class Result:
         where = f"study {self.sent.number}, {self.sent.drawn.exam}"
         told = [f"{where}: {_complaint(answer, self.problem)}" for answer in self.answers if not answer.right]
         read = [
-            f"{where}: the lateral view was analysed, and no bundle is for it" for why in self.passed_over if not why
+            f"{where}: the {what} was analysed, and no bundle is for it"
+            for what, why in self.passed_over.items()
+            if not why
         ]
         return (*told, *read)
 
@@ -125,7 +129,7 @@ def collect(sent: Sent, settings: Settings, arrived: Arrived | None, out: Path) 
         sent=sent,
         answers=_answers(outcome, sent.drawn),
         problem=problem,
-        passed_over=tuple(_why_passed_over(uid, outcome) for uid in sent.drawn.unread),
+        passed_over={what: _why_passed_over(uid, outcome) for uid, what in sent.drawn.unread.items()},
         seconds=None if arrived is None else max(arrived.at - sent.at, 0.0),
         picture=_copy(outcome.documents if outcome else (), folder),
     )
@@ -150,6 +154,7 @@ def _answer(finding: Finding, truth: bool | None) -> Answer:
         truth="" if truth is None else Presence.PRESENT if truth else Presence.ABSENT,
         right=None if truth is None or called is None else called == truth,
         urgent=finding.urgent and finding.presence is Presence.PRESENT,
+        outlined=len(finding.lesions),
     )
 
 

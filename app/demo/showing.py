@@ -27,7 +27,9 @@ def show(results: Sequence[Result], out: Path, console: Console) -> None:
     console.print(_table(results))
     _list(results, console)
     draw(results, out / "summary.png")
-    console.print(f"SR, key images (DICOM and PNG) and JSON of each study: {out}; all in one picture: summary.png")
+    console.print(
+        f"SR, segmentations, key images (DICOM and PNG) and JSON of each study: {out}; all in one picture: summary.png"
+    )
     console.print("[yellow]Phantom weights, research only: not for clinical use.[/]")
 
 
@@ -49,16 +51,21 @@ def _table(results: Sequence[Result]) -> Table:
 
 def _row(result: Result, answer: Answer, *, first: bool) -> tuple[Text, ...]:
     seconds = Text("no report", style="bold red") if result.seconds is None else Text(f"{result.seconds:.1f}")
-    urgent = ", urgent" if answer.urgent else ""
     return (
         Text(f"{result.sent.number} {result.sent.drawn.exam}" if first else ""),
         Text(answer.finding),
-        Text(f"{answer.said}{urgent}", style=STYLES[answer.right]),
+        Text(_said(answer), style=STYLES[answer.right]),
         Text(answer.certainty.replace("threshold ", "")),
         Text(answer.truth),
         Text(VERDICTS[answer.right], style=STYLES[answer.right]),
         seconds if first else Text(""),
     )
+
+
+def _said(answer: Answer) -> str:
+    """Present, absent or undetermined, and what else is told: "present, urgent", "present, 3 outlined"."""
+    outlined = f", {answer.outlined} outlined" if answer.outlined else ""
+    return f"{answer.said}{', urgent' if answer.urgent else ''}{outlined}"
 
 
 def _list(results: Sequence[Result], console: Console) -> None:
@@ -71,9 +78,10 @@ def _list(results: Sequence[Result], console: Console) -> None:
     for complaint in complaints:
         console.print(f"  [red]•[/] {escape(complaint)}", soft_wrap=True)
     for result in results:
-        for why in filter(None, result.passed_over):
-            words = f"study {result.sent.number}: its lateral chest was passed over ({why})"
-            console.print(f"  [dim]• {escape(words)}[/]", soft_wrap=True)
+        for what, why in result.passed_over.items():
+            if why:
+                words = f"study {result.sent.number}: its {what} was passed over ({why})"
+                console.print(f"  [dim]• {escape(words)}[/]", soft_wrap=True)
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
@@ -122,4 +130,5 @@ def _write(pen: ImageDraw.ImageDraw, at: tuple[float, float], line: str, tone: t
 def _line(answer: Answer) -> str:
     """One answer in one line: "right: pneumothorax present, 93 % (threshold 50 %)"."""
     certainty = f", {answer.certainty}" if answer.certainty else ""
-    return f"{VERDICTS[answer.right]}: {answer.finding} {answer.said}{certainty}"
+    outlined = f", {answer.outlined} outlined" if answer.outlined else ""
+    return f"{VERDICTS[answer.right]}: {answer.finding} {answer.said}{certainty}{outlined}"

@@ -1,16 +1,22 @@
 """What the demonstration sends: phantom studies, with the truth about everything that is sought in them."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 from types import MappingProxyType
 
+from app.demo.phantoms.mr.scan import Plane
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 
-HEAD, CHEST, WRIST = "head CT", "chest", "wrist"
+HEAD, MR, CHEST, WRIST = "head CT", "head MR", "chest", "wrist"
 MAIN_FINDING: Mapping[str, str] = MappingProxyType(
-    {HEAD: "intracranial_hemorrhage", CHEST: "lung_lesion", WRIST: "wrist_fracture"}
+    {
+        HEAD: "intracranial_hemorrhage",
+        MR: "brain_metastasis",
+        CHEST: "lung_lesion",
+        WRIST: "wrist_fracture",
+    }
 )
 """An exam is sent where some bundle seeks this."""
 HEAD_SIZE, CHEST_SIZE, WRIST_SIZE = 512, 2000, 1400
@@ -22,29 +28,36 @@ class Case:
     """A study that is to be drawn.
 
     Attributes:
-        exam: `HEAD`, `CHEST` or `WRIST`.
-        shows: bleed, lesions, pneumothorax, fracture, or "" for nothing.
-        lateral: Whether a lateral chest, which no bundle reads, lies in the same study.
+        exam: `HEAD`, `MR`, `CHEST` or `WRIST`.
+        shows: bleed, metastases, lesions, pneumothorax, fracture, or "" for nothing.
+        beside: Whether a series that no bundle reads lies in the same study: a lateral chest, a head before contrast
+            agent.
+        scan: Of a head MR: the maker and the plane, as `app.demo.phantoms.mr` names them.
     """
 
     exam: str
     shows: str = ""
-    lateral: bool = False
+    beside: bool = False
+    scan: tuple[str, Plane] = ("siemens", "sagittal")
 
 
 ROUND = (
     Case(HEAD, "bleed"),
     Case(CHEST, "pneumothorax"),
     Case(WRIST, "fracture"),
-    Case(CHEST, "lesions", lateral=True),
+    Case(MR, "metastases", scan=("siemens", "sagittal")),
+    Case(CHEST, "lesions", beside=True),
     Case(HEAD),
     Case(WRIST),
-    Case(CHEST, lateral=True),
+    Case(MR, beside=True, scan=("ge", "axial")),
+    Case(CHEST, beside=True),
     Case(WRIST, "fracture"),
     Case(HEAD, "bleed"),
+    Case(MR, "metastases", scan=("philips", "coronal")),
     Case(CHEST, "lesions"),
     Case(HEAD),
     Case(WRIST),
+    Case(MR, scan=("siemens", "axial")),
 )
 """Half of the heads and wrists show nothing, and one of four chests."""
 
@@ -58,14 +71,14 @@ class Drawn:
         uid: StudyInstanceUID.
         truth: For each finding that bundles may seek in it, whether it is there.
         words: The truth for people: "subdural", "pneumothorax of 23 mm", "nothing".
-        unread: Series that no bundle is for, by SeriesInstanceUID.
+        unread: What no bundle is for, in words, by SeriesInstanceUID.
     """
 
     exam: str
     uid: str
     truth: Mapping[str, bool]
     words: str
-    unread: tuple[str, ...] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose(sought: Set[str], count: int | None) -> tuple[Case, ...]:
@@ -90,6 +103,8 @@ def draw(case: Case, seed: int, folder: Path, token: str) -> Drawn:
     """
     if case.exam == HEAD:
         return _draw_head(case, seed, folder, token)
+    if case.exam == MR:
+        return _draw_mr(case, seed, folder, token)
     return _draw_radiographs(case, seed, folder, token)
 
 
@@ -111,6 +126,44 @@ def _draw_head(case: Case, seed: int, folder: Path, token: str) -> Drawn:
     )
 
 
+def _draw_mr(case: Case, seed: int, folder: Path, token: str) -> Drawn:
+    from app.demo.phantoms.dicom_writer import write_series
+    from app.demo.phantoms.mr.phantom import make_mr_phantom
+    from app.demo.phantoms.mr.scan import sample_scan
+    from app.demo.phantoms.mr.studies import demo_diameters
+    from app.demo.phantoms.mr.writer import SCANNERS, to_datasets
+
+    maker, plane = case.scan
+    scan, scanner = sample_scan(seed, plane), SCANNERS[maker]
+    phantom = make_mr_phantom(seed, diameters=demo_diameters(0 if case.shows else 1, seed), scan=scan)
+    images = to_datasets(phantom, scanner=scanner, token=token, number=5)
+    for image in images:
+        # Of the phantoms' headers one in eight says nowhere that contrast agent was given.
+        image.ContrastBolusAgent = "Gadovist"
+    write_series(images, folder / "enhanced")
+    unread = {}
+    if case.beside:
+        before = make_mr_phantom(seed, diameters=(), enhanced=False, scan=scan)
+        plain = to_datasets(before, scanner=scanner, token=token, number=3)
+        write_series(plain, folder / "plain")
+        unread[str(plain[0].SeriesInstanceUID)] = "head before contrast agent"
+    return Drawn(
+        exam=case.exam,
+        uid=str(images[0].StudyInstanceUID),
+        truth={MAIN_FINDING[MR]: bool(phantom.lesions)},
+        words=_sizes([lesion.diameter_mm for lesion in phantom.lesions]),
+        unread=unread,
+    )
+
+
+def _sizes(diameters_mm: list[float]) -> str:
+    if not diameters_mm:
+        return "no metastasis"
+    if len(diameters_mm) == 1:
+        return f"one metastasis of {diameters_mm[0]:.0f} mm"
+    return f"{len(diameters_mm)} metastases of {min(diameters_mm):.0f} to {max(diameters_mm):.0f} mm"
+
+
 def _draw_radiographs(case: Case, seed: int, folder: Path, token: str) -> Drawn:
     from app.demo.phantoms.dicom_writer import write_series
     from app.demo.phantoms.radiographs.writer import system_of, to_dataset
@@ -126,11 +179,11 @@ def _draw_radiographs(case: Case, seed: int, folder: Path, token: str) -> Drawn:
         uid=str(images[0].StudyInstanceUID),
         truth=_truth(pictures),
         words=_words(pictures),
-        unread=tuple(
-            str(image.SeriesInstanceUID)
+        unread={
+            str(image.SeriesInstanceUID): "lateral chest"
             for image, picture in zip(images, pictures, strict=True)
             if picture.kind == "chest-lateral"
-        ),
+        },
     )
 
 
@@ -144,7 +197,7 @@ def _chests(case: Case, seed: int) -> list[Radiograph]:
     air = sample_pneumothorax(sample_chest(seed)) if case.shows == "pneumothorax" else None
     lesions = 1 + int(stream(seed, "demo lesions").integers(3)) if case.shows == "lesions" else 0
     frontal = make_chest(seed, CHEST_SIZE, findings=(lesions, air))
-    if not case.lateral:
+    if not case.beside:
         return [frontal]
     return [frontal, replace(make_radiograph("chest-lateral", seed, CHEST_SIZE), age=frontal.age, sex=frontal.sex)]
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from app.errors import Failed
 from app.findings import FINDING_KINDS, Algorithm
+from app.infer.model_zoo import ModelZoo, load_model_zoo
 from app.settings import Bundles
+from app.structures import ClassScore, Structure
 from bundles.common.contract import Service, load_service
+from bundles.common.model_zoo.declared import is_model_zoo
 from bundles.common.strict import ConfigurationError, nearest
 from bundles.common.views import ViewContract, load_view_contract
 
@@ -39,6 +42,7 @@ class Bundle:
         service: Its contract with the service.
         algorithm: Who will have said what it says.
         input_shape: (channel, …) of the network's input as the metadata document it; empty where any size goes.
+        model_zoo: What it says of itself, where it was written for MONAI's Model Zoo and not for this service.
     """
 
     name: str
@@ -46,6 +50,17 @@ class Bundle:
     service: Service
     algorithm: Algorithm
     input_shape: tuple[int, ...] = ()
+    model_zoo: ModelZoo | None = None
+
+    @property
+    def structures(self) -> tuple[Structure, ...]:
+        """What a Model Zoo bundle is to outline; () for all others."""
+        return () if self.model_zoo is None else self.model_zoo.structures
+
+    @property
+    def classes(self) -> tuple[ClassScore, ...]:
+        """What a Model Zoo bundle is to tell apart; () for all others."""
+        return () if self.model_zoo is None else self.model_zoo.classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +104,8 @@ class Catalogue:
 
     @classmethod
     def load(cls, settings: Bundles) -> "Catalogue":
-        """Read every bundle folder that has the service's contract and metadata, and check its weights.
+        """Read every bundle folder that has the service's contract and metadata, or that is laid out as the Model Zoo's
+        are, and check its weights.
 
         A bundle that is named in `enabled` and is missing counts as refused (the nearest known name is told), as does
         one whose files do not fit.
@@ -132,6 +148,9 @@ def load_bundle(root: Path) -> Bundle:
     """
     if reason := _reason_not_to_serve(root):
         raise Failed(f"bundle '{root.name}' is {reason}; take it out of bundles.enabled")
+    if is_model_zoo(root):
+        found = load_model_zoo(root)
+        return Bundle(root.name, root, found.service, found.algorithm, model_zoo=found)
     try:
         service = load_service(root)
     except ConfigurationError as error:
@@ -185,7 +204,9 @@ def _candidates(folder: Path) -> list[str]:
     return sorted(
         path.name
         for path in folder.iterdir()
-        if (path / CONTRACT).is_file() and (path / METADATA).is_file() and not _reason_not_to_serve(path)
+        if (path / METADATA).is_file()
+        and ((path / CONTRACT).is_file() or is_model_zoo(path))
+        and not _reason_not_to_serve(path)
     )
 
 

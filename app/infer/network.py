@@ -1,6 +1,5 @@
 """One bundle, built: its network with weights, and its own preprocessing, inferer and postprocessing."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,9 @@ from monai.bundle import ConfigParser
 import bundles
 from app.errors import Failed
 from app.infer.catalogue import WEIGHTS, Bundle, ViewBundle
+from app.infer.model_zoo import ModelZoo
+from bundles.common.model_zoo import building
+from bundles.common.strict import ConfigurationError
 
 Item = dict[str, Any]
 
@@ -42,6 +44,8 @@ def build(bundle: Bundle | ViewBundle, device: torch.device) -> Network:
     Raises:
         Failed: The configuration lacks an id, cannot be instantiated, or the weights do not fit the network.
     """
+    if isinstance(bundle, Bundle) and bundle.model_zoo is not None:
+        return _of_model_zoo(bundle.root, bundle.model_zoo, device)
     with _importable(bundle.root):
         parser = _parse(bundle.root)
         parser["bundle_root"] = str(bundle.root)
@@ -56,6 +60,15 @@ def build(bundle: Bundle | ViewBundle, device: torch.device) -> Network:
         raise Failed(f"bundle '{bundle.name}': {WEIGHTS} does not fit its network: {_first_line(error)}") from error
     module.to(device).eval().requires_grad_(requires_grad=False)
     return Network(module, parts["preprocessing"], parts["inferer"], postprocessing, device)
+
+
+def _of_model_zoo(root: Path, found: ModelZoo, device: torch.device) -> Network:
+    try:
+        with _importable(root):
+            parts = building.build(root, found.declared, found.configuration, device)
+    except ConfigurationError as error:
+        raise Failed(str(error)) from error
+    return Network(parts.module, parts.preprocessing, parts.inferer, parts.postprocessing, device)
 
 
 def first_of_batch(value: Any) -> Any:
@@ -93,18 +106,13 @@ def _importable(root: Path) -> Iterator[None]:
     """Let a bundle's configuration find its code, without letting two bundles share a `scripts` package.
 
     Our own bundles name `bundles.<name>.scripts`, wherever their folder lies; Model Zoo bundles name `scripts`
-    relative to their root. The latter modules leave `sys.modules` afterwards; what was built keeps them alive.
+    relative to their root.
     """
-    folder, inside = str(root.parent.resolve()), str(root.resolve())
+    folder = str(root.parent.resolve())
     if folder not in bundles.__path__:
         bundles.__path__.append(folder)
-    sys.path.insert(0, inside)
-    try:
+    with building.own_scripts(root):
         yield
-    finally:
-        sys.path.remove(inside)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "scripts"]:
-            del sys.modules[name]
 
 
 def _first_line(error: BaseException) -> str:

@@ -29,6 +29,8 @@ def undetermined(study: Study, assignment: Assignment, bundle: Bundle, outcome: 
         reason=reason,
         notes=(*study.notes, *assignment.notes),
         more=assignment.more,
+        structures=bundle.structures,
+        classes=bundle.classes,
     )
 
 
@@ -53,6 +55,8 @@ def unfinished(report: Report, signs: Sequence[str]) -> Report:
         for finding in report.findings
     )
     notes = tuple(dict.fromkeys((*signs, *report.notes)))
+    if report.structures or report.classes:  # a volume of a part, or a class seen in a part, says nothing of the whole
+        return replace(report.unmeasured(), notes=notes, outcome=Outcome.PARTIAL, reason="; ".join(signs))
     if any(finding.presence is Presence.PRESENT for finding in findings):
         return replace(report, findings=findings, notes=notes)
     return replace(report, findings=findings, notes=notes, outcome=Outcome.PARTIAL, reason="; ".join(signs))

@@ -17,6 +17,7 @@ from app.infer.catalogue import Bundle, Catalogue
 from app.infer.edges import device_of, trim, unreadable
 from app.infer.images import Image, images_of, shared, size_of, together
 from app.infer.lesions import with_lesions
+from app.infer.measuring import Measured, measure, score
 from app.infer.network import Item, Network, build, first_of_batch
 from app.infer.results import (
     Numbers,
@@ -29,22 +30,33 @@ from app.infer.results import (
 )
 from app.masks import LabelVolume, keep, mask_file
 from app.settings import Inference
+from app.structures import STRUCTURES, UNTESTED, ClassScore, Structure
 from app.study import Instance, Series, Study
 from bundles.common.contract import Service
 
 log = structlog.get_logger()
 
-Answer = tuple[tuple[Finding, ...], Sequence[str]]
-"""What was found, and what was odd, in words."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found, what was odd, in words, and what a Model Zoo bundle measured."""
+
+    findings: tuple[Finding, ...]
+    notes: Sequence[str]
+    structures: tuple[Structure, ...] = ()
+    classes: tuple[ClassScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outputs:
-    """What a bundle's postprocessing gave: numbers flattened, masks as they are, and what the reader found odd."""
+    """What a bundle's postprocessing gave: numbers flattened, masks as they are, and what the reader found odd; of a
+    Model Zoo bundle "pred" as it is.
+    """
 
     numbers: Numbers
     masks: Mapping[str, Any]
     notes: Sequence[str]
+    pred: Any = None
 
 
 NO_ROOM = "the outlines of the findings could not be kept, and so are in no document: there is no room in the results"
@@ -103,9 +115,9 @@ class Runner:
         stacks = find_stacks(study, assignment)
         try:
             if bundle.service.reads == "image":
-                (findings, notes), unread = self._each_image(bundle, images_of(stacks, assignment))
+                answer, unread = self._each_image(bundle, images_of(stacks, assignment))
             else:
-                (findings, notes), unread = self._one_stack(bundle, stacks[0], folder), ()
+                answer, unread = self._one_stack(bundle, stacks[0], folder), ()
         finally:
             trim()
         report = Report(
@@ -115,10 +127,12 @@ class Runner:
             stack=assignment.stack,
             algorithm=bundle.algorithm,
             outcome=Outcome.SUCCEEDED,
-            findings=findings,
-            notes=tuple(dict.fromkeys((*study.notes, *assignment.notes, *notes))),
+            findings=answer.findings,
+            notes=tuple(dict.fromkeys((*study.notes, *assignment.notes, *answer.notes))),
             seconds=round(time.perf_counter() - started, 3),
             more=assignment.more,
+            structures=answer.structures,
+            classes=answer.classes,
         )
         signs = (*signs_of_missing(study, stacks), *unread)
         return unfinished(report, signs) if signs else report
@@ -126,12 +140,22 @@ class Runner:
     def _one_stack(self, bundle: Bundle, series: Series, folder: Path | None) -> Answer:
         _check_budget(series, series.instances, self.settings.max_voxels)
         outputs = self._run(bundle, series.instances, "series")
+        if bundle.model_zoo is not None:
+            return self._measured(bundle, measure(bundle.model_zoo, outputs.pred, series), series, outputs, folder)
         findings = to_findings(bundle.service, outputs.numbers, series)
         found = with_lesions(bundle.service, findings, outputs.numbers, outputs.masks, series)
         notes = (*series.notes, *outputs.notes, *found.notes)
         if folder is None or not found.volumes or _kept(folder, bundle, series, found.volumes):
-            return found.findings, notes
-        return found.findings, (*notes, NO_ROOM)
+            return Answer(found.findings, notes)
+        return Answer(found.findings, (*notes, NO_ROOM))
+
+    def _measured(
+        self, bundle: Bundle, found: Measured, series: Series, outputs: _Outputs, folder: Path | None
+    ) -> Answer:
+        notes = (UNTESTED, *series.notes, *outputs.notes, *found.notes)
+        if folder is not None and found.volume is not None:
+            notes = notes if _kept(folder, bundle, series, {STRUCTURES: found.volume}) else (*notes, NO_ROOM)
+        return Answer((), notes, found.structures, found.classes)
 
     def _each_image(self, bundle: Bundle, images: Sequence[Image]) -> tuple[Answer, tuple[str, ...]]:
         """What the images show together, and in words which of them could not be analysed.
@@ -144,7 +168,7 @@ class Runner:
         problems: list[tuple[Image, AppError]] = []
         for image in images:
             try:
-                answers.append((image, self._one_image(bundle, image)))
+                answers.append((image, self._one_image(bundle, image, several=len(images) > 1)))
             except (Rejected, Failed) as error:
                 problems.append((image, error))
         if not answers and len(images) == 1:
@@ -153,15 +177,20 @@ class Runner:
         if not answers:
             kind = Failed if any(isinstance(error, Failed) for _, error in problems) else Rejected
             raise kind("; ".join(unread))
-        told = [(image.name, notes) for image, (_, notes) in answers]
-        return (together([findings for _, (findings, _) in answers]), shared(told)), unread
+        told = [(image.name, answer.notes) for image, answer in answers]
+        classes = tuple(each for _, answer in answers for each in answer.classes)
+        return Answer(together([answer.findings for _, answer in answers]), shared(told), classes=classes), unread
 
-    def _one_image(self, bundle: Bundle, image: Image) -> Answer:
+    def _one_image(self, bundle: Bundle, image: Image, *, several: bool) -> Answer:
         if image.problem:
             raise Rejected(image.problem)
         _check_budget(image.series, (image.instance,), self.settings.max_voxels)
         outputs = self._run(bundle, (image.instance,), "image")
-        return to_image_findings(bundle.service, outputs.numbers, image), (*image.series.notes, *outputs.notes)
+        notes = (*image.series.notes, *outputs.notes)
+        if bundle.model_zoo is not None:
+            found = score(bundle.model_zoo, outputs.pred, image, several=several)
+            return Answer((), (UNTESTED, *notes, *found.notes), classes=found.classes)
+        return Answer(to_image_findings(bundle.service, outputs.numbers, image), notes)
 
     def _run(self, bundle: Bundle, instances: Sequence[Instance], what: str) -> _Outputs:
         network = self._network(bundle)
@@ -171,6 +200,8 @@ class Runner:
                 item = network.preprocessing({"image": paths, "name": f"this {what}"})
                 notes = _read_notes(item["image"], instances)
                 answer = _forward(network, item)
+                if bundle.model_zoo is not None:
+                    return _Outputs({}, {}, notes, answer.get("pred"))
                 return _Outputs(_numbers(bundle.service, answer), _masks(bundle.service, answer), notes)
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()

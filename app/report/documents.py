@@ -21,8 +21,10 @@ from app.report.segmentation import segmentation, segmentation_uid
 from app.report.shown import Shown, shown_images
 from app.report.source import Source, read_source
 from app.report.sr import structured_report
+from app.report.structures import structure_segmentation, structure_segmentation_uid
 from app.report.uids import report_uid
 from app.report.words import shown_lesions
+from app.structures import STRUCTURES
 from app.study import Study, uid_hash
 from bundles.common.contract import Window
 
@@ -59,7 +61,7 @@ def encode(
     sources, masks = _Sources(report, study), _Masks(report, folder)
     # First of all, since the SR names their segments; where one cannot be made, it says so.
     segmentations = _segmentations(report, sources, masks, base, made_at)
-    outlined = {finding.kind for finding, document in segmentations if not document.problem}
+    outlined = {kind for kind, document in segmentations if not document.problem}
     documents = [
         _make(
             report,
@@ -73,7 +75,9 @@ def encode(
     shown = shown_images(report)
 
     def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.read))
+        return lambda: _file(
+            key_image(report, sources.read(), image, window, made_at, mask_of=lambda finding: masks.read(finding.kind))
+        )
 
     if not shown:
         log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
@@ -107,22 +111,32 @@ class _Masks:
         self._report, self._folder = report, folder
         self._volumes: dict[str, LabelVolume] = {}
 
-    def read(self, finding: Finding) -> LabelVolume:
-        """The mask of a finding.
+    def read(self, kind: str) -> LabelVolume:
+        """The mask of a finding, or of all structures.
 
         Raises:
             Failed: It is not there, or damaged.
         """
-        if finding.kind not in self._volumes:
-            self._volumes[finding.kind] = masks_of(self._folder, self._report, finding.kind)
-        return self._volumes[finding.kind]
+        if kind not in self._volumes:
+            self._volumes[kind] = masks_of(self._folder, self._report, kind)
+        return self._volumes[kind]
 
 
 def _segmentations(
     report: Report, sources: _Sources, masks: _Masks, base: Path, made_at: datetime
-) -> list[tuple[Finding, Document]]:
-    """A segmentation of each finding with lesions, or why there is none."""
-    made: list[tuple[Finding, Document]] = []
+) -> list[tuple[str, Document]]:
+    """A segmentation of each finding with lesions, and of all structures together, or why there is none; by the name of
+    its mask.
+    """
+    made: list[tuple[str, Document]] = []
+    if any(structure.segment for structure in report.structures):
+        path = base.with_name(f"{base.name}.seg.dcm")
+
+        def of_structures() -> bytes:
+            return _file(structure_segmentation(report, masks.read(STRUCTURES), sources.read(), made_at))
+
+        uid = structure_segmentation_uid(report)
+        made.append((STRUCTURES, _make(report, DocumentKind.SEG, uid, path, of_structures)))
     for finding in report.findings:
         if not shown_lesions(finding):
             continue
@@ -130,16 +144,17 @@ def _segmentations(
         path = base.with_name(f"{base.name}.seg{'' if number == 1 else f'-{number}'}.dcm")
 
         def encoded(finding: Finding = finding, number: int = number) -> bytes:
-            return _file(segmentation(report, finding, masks.read(finding), sources.read(), made_at, number=number))
+            return _file(
+                segmentation(report, finding, masks.read(finding.kind), sources.read(), made_at, number=number)
+            )
 
-        made.append((finding, _make(report, DocumentKind.SEG, segmentation_uid(report, finding), path, encoded)))
+        made.append((finding.kind, _make(report, DocumentKind.SEG, segmentation_uid(report, finding), path, encoded)))
     return made
 
 
 def _never_after_failure(report: Report) -> Report:
     """Turn the answers of an analysis that did not succeed into *undetermined*, the last time this can be done."""
-    wrong = [finding for finding in report.findings if finding.presence is not Presence.UNDETERMINED]
-    if report.outcome is Outcome.SUCCEEDED or not wrong:
+    if report.outcome is Outcome.SUCCEEDED or not report.determined:
         return report
     log.error("answer_after_failure", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
     findings = tuple(
@@ -148,7 +163,7 @@ def _never_after_failure(report: Report) -> Report:
         )
         for finding in report.findings
     )
-    return replace(report, findings=findings, notes=(*report.notes, GUARD))
+    return replace(report.unmeasured(), findings=findings, notes=(*report.notes, GUARD))
 
 
 def _make(report: Report, kind: DocumentKind, uid: str, path: Path, content: Callable[[], bytes]) -> Document:

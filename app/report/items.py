@@ -10,8 +10,9 @@ from highdicom.sr import (
     TextContentItem,
 )
 
-from app.findings import Code, Finding, FindingKind, Report
-from app.report.words import percent, plain
+from app.codes import Code
+from app.findings import Finding, FindingKind, Report
+from app.report.words import fitted, percent, plain
 
 MANUFACTURER = "Vigil"
 
@@ -23,7 +24,7 @@ COMMENT = Code("121106", "DCM", "Comment")
 
 def concept(code: Code) -> CodedConcept:
     """Turn a code of ours into highdicom's."""
-    return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
+    return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=fitted(code.meaning))
 
 
 def certainty(value: float | None) -> list[Measurement]:

@@ -4,11 +4,15 @@ import json
 from datetime import datetime
 from typing import Any
 
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Lesion, Presence, Region, Report
-from app.report.uids import lesion_tracking_uid
+from app.codes import Code
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Lesion, Presence, Region, Report
+from app.report.uids import lesion_tracking_uid, structure_tracking_uid
 from app.report.words import disclaimer, shown_lesions, shown_regions
+from app.structures import Structure
 
 SCHEMA_VERSION = "1.2"
+SINCE_MEASURED = "1.3"
+"""Of reports with structures or classes; others stay what they were."""
 
 
 def json_report(report: Report, made_at: datetime) -> bytes:
@@ -21,8 +25,9 @@ def json_report(report: Report, made_at: datetime) -> bytes:
         KeyError: A finding is not in the code table.
     """
     algorithm = report.algorithm
+    measured = _measured(report)
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SINCE_MEASURED if measured else SCHEMA_VERSION,
         "made_at": made_at.isoformat(),
         "study": {"uid": report.study_uid, "revision": report.revision},
         "series": {"uid": report.series_uid, "stack": report.stack},
@@ -41,6 +46,7 @@ def json_report(report: Report, made_at: datetime) -> bytes:
         "reason": report.reason,
         "urgent": report.urgent,
         "findings": [_finding(report, finding) for finding in report.findings],
+        **measured,
         "notes": list(report.notes),
         "seconds": report.seconds,
     }
@@ -64,6 +70,39 @@ def _finding(report: Report, finding: Finding) -> dict[str, Any]:
         "urgent": finding.urgent and finding.presence is Presence.PRESENT,
         "regions": [_region(region) for region in shown_regions(finding)],
         "lesions": [_lesion(report, finding, lesion) for lesion in shown_lesions(finding)],
+    }
+
+
+def _measured(report: Report) -> dict[str, Any]:
+    """What a Model Zoo bundle measured, or was to; {} for all others."""
+    if not report.structures and not report.classes:
+        return {}
+    return {
+        "structures": [_structure(report, structure) for structure in report.structures],
+        "classes": [
+            {
+                "name": each.name,
+                "code": _code(each.code),
+                "score": each.score,
+                "sop_instance_uid": each.sop_instance_uid or None,
+                "image": each.image,
+            }
+            for each in report.classes
+        ],
+    }
+
+
+def _structure(report: Report, structure: Structure) -> dict[str, Any]:
+    return {
+        "name": structure.name,
+        "code": _code(structure.code),
+        "category": _code(structure.category),
+        "segment": structure.segment or None,
+        "tracking_uid": structure_tracking_uid(report, structure),
+        "volume_mm3": structure.volume_mm3,
+        "centre_mm": None if structure.centre_mm is None else list(structure.centre_mm),
+        "sop_instance_uid": structure.sop_instance_uid or None,
+        "index": structure.index,
     }
 
 

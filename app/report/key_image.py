@@ -1,7 +1,6 @@
 """Images of a report as Secondary Capture, for the many viewers that show no structured report."""
 
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from app.errors import Rejected
 from app.findings import Report
+from app.report.frames import frame_number
 from app.report.items import MANUFACTURER
 from app.report.outlines import MaskOf, outlines_on
 from app.report.picture import draw
@@ -21,6 +21,8 @@ from app.report.words import fitted, series_description
 from app.study import Instance
 from bundles.common.contract import Window
 from bundles.common.elements import numbers
+from bundles.common.headers import FRAME_KEYWORDS, frames_of, read_header
+from bundles.common.pixels import open_image, read_frame
 from bundles.common.radiograph.grey import normalised
 from bundles.common.reader import UnreadableImage, read_stack
 
@@ -56,15 +58,18 @@ def key_image(
 
     Raises:
         Rejected: The pixels cannot be read, or show nothing.
-        Failed: The image is in none of the analysed series.
+        Failed: The image is in none of the analysed series, or its frame cannot be found again.
         ValueError: Its file holds several, and nothing tells which one is meant.
     """
     stack, instance = source.find(shown.sop_instance_uid)
     about = content(report, shown)
-    grey = _grey(_pixels(instance.path, about.frame), window)
+    frame = about.frame if shown.position is None or instance.frames <= 1 else frame_number(stack, shown.position)
+    grey = _grey(_pixels(instance, frame), window)
     outlines, legend = outlines_on(report, shown.index, mask_of) if shown.index is not None else ((), ())
     picture = draw(grey, _spacing(stack), banner(report), (*about.lines, *legend), about.marks, outlines=outlines)
     document = _data_set(report, source, instance, picture, made_at)
+    if instance.frames > 1 and frame is not None:
+        document.SourceImageSequence[0].ReferencedFrameNumber = frame
     if outlines:
         document.DerivationDescription = OUTLINED
     document.SOPInstanceUID = key_image_uid(report, shown.number)
@@ -90,15 +95,23 @@ def _spacing(stack: SourceStack) -> tuple[float, float]:
     return told[0], told[1]
 
 
-def _pixels(path: Path, frame: int | None) -> NDArray[np.float32]:
+def _pixels(instance: Instance, frame: int | None) -> NDArray[np.float32]:
     try:
-        stack = read_stack([path]).array
+        if instance.frames > 1:
+            return _one_frame(instance, frame)
+        (pixels,) = read_stack([instance.path]).array
     except UnreadableImage as error:
         raise Rejected(f"no key image: {error}") from error
-    wanted = 1 if len(stack) == 1 else frame
-    if stack.ndim != 3 or wanted is None or not 1 <= wanted <= len(stack):
-        raise ValueError(f"expected one slice, got an array of shape {stack.shape}")
-    pixels: NDArray[np.float32] = stack[wanted - 1]
+    return np.asarray(pixels)
+
+
+def _one_frame(instance: Instance, frame: int | None) -> NDArray[np.float32]:
+    if frame is None or not 1 <= frame <= instance.frames:
+        raise ValueError(f"expected the number of one frame of {instance.frames}, got {frame}")
+    header = read_header(instance.path, FRAME_KEYWORDS)
+    first = frames_of(header)[0]
+    pixels = np.empty((first.rows, first.columns), dtype=np.float32)
+    read_frame(open_image(instance.path), frame - 1, instance.path, pixels)
     return pixels
 
 

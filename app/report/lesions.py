@@ -10,12 +10,13 @@ from highdicom.sr import (
     Measurement,
     MeasurementsAndQualitativeEvaluations,
     ReferencedSegment,
-    SourceImageForMeasurementGroup,
     SourceSeriesForSegmentation,
 )
 from highdicom.sr import VolumetricROIMeasurementsAndQualitativeEvaluations as VolumetricROI
 
-from app.findings import FINDING_KINDS, Code, Finding, Lesion, Report
+from app.codes import Code
+from app.findings import FINDING_KINDS, Finding, Lesion, Report
+from app.report.frames import source_image
 from app.report.items import algorithm, certainty, concept, sites
 from app.report.segmentation import SOP_CLASS_UID, lesion_tracking, segmentation_uid
 from app.report.source import Source
@@ -55,8 +56,7 @@ def lesion_groups(
             )
             groups.append(VolumetricROI(referenced_segment=segment, **common))
         else:
-            _, instance = source.find(lesion.sop_instance_uid)
-            image = SourceImageForMeasurementGroup(instance.sop_class_uid, instance.sop_instance_uid)
+            image = source_image(source, lesion.sop_instance_uid, [lesion.index])
             groups.append(MeasurementsAndQualitativeEvaluations(source_images=[image], **common))
     return groups
 

@@ -10,7 +10,7 @@ from highdicom.sr import RelationshipTypeValues as Relation
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from app.findings import Code
+from app.codes import Code
 from app.report.words import plain
 from bundles.common.elements import integer, item, numbers, text, value_of
 

@@ -17,7 +17,8 @@ from highdicom.sr import (
 )
 from highdicom.sr import PlanarROIMeasurementsAndQualitativeEvaluations as PlanarROI
 
-from app.findings import FINDING_KINDS, Code, Finding, Region, RegionKind, Report
+from app.codes import Code
+from app.findings import FINDING_KINDS, Finding, Region, RegionKind, Report
 from app.report.items import algorithm, certainty, comment, concept, sites
 from app.report.source import Source
 from app.report.uids import report_uid

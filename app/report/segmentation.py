@@ -5,7 +5,7 @@ the source image it was drawn on. The grid is that which the service checked, so
 image can break it; what patient and study are called is taken over as in every document.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from highdicom import AlgorithmIdentificationSequence
@@ -16,17 +16,17 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, SegmentationStorage
 from pydicom.valuerep import format_number_as_ds
 
+from app.codes import Code
 from app.errors import Failed
 from app.findings import FINDING_KINDS, Finding, Lesion, Report
 from app.masks import LabelVolume
+from app.report.frames import slice_sources
 from app.report.items import FAMILY, MANUFACTURER, concept
 from app.report.picture import YELLOW
 from app.report.source import Source, SourceStack
 from app.report.uids import derived_uid, lesion_tracking_uid, report_uid
 from app.report.words import disclaimer, fitted, lesion_name, named, plain, series_description
 from bundles.common.geometry import StackGeometry, gaps_mm
-from bundles.common.headers import Frame, frames_of, read_header
-from bundles.common.stacks import stack_frames
 
 SERIES_NUMBER = 9003
 SOP_CLASS_UID = SegmentationStorage
@@ -74,26 +74,58 @@ def segmentation(
         Failed: The series has no place in the patient, or another number of slices than the mask.
         ValueError, TypeError, AttributeError, KeyError: highdicom refuses a value, or a finding is not in the table.
     """
+    if [lesion.number for lesion in finding.lesions] != list(range(1, len(finding.lesions) + 1)):
+        raise Failed("no segmentation: the lesions are not numbered from 1")
+    segments = [_segment(report, finding, lesion) for lesion in finding.lesions]
+    uid, words = segmentation_uid(report, finding), named(finding.kind)
+    return encode_segments(report, segments, volume, source, made_at, uid=uid, words=words, number=number)
+
+
+def encode_segments(
+    report: Report,
+    segments: Sequence[SegmentDescription],
+    volume: LabelVolume,
+    source: Source,
+    made_at: datetime,
+    *,
+    uid: str,
+    words: str,
+    number: int = 1,
+) -> Dataset:
+    """Encode a mask under segments that are described already.
+
+    Args:
+        report: What it belongs to.
+        segments: Numbered from 1, as the voxels of `volume` are.
+        volume: The mask.
+        source: The analysed images.
+        made_at: Local time.
+        uid: Of the segmentation.
+        words: What it shows.
+        number: Of this segmentation among those of its report, from 1.
+
+    Raises:
+        Failed, ValueError, TypeError, AttributeError, KeyError: As `segmentation`.
+    """
     stack = source.stacks[0]
-    geometry = _checked(stack, finding, volume)
-    slices = _slices(report, stack, geometry)
+    slices = _slices(report, stack, _checked(stack, volume))
     document: Dataset = Segmentation(
         source_images=slices,
         pixel_array=volume.whole(),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(report, finding, lesion) for lesion in finding.lesions],
+        segment_descriptions=segments,
         series_instance_uid=segmentation_series_uid(report),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=segmentation_uid(report, finding),
+        sop_instance_uid=uid,
         instance_number=number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=fitted(report.algorithm.name),
         software_versions=fitted(report.algorithm.version),
         device_serial_number=fitted(report.algorithm.weights_sha256),
         content_label="RESEARCH ONLY" if report.algorithm.research_only else "SEGMENTATION",
-        content_description=disclaimer(report.algorithm) or fitted(named(finding.kind)),
+        content_description=disclaimer(report.algorithm) or fitted(words),
         series_description=series_description(report),
-        omit_empty_frames=len(finding.lesions) * volume.shape[0] > MOST_FRAMES,
+        omit_empty_frames=len(segments) * volume.shape[0] > MOST_FRAMES,
     )
     document.ContentCreatorName = ""  # type 2: it is nobody's name
     _name_dimensions(document, derived_uid(document.SOPInstanceUID, "dimensions"))
@@ -104,26 +136,53 @@ def segmentation(
     return document
 
 
-def _checked(stack: SourceStack, finding: Finding, volume: LabelVolume) -> StackGeometry:
+def _checked(stack: SourceStack, volume: LabelVolume) -> StackGeometry:
     geometry = stack.series.geometry
     if geometry is None or not stack.frame_of_reference_uid:
         raise Failed("no segmentation: the images have no position in a frame of reference")
     expected = (len(geometry.origins), geometry.rows, geometry.columns)
     if volume.shape != expected:
         raise Failed(f"no segmentation: its mask has {volume.shape} slices, rows and columns, the series {expected}")
-    if [lesion.number for lesion in finding.lesions] != list(range(1, len(finding.lesions) + 1)):
-        raise Failed("no segmentation: the lesions are not numbered from 1")
     return geometry
 
 
 def _segment(report: Report, finding: Finding, lesion: Lesion) -> SegmentDescription:
-    kind, who = FINDING_KINDS[finding.kind], report.algorithm
-    tracking = lesion_tracking(report, finding, lesion)
+    kind = FINDING_KINDS[finding.kind]
+    return describe_segment(
+        report,
+        lesion.number,
+        f"{named(kind.name)}, {lesion_name(finding, lesion)}",
+        coded=(kind.category, kind.code),
+        tracking=lesion_tracking(report, finding, lesion),
+        site=kind.site,
+    )
+
+
+def describe_segment(
+    report: Report,
+    number: int,
+    label: str,
+    *,
+    coded: tuple[Code, Code],
+    tracking: TrackingIdentifier,
+    site: Code | None = None,
+) -> SegmentDescription:
+    """Describe a segment: what it shows, and which algorithm drew it.
+
+    Args:
+        report: What it belongs to.
+        number: From 1.
+        label: For people.
+        coded: Category and type of what it shows.
+        tracking: Its identity, the same in the structured report.
+        site: Where it is, for what is post-coordinated.
+    """
+    who, (category, code) = report.algorithm, coded
     segment = SegmentDescription(
-        segment_number=lesion.number,
-        segment_label=fitted(f"{named(kind.name)}, {lesion_name(finding, lesion)}"),
-        segmented_property_category=concept(kind.category),
-        segmented_property_type=concept(kind.code),
+        segment_number=number,
+        segment_label=fitted(label),
+        segmented_property_category=concept(category),
+        segmented_property_type=concept(code),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=fitted(who.name),
@@ -136,9 +195,9 @@ def _segment(report: Report, finding: Finding, lesion: Lesion) -> SegmentDescrip
                 "training_data": plain(who.training_data),
             },
         ),
-        tracking_uid=lesion_tracking_uid(report, finding, lesion),
+        tracking_uid=tracking[1].UID,
         tracking_id=tracking[0].TextValue,
-        anatomic_regions=[concept(kind.site)] if kind.site else None,
+        anatomic_regions=[concept(site)] if site else None,
         display_color=CIELabColor.from_rgb(*YELLOW),
     )
     if report.algorithm.research_only:
@@ -173,18 +232,18 @@ def _slices(report: Report, stack: SourceStack, geometry: StackGeometry) -> list
 
 def _refer(document: Dataset, stack: SourceStack, slices: Sequence[Dataset]) -> None:
     """Name the source image, and of a file with several the frame, wherever a slice of ours is named."""
-    true = dict(zip((image.SOPInstanceUID for image in slices), _places(stack), strict=True))
+    true = dict(zip((image.SOPInstanceUID for image in slices), slice_sources(stack), strict=True))
     for frame in document.PerFrameFunctionalGroupsSequence:
         for derivation in frame.get("DerivationImageSequence", ()):
             for item in derivation.SourceImageSequence:
                 if item.ReferencedSOPInstanceUID not in true:
                     continue  # the segments of a slice share the item
-                sop_class, item.ReferencedSOPInstanceUID, number = true[item.ReferencedSOPInstanceUID]
-                item.ReferencedSOPClassUID = sop_class
-                if number is not None:
-                    item.ReferencedFrameNumber = number
+                place = true[item.ReferencedSOPInstanceUID]
+                item.ReferencedSOPInstanceUID, item.ReferencedSOPClassUID = place.sop_instance_uid, place.sop_class_uid
+                if place.frame is not None:
+                    item.ReferencedFrameNumber = place.frame
     references = []
-    for sop_class, uid in dict.fromkeys((sop_class, uid) for sop_class, uid, _ in true.values()):
+    for sop_class, uid in dict.fromkeys((place.sop_class_uid, place.sop_instance_uid) for place in true.values()):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
         references.append(item)
@@ -192,22 +251,6 @@ def _refer(document: Dataset, stack: SourceStack, slices: Sequence[Dataset]) -> 
     series.ReferencedInstanceSequence = references
     if "SourceImageSequence" in document:
         del document.SourceImageSequence
-
-
-def _places(stack: SourceStack) -> Iterator[tuple[str, str, int | None]]:
-    """SOP class, SOP instance and number of the frame, where it has several, of each slice in its order."""
-    instances = stack.series.instances
-    if all(instance.frames <= 1 for instance in instances):
-        yield from ((each.sop_class_uid, each.sop_instance_uid, None) for each in instances)
-        return
-    by_uid = {instance.sop_instance_uid: instance for instance in instances}
-    frames: list[Frame] = [frame for each in instances for frame in frames_of(read_header(each.path))]
-    ours = next((found for found in stack_frames(frames) if found.geometry == stack.series.geometry), None)
-    if ours is None:
-        raise Failed("no segmentation: the frames of the images are not those that were analysed")
-    for frame in ours.frames:
-        instance = by_uid[frame.sop_instance_uid]
-        yield instance.sop_class_uid, instance.sop_instance_uid, frame.index + 1 if instance.frames > 1 else None
 
 
 def _name_dimensions(document: Dataset, uid: str) -> None:

@@ -36,11 +36,18 @@ class Shown:
         sop_instance_uid: The source instance.
         number: Of the key image among those of its report, from 1.
         index: Position of the slice in the sorted series, from 0, where it is shown for its lesions; else None.
+        place: The same of a slice that is shown for its score; None for lesions, and for images read by themselves.
     """
 
     sop_instance_uid: str
     number: int = 1
     index: int | None = None
+    place: int | None = None
+
+    @property
+    def position(self) -> int | None:
+        """Of the slice in the sorted series, from 0; None where the image is no slice of a volume."""
+        return self.place if self.index is None else self.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Content:
     """What stands below an image and on it.
 
     Attributes:
-        frame: Which one is meant, from 1; None for an instance that holds one image.
+        frame: Which one a region means, from 1; None for an instance that holds one image, and for slices of a
+            volume, which `Shown.position` tells.
         lines: Below it.
         marks: On it.
     """
@@ -73,7 +81,7 @@ def shown_images(report: Report) -> tuple[Shown, ...]:
     if _is_volume(report):
         main = report.findings[0]
         score = None if main.presence is Presence.UNDETERMINED else most_suspicious(main)
-        return () if score is None else (Shown(score.sop_instance_uid),)
+        return () if score is None else (Shown(score.sop_instance_uid, place=score.index),)
     certainties: dict[str, float] = {}
     for finding in report.findings:
         for uid, certainty in _evidence(finding):
@@ -100,8 +108,8 @@ def content(report: Report, shown: Shown) -> Content:
         Mark(region.box, _label(finding, region), region.kind) for finding, region in here if region.frame == frame
     )
     if shown.index is not None:
-        return Content(shown.index + 1, _below_lesions(report, shown.index), ())
-    lines = _below_slice(report, uid) if _is_volume(report) else _below_image(report, uid)
+        return Content(None, _below_lesions(report, shown.index), ())
+    lines = _below_slice(report, shown) if _is_volume(report) else _below_image(report, uid)
     kinds = {mark.kind for mark in marks}
     legend = [DETECTION_LEGEND] if RegionKind.DETECTION in kinds else []
     legend += [ATTENTION_LEGEND] if RegionKind.ATTENTION in kinds else []
@@ -144,9 +152,11 @@ def _most_suspicious_image(report: Report) -> tuple[Shown, ...]:
     return () if closest is None else (Shown(closest[0].sop_instance_uid),)
 
 
-def _below_slice(report: Report, uid: str) -> tuple[str, ...]:
+def _below_slice(report: Report, shown: Shown) -> tuple[str, ...]:
     main = report.findings[0]
-    return (f"{_answer(main)}; most suspicious: slice {_places(report)[uid]} of {len(main.slices)}",)
+    # Slices of one file share its UID: only the position tells them apart.
+    number = _places(report)[shown.sop_instance_uid] if shown.place is None else shown.place + 1
+    return (f"{_answer(main)}; most suspicious: slice {number} of {len(main.slices)}",)
 
 
 def _below_lesions(report: Report, index: int) -> tuple[str, ...]:

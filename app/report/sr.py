@@ -25,13 +25,16 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Code, Finding, Outcome, Report
+from app.codes import Code
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Outcome, Report
+from app.report.frames import source_image
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
 from app.report.library import image_library
 from app.report.regions import region_groups
 from app.report.segmentation import SOP_CLASS_UID, segmentation_series_uid, segmentation_uid
 from app.report.source import Source
+from app.report.structures import class_groups, structure_groups, structure_segmentation_uid
 from app.report.uids import device_uid, report_uid
 from app.report.words import (
     about_lesions,
@@ -48,6 +51,7 @@ from app.report.words import (
     shown_regions,
     suspicious_slices,
 )
+from app.structures import STRUCTURES
 from bundles.common.headers import PROJECTION_MODALITIES
 
 SERIES_NUMBER = 9001
@@ -87,7 +91,8 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
             group
             for finding in report.findings
             for group in _groups(report, finding, source, outlined=finding.kind in outlined)
-        ],
+        ]
+        + [*structure_groups(report, source, outlined=STRUCTURES in outlined), *class_groups(report, source)],
     )
     document: Dataset = Comprehensive3DSR(
         evidence=_evidence(report, source, outlined),
@@ -176,9 +181,22 @@ def _source_images(finding: Finding, source: Source) -> list[SourceImageForMeasu
     scored = [score.sop_instance_uid for score in suspicious_slices(finding)]
     if not finding.slices:
         scored = [lesion.sop_instance_uid for lesion in shown_lesions(finding)]
-    chosen = dict.fromkeys([*scored, *(region.sop_instance_uid for region in shown_regions(finding))])
-    found = [source.find(uid)[1] for uid in chosen]
-    return [SourceImageForMeasurementGroup(each.sop_class_uid, each.sop_instance_uid) for each in found]
+    chosen: dict[str, list[int]] = {uid: [] for uid in scored}
+    for uid, index in _positions(finding, source):
+        chosen[uid].append(index)
+    chosen |= {
+        region.sop_instance_uid: [] for region in shown_regions(finding) if region.sop_instance_uid not in chosen
+    }
+    return [source_image(source, uid, indices) for uid, indices in chosen.items()]
+
+
+def _positions(finding: Finding, source: Source) -> list[tuple[str, int]]:
+    """UID and position in the stack of each slice of a volume that is referenced."""
+    if source.by_image:
+        return []
+    if finding.slices:
+        return [(score.sop_instance_uid, score.index) for score in suspicious_slices(finding)]
+    return [(lesion.sop_instance_uid, lesion.index) for lesion in shown_lesions(finding)]
 
 
 def _evaluations(report: Report) -> ContainerContentItem:
@@ -224,6 +242,11 @@ def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list
             item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, segmentation_uid(report, finding)
             item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
             evidence.append(item)
+    if STRUCTURES in outlined:
+        item = Dataset()
+        item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, structure_segmentation_uid(report)
+        item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
+        evidence.append(item)
     for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
         setattr(evidence[0], keyword, "")
     for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):

@@ -4,6 +4,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from app.findings import Finding, Lesion, Report
+from app.structures import Structure
 
 
 def derived_uid(*parts: str | int) -> str:
@@ -36,6 +37,11 @@ def report_uid(report: Report, *kind: str) -> str:
 def lesion_tracking_uid(report: Report, finding: Finding, lesion: Lesion) -> str:
     """Name a lesion: the same in every document of its report."""
     return report_uid(report, "tracking", finding.kind, f"{lesion.kind.value} {lesion.number}")
+
+
+def structure_tracking_uid(report: Report, structure: Structure) -> str:
+    """Name a structure: the same in every document of its report."""
+    return report_uid(report, "tracking", "structure", structure.name)
 
 
 def device_uid(report: Report) -> str:

@@ -5,12 +5,14 @@ sentence and not(not x) is x.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from app.route.values import Present, Scalar, Test, in_words, inside, passes, wanted_by
 from app.route.words import is_shown
-from app.study import Header, Series, picture_in_words
+from app.study import Header, Series, contrast_in_words, picture_in_words
+from app.words import certainty_in_words
+from bundles.common.contrast import in_words as contrast_named
 from bundles.common.geometry import Plane
 from bundles.common.views import in_words as named
 
@@ -19,10 +21,17 @@ LONGEST_SHOWN = 64
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a condition holds, and every sentence that says why (it holds) or why not."""
+    """Whether a condition holds, and every sentence that says why (it holds) or why not.
+
+    Attributes:
+        sources: What it rests on where it holds, without values: header keywords, "picture (0.25)".
+        told: The sources of each named part (`Named`) that holds: "contrast agent: SeriesDescription".
+    """
 
     holds: bool
     words: tuple[str, ...]
+    sources: tuple[str, ...] = field(default=(), compare=False)
+    told: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,22 @@ class Shows:
 
 
 @dataclass(frozen=True, slots=True)
+class Enhancement:
+    """What the picture of a head says of contrast agent; a picture that nobody looked at says nothing."""
+
+    contrasts: tuple[str, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A part whose evidence is told by a name, with the assignment and in its report."""
+
+    name: str
+    part: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     """Every part holds."""
 
@@ -73,14 +98,17 @@ class Any:
     parts: tuple["Condition", ...]
 
 
-Condition = Tag | Orientation | Slices | Shows | All | Any
+Leaf = Tag | Orientation | Slices | Shows | Enhancement
+Condition = Leaf | Named | All | Any
 
 
 def negate(condition: Condition) -> Condition:
     """The opposite of a condition; twice gives the condition itself."""
     match condition:
-        case Tag() | Orientation() | Slices() | Shows():
+        case Tag() | Orientation() | Slices() | Shows() | Enhancement():
             return replace(condition, negated=not condition.negated)
+        case Named(name, part):
+            return Named(name, negate(part))
         case All(parts):
             return Any(tuple(negate(part) for part in parts))
         case Any(parts):
@@ -92,6 +120,18 @@ def negate(condition: Condition) -> Condition:
 def judge(condition: Condition, series: Series) -> Verdict:
     """Whether a condition holds for a series, with every sentence that says why or why not. Never raises."""
     match condition:
+        case Named(name, part):
+            return _judge_named(name, judge(part, series))
+        case All(parts):
+            return _judge_all([judge(part, series) for part in parts])
+        case Any(parts):
+            return _judge_any([judge(part, series) for part in parts])
+        case _:
+            return _judge_leaf(condition, series)
+
+
+def _judge_leaf(condition: Leaf, series: Series) -> Verdict:
+    match condition:
         case Tag():
             return _judge_tag(condition, series)
         case Orientation():
@@ -100,10 +140,8 @@ def judge(condition: Condition, series: Series) -> Verdict:
             return _judge_slices(condition, series)
         case Shows():
             return _judge_shows(condition, series)
-        case All(parts):
-            return _judge_all([judge(part, series) for part in parts])
-        case Any(parts):
-            return _judge_any([judge(part, series) for part in parts])
+        case Enhancement():
+            return _judge_enhancement(condition, series)
         case _:  # pragma: no cover  the type checker proves it
             assert_never(condition)
 
@@ -113,6 +151,8 @@ def looks_at_pictures(condition: Condition) -> bool:
     match condition:
         case Shows():
             return True
+        case Named(_, part):
+            return looks_at_pictures(part)
         case All(parts) | Any(parts):
             return any(looks_at_pictures(part) for part in parts)
         case _:
@@ -121,7 +161,19 @@ def looks_at_pictures(condition: Condition) -> bool:
 
 def _judge_all(verdicts: list[Verdict]) -> Verdict:
     holds = all(verdict.holds for verdict in verdicts)
-    return Verdict(holds, tuple(word for verdict in verdicts if verdict.holds == holds for word in verdict.words))
+    counted = [verdict for verdict in verdicts if verdict.holds == holds]
+    words = tuple(word for verdict in counted for word in verdict.words)
+    if not holds:
+        return Verdict(holds, words)
+    sources = tuple(dict.fromkeys(source for verdict in counted for source in verdict.sources))
+    return Verdict(holds, words, sources, tuple(each for verdict in counted for each in verdict.told))
+
+
+def _judge_named(name: str, verdict: Verdict) -> Verdict:
+    if not verdict.holds:
+        return verdict
+    told = f"{name}: {', '.join(verdict.sources) or 'nothing against it'}"
+    return replace(verdict, told=(*verdict.told, told))
 
 
 def _judge_any(verdicts: list[Verdict]) -> Verdict:
@@ -140,10 +192,12 @@ def _judge_tag(condition: Tag, series: Series) -> Verdict:
     wanted = f"anything but {wanted_by(condition.test)}" if condition.negated else wanted_by(condition.test)
     if isinstance(condition.test, Present) and condition.negated:
         wanted = "no value"
+    # What a tag does not say is no evidence of anything.
+    sources = () if condition.negated else (condition.keyword,)
     if holds and not condition.negated and not isinstance(condition.test, Present) and is_shown(condition.keyword):
-        return Verdict(holds, (_seen(condition.keyword, values),))
+        return Verdict(holds, (_seen(condition.keyword, values),), sources)
     if holds:
-        return Verdict(holds, (f"{_seen(condition.keyword, values)} (wanted {wanted})",))
+        return Verdict(holds, (f"{_seen(condition.keyword, values)} (wanted {wanted})",), sources)
     return Verdict(holds, (f"{_seen(condition.keyword, values)}, wanted {wanted}",))
 
 
@@ -152,7 +206,7 @@ def _judge_orientation(condition: Orientation, series: Series) -> Verdict:
     seen = f"orientation is {plane}" if plane else "no orientation in space is given"
     wanted = ("anything but " if condition.negated else "") + " or ".join(condition.planes)
     holds = (plane in condition.planes) != condition.negated
-    return Verdict(holds, (seen if holds else f"{seen}, wanted {wanted}",))
+    return Verdict(holds, (seen if holds else f"{seen}, wanted {wanted}",), ("orientation",))
 
 
 def _judge_slices(condition: Slices, series: Series) -> Verdict:
@@ -160,16 +214,30 @@ def _judge_slices(condition: Slices, series: Series) -> Verdict:
     seen = "1 slice" if count == 1 else f"{count} slices"
     wanted = ("anything but " if condition.negated else "") + in_words(condition.low, condition.high)
     holds = inside(count, condition.low, condition.high) != condition.negated
-    return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",))
+    return Verdict(
+        holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",), ("number of slices",)
+    )
 
 
 def _judge_shows(condition: Shows, series: Series) -> Verdict:
     seen, view = picture_in_words(series.view), series.view
     wanted = ("anything but " if condition.negated else "") + " or ".join(named(name) for name in condition.views)
     holds = (view is not None and view.name in condition.views) != condition.negated
+    sources = (f"picture ({'not looked at' if view is None else certainty_in_words(view.certainty, None)})",)
     if holds and not condition.negated:
-        return Verdict(holds, (seen,))
-    return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",))
+        return Verdict(holds, (seen,), sources)
+    return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",), sources)
+
+
+def _judge_enhancement(condition: Enhancement, series: Series) -> Verdict:
+    seen, contrast = contrast_in_words(series.contrast), series.contrast
+    wanted = " or ".join(contrast_named(name) for name in condition.contrasts)
+    wanted = f"anything but {wanted}" if condition.negated else wanted
+    holds = (contrast is not None and contrast.name in condition.contrasts) != condition.negated
+    sources = (f"picture ({'not looked at' if contrast is None else format(contrast.share, '.2f')})",)
+    if holds and not condition.negated:
+        return Verdict(holds, (seen,), sources)
+    return Verdict(holds, (f"{seen} (wanted {wanted})" if holds else f"{seen}, wanted {wanted}",), sources)
 
 
 def _values(keyword: str, series: Series) -> tuple[Scalar, ...]:

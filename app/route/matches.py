@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.assignment import Assignment, Declined
 from app.radiographs import image_name, is_raw, same_exposure
+from app.route.conditions import Verdict, judge
 from app.route.rules import Rule
 from app.study import Series
 
@@ -14,11 +15,26 @@ RAW_COPY = "raw values (FOR PROCESSING) of an exposure that is there FOR PRESENT
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A rule that holds for a series, with its evidence."""
+    """A rule that holds for a series.
+
+    Attributes:
+        evidence: Why, in words.
+        told: By what each named part of the rule was told.
+        doubts: Why the series is not to be analysed all the same, in words.
+    """
 
     rule: Rule
     series: Series
     evidence: tuple[str, ...]
+    told: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def match_of(rule: Rule, series: Series, verdict: Verdict) -> Match:
+    """A match with what is told of it by name, and what speaks against an analysis."""
+    judged = [(because, judge(condition, series)) for because, condition in rule.doubts]
+    doubts = tuple(_doubt(because, found.sources) for because, found in judged if found.holds)
+    return Match(rule, series, verdict.words, verdict.told, doubts)
 
 
 def decline(rule: Rule, series: Series, reasons: tuple[str, ...]) -> Declined:
@@ -40,6 +56,7 @@ def assign_images(matches: Sequence[Match]) -> tuple[Assignment, list[Declined]]
     raw = [m for m in ordered if is_raw(m.series) and any(same_exposure(m.series, other) for other in shown)]
     taken = [match for match in ordered if match not in raw]
     rule = min((match.rule for match in taken), key=lambda each: each.priority)
+    told = tuple(dict.fromkeys(each for match in taken for each in match.told))
     first, *others = [(match.series.uid, match.series.stack) for match in taken]
     assignment = Assignment(
         bundle=rule.bundle,
@@ -50,9 +67,19 @@ def assign_images(matches: Sequence[Match]) -> tuple[Assignment, list[Declined]]
         evidence=taken[0].evidence if len(taken) == 1 else tuple(_evidence(match, rule) for match in taken),
         limits=rule.limits,
         more=tuple(others),
-        notes=tuple(f"{image_name(match.series)} was left out: {RAW_COPY}" for match in raw),
+        notes=(*(f"{image_name(match.series)} was left out: {RAW_COPY}" for match in raw), *told_notes(told)),
+        told=told,
     )
     return assignment, [decline(match.rule, match.series, (RAW_COPY,)) for match in raw]
+
+
+def told_notes(told: Sequence[str]) -> tuple[str, ...]:
+    """What a report says of the evidence that it was routed by: header keywords, never their values."""
+    return tuple(f"routed by evidence of {each}" for each in told)
+
+
+def _doubt(because: str, sources: Sequence[str]) -> str:
+    return f"{because}; told by {', '.join(sources)}" if sources else because
 
 
 def _place(series: Series) -> tuple[float, str, int]:

@@ -8,10 +8,11 @@ from typing import Any as Yaml
 from typing import get_args
 
 from app.errors import Rejected
-from app.route.conditions import All, Any, Condition, Orientation, Shows, Slices, Tag, negate
+from app.route.conditions import All, Any, Condition, Enhancement, Named, Orientation, Shows, Slices, Tag, negate
 from app.route.problems import every
 from app.route.values import Matches, OneOf, Present, Scalar, Test, Within
 from app.route.words import TESTS, problem_of
+from bundles.common.contrast import CONTRASTS
 from bundles.common.geometry import Plane
 from bundles.common.strict import nearest
 from bundles.common.views import UNCLEAR, VIEWS
@@ -48,7 +49,9 @@ def _parse_one(word: str, value: Yaml, where: str, depth: int) -> Condition:
             return Any(_parts(value, here, depth))
         case "not":
             return negate(parse(value, here, depth + 1))
-        case "orientation" | "slices" | "view":
+        case "evidence":
+            return _named(value, here, depth)
+        case "orientation" | "slices" | "view" | "contrast":
             return _parse_property(word, value, here)
     problem = problem_of(word)
     if problem:
@@ -58,9 +61,24 @@ def _parse_one(word: str, value: Yaml, where: str, depth: int) -> Condition:
 
 def _parse_property(word: str, value: Yaml, where: str) -> Condition:
     """What is no tag: where a series lies, how many slices it has, what its picture shows."""
-    if word == "orientation":
-        return Orientation(_planes(value, where))
-    return _slices(value, where) if word == "slices" else Shows(_views(value, where))
+    match word:
+        case "orientation":
+            return Orientation(_planes(value, where))
+        case "slices":
+            return _slices(value, where)
+        case "view":
+            return Shows(_one_of("view", value, [*VIEWS, UNCLEAR], where))
+        case _:
+            return Enhancement(_one_of("contrast", value, list(CONTRASTS), where))
+
+
+def _named(value: Yaml, where: str, depth: int) -> Condition:
+    if not isinstance(value, Mapping) or not value:
+        raise Rejected(f"{where}: expected a name and its condition such as {{contrast agent: {{…}}}}, got {value!r}")
+    names = [str(name) for name in value]
+    conditions = every(partial(parse, part, f"{where}.{name}", depth + 1) for name, part in value.items())
+    parts = tuple(Named(name, part) for name, part in zip(names, conditions, strict=True))
+    return parts[0] if len(parts) == 1 else All(parts)
 
 
 def _parts(value: Yaml, where: str, depth: int) -> tuple[Condition, ...]:
@@ -80,15 +98,15 @@ def _planes(value: Yaml, where: str) -> tuple[Plane, ...]:
     return tuple(planes)
 
 
-def _views(value: Yaml, where: str) -> tuple[str, ...]:
-    views = value if isinstance(value, list) else [value]
-    known = [*VIEWS, UNCLEAR]
-    for view in views:
-        if view not in known:
-            raise Rejected(f"{where}: unknown view '{view}'{nearest(str(view), known)}")
-    if not views:
+def _one_of(what: str, value: Yaml, known: list[str], where: str) -> tuple[str, ...]:
+    """What a picture shows: one word of those known, or a list of them."""
+    named = value if isinstance(value, list) else [value]
+    for name in named:
+        if name not in known:
+            raise Rejected(f"{where}: unknown {what} '{name}'{nearest(str(name), known)}")
+    if not named:
         raise Rejected(f"{where}: an empty list matches nothing")
-    return tuple(views)
+    return tuple(named)
 
 
 def _slices(value: Yaml, where: str) -> Slices:

@@ -1,17 +1,19 @@
 """The decision: which bundle gets which series of a study, and why not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.assignment import Assignment, Decision, Declined
 from app.route.conditions import judge, looks_at_pictures
-from app.route.matches import Match, assign_images, decline
+from app.route.matches import Match, assign_images, decline, match_of, told_notes
 from app.route.rules import Rule, load_rules
-from app.study import Series, Study, uid_hash
+from app.study import Contrast, Series, Study, uid_hash
 from bundles.common.contract import Service
+from bundles.common.contrast import CONTRASTS
 
 NO_IMAGES = "the study holds no images"
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Router:
             for series in study.series:
                 verdict = judge(rule.condition, series)
                 if verdict.holds:
-                    matches.append(Match(rule, series, verdict.words))
+                    matches.append(match_of(rule, series, verdict))
                 else:
                     declined.append(decline(rule, series, verdict.words))
             if not study.series:
@@ -62,6 +64,12 @@ class Router:
     def looks_at_pictures(self) -> bool:
         """Whether any rule asks what a picture shows."""
         return any(looks_at_pictures(part) for rule in self.rules for part in (rule.condition, *rule.prefer))
+
+    def asks_for_contrast(self, series: Series) -> bool:
+        """Whether any answer about contrast agent in the picture would change what becomes of a series."""
+        answers = (None, *(Contrast(name, 0.0) for name in CONTRASTS))
+        pictured = [replace(series, contrast=answer) for answer in answers]
+        return any(len({_fate(rule, each) for each in pictured}) > 1 for rule in self.rules)
 
     def idle_s(self, study: Study, default: float) -> float:
         """Quiet time after which what has arrived counts as complete, seconds.
@@ -77,6 +85,14 @@ class Router:
         return max(times, default=default)
 
 
+def _fate(rule: Rule, series: Series) -> tuple[bool, ...]:
+    """Whether a rule holds, and if so which of its doubts and wishes do."""
+    if not judge(rule.condition, series).holds:
+        return ()
+    conditions = (*(condition for _, condition in rule.doubts), *rule.prefer)
+    return (True, *(judge(condition, series).holds for condition in conditions))
+
+
 def _choose(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]:
     chosen: list[Assignment] = []
     declined: list[Declined] = []
@@ -88,7 +104,7 @@ def _choose(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]
             chosen.append(assignment)
         else:
             taken, passed_over = _best_series(single)
-            chosen += [_assign(match) for match in taken]
+            chosen += taken
         declined += repeated + passed_over
     return chosen, declined
 
@@ -106,15 +122,33 @@ def _one_rule_a_series(matches: Sequence[Match]) -> tuple[list[Match], list[Decl
     return list(best.values()), declined
 
 
-def _best_series(matches: Sequence[Match]) -> tuple[list[Match], list[Declined]]:
+def _best_series(matches: Sequence[Match]) -> tuple[list[Assignment], list[Declined]]:
     rivals = sorted((match for match in matches if match.rule.series == "best"), key=_preference)
-    everything = [match for match in matches if match.rule.series == "all"]
+    everything = [_assign(match) for match in matches if match.rule.series == "all"]
     if not rivals:
         return everything, []
     winner, *others = rivals
     name = f"series {uid_hash(winner.series.uid)[:12]}, {_slices(winner.series)}"
     reason = f"another series of this study was chosen ({name})"
-    return [winner, *everything], [decline(match.rule, match.series, (reason,)) for match in others]
+    chosen = _assign(winner, _passed_over(winner.series, others))
+    return [chosen, *everything], [decline(match.rule, match.series, (reason,)) for match in others]
+
+
+def _passed_over(chosen: Series, others: Sequence[Match]) -> tuple[str, ...]:
+    """For the report: that it speaks of one of several series, and of which."""
+    if not others:
+        return ()
+    several = f"{len(others)} other series of this study" if len(others) > 1 else "another series of this study"
+    named = ", ".join(_series_name(match.series) for match in others[:MOST_NAMED])
+    more = " and others" if len(others) > MOST_NAMED else ""
+    were = "were" if len(others) > 1 else "was"
+    return (f"{_series_name(chosen)} was analysed; {several} matched as well and {were} not: {named}{more}",)
+
+
+def _series_name(series: Series) -> str:
+    number = series.headers.get("SeriesNumber")
+    name = f"series {number}" if isinstance(number, int) else f"series {uid_hash(series.uid)[:12]}"
+    return f"{name} ({_slices(series)})"
 
 
 def _preference(match: Match) -> tuple[object, ...]:
@@ -125,7 +159,7 @@ def _preference(match: Match) -> tuple[object, ...]:
     derived = "DERIVED" in (kind if isinstance(kind, tuple) else (kind,))
     fits = limits.min_slices <= slices <= limits.max_slices
     wishes = tuple(not judge(wish, series).holds for wish in match.rule.prefer)
-    return (not fits, wishes, derived, match.rule.priority, -slices, series.uid, series.stack)
+    return (not fits, bool(match.doubts), wishes, derived, match.rule.priority, -slices, series.uid, series.stack)
 
 
 def _slices(series: Series) -> str:
@@ -133,7 +167,7 @@ def _slices(series: Series) -> str:
     return "1 slice" if count == 1 else f"{count} slices"
 
 
-def _assign(match: Match) -> Assignment:
+def _assign(match: Match, notes: tuple[str, ...] = ()) -> Assignment:
     rule, series = match.rule, match.series
     return Assignment(
         bundle=rule.bundle,
@@ -143,4 +177,7 @@ def _assign(match: Match) -> Assignment:
         priority=rule.priority,
         evidence=match.evidence,
         limits=rule.limits,
+        notes=(*told_notes(match.told), *notes),
+        told=match.told,
+        doubts=match.doubts,
     )

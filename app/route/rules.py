@@ -30,6 +30,7 @@ class Rule:
         idle_s: Quiet time of a study that it matches; None takes the service's default.
         condition: What a series must be like.
         limits: The geometry the bundle accepts.
+        doubts: What keeps a series that matched from being analysed, each with the words to say.
         series: `best` gives the bundle one series of a study, `all` every one that matches. Means nothing where `reads`
             is `image`.
         prefer: Where several series match under `best`: one that fulfils an earlier condition goes first.
@@ -45,6 +46,7 @@ class Rule:
     series: Literal["best", "all"] = "best"
     prefer: tuple[Condition, ...] = ()
     reads: Literal["stack", "image"] = "stack"
+    doubts: tuple[tuple[str, Condition], ...] = ()
 
 
 class Entry(Strict):
@@ -129,6 +131,7 @@ def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
     if problems:
         raise Problems(problems)
     service, (condition, *prefer) = bundles[entry.bundle], conditions
+    # What the bundle itself doubts holds for whoever sends it a series.
     return Rule(
         name=entry.name,
         bundle=entry.bundle,
@@ -139,6 +142,7 @@ def _rule(entry: Entry, bundles: Mapping[str, Service], where: str) -> Rule:
         series=entry.series,
         prefer=tuple(prefer),
         reads=service.reads,
+        doubts=_doubts(entry.bundle, service),
     )
 
 
@@ -158,7 +162,22 @@ def _idle_choice(entry: Entry, service: Service, where: str) -> tuple[str, ...]:
 def _own_rule(bundle: str, service: Service) -> Rule:
     condition = parse(service.accepts, f"bundle '{bundle}': configs/service.yaml: accepts")
     name = f"{bundle}/{OWN}"
-    return Rule(name, bundle, service.priority, service.idle_s, condition, service.geometry, reads=service.reads)
+    doubts = _doubts(bundle, service)
+    return Rule(
+        name,
+        bundle,
+        service.priority,
+        service.idle_s,
+        condition,
+        service.geometry,
+        reads=service.reads,
+        doubts=doubts,
+    )
+
+
+def _doubts(bundle: str, service: Service) -> tuple[tuple[str, Condition], ...]:
+    where = f"bundle '{bundle}': configs/service.yaml: doubts"
+    return tuple((each.because, parse(each.when, f"{where}[{n}].when")) for n, each in enumerate(service.doubts))
 
 
 def _repeated_names(rules: Sequence[Rule]) -> list[str]:

@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 
 from bundles.common.strict import nearest
 
-OPERATORS = ("all", "any", "not", "orientation", "slices", "view")
+OPERATORS = ("all", "any", "contrast", "evidence", "not", "orientation", "slices", "view")
 TESTS = ("in", "max", "min", "present", "regex")
 
 PATIENT_GROUP = 0x0010

@@ -10,6 +10,7 @@ from app.documents import Receipt
 from app.findings import Finding, LesionKind, Presence, RegionKind, Report
 from app.outcomes import Shipment, State, StudyOutcome, Timing
 from app.revisions import Relation
+from app.structures import in_words
 
 
 class FindingSummary(BaseModel):
@@ -52,6 +53,7 @@ class StudySummary(BaseModel):
         seconds: Between the two.
         images: Number of instances.
         findings: Of every bundle that looked, its main finding first.
+        measured: What Model Zoo bundles measured, in words, a line each; no findings.
         urgent: Whether a finding flags the study for early reading; no clinical claim.
         research_only: True where a bundle is not cleared, or was trained on phantoms.
         problem: In words, where something went wrong.
@@ -67,6 +69,7 @@ class StudySummary(BaseModel):
     seconds: float | None
     images: int
     findings: list[FindingSummary]
+    measured: list[str]
     urgent: bool
     research_only: bool
     problem: str
@@ -156,6 +159,7 @@ def _summary(outcome: StudyOutcome, relation: Relation) -> dict[str, object]:
         "seconds": outcome.seconds,
         "images": len(outcome.files),
         "findings": [_finding(report, finding) for report in outcome.reports for finding in report.findings],
+        "measured": [line for each in outcome.reports for line in in_words(each.structures, each.classes)],
         "urgent": any(report.urgent for report in outcome.reports),
         "research_only": any(report.algorithm.research_only for report in outcome.reports),
         "problem": outcome.problem or "; ".join(report.reason for report in outcome.reports if report.reason),

@@ -12,6 +12,7 @@ from app.words import certainty_in_words, flagged
 
 REFRESH_S = 5
 LONGEST_KEY = 12
+MOST_MEASURED = 3
 STATES = {
     State.RECEIVED: ("wait", "received"),
     State.PROCESSING: ("wait", "in progress"),
@@ -89,7 +90,8 @@ def _study(outcome: StudyOutcome, relation: Relation) -> str:
         f"<span>{_headline(summary) or _why_not(outcome)}</span>"
         f'<span class="right"><code>{seconds}</code></span></summary>'
         f'<div class="more"><p>study <code>{key[:LONGEST_KEY]}…</code>, revision {_revision(summary.key)}, '
-        f"{_images(summary.images)}</p>{_revisions(summary)}{_findings(summary)}{_words('Problem', [summary.problem])}"
+        f"{_images(summary.images)}</p>{_revisions(summary)}{_findings(summary)}{_words('Measured', summary.measured)}"
+        f"{_words('Problem', [summary.problem])}"
         f"{_words('Notes', outcome.notes)}{_routing(outcome)}{_deliveries(outcome)}</div></details>"
     )
 
@@ -133,6 +135,10 @@ def _headline(summary: StudySummary) -> str:
         f"{_percent(finding)}</span>"
         for finding in told
     ]
+    if not words and summary.measured:
+        more = len(summary.measured) - MOST_MEASURED
+        shown = [escape(line) for line in summary.measured[:MOST_MEASURED]]
+        words = [f'<span class="calm">{line}</span>' for line in (*shown, *([f"{more} more"] if more > 0 else []))]
     return " · ".join(words) or escape(summary.problem)
 
 

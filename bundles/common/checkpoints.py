@@ -108,10 +108,16 @@ def write_durably(path: Path, state: Mapping[str, Any]) -> None:
     beside.replace(path)
 
 
-def load_weights(network: nn.Module, path: str) -> None:
+def load_weights(network: nn.Module, path: str, *, may_lack: Sequence[str] = ()) -> None:
     """Load a state dict (`weights_only=True`; half precision becomes the network's own) and switch to evaluation.
 
     Of a checkpoint of `Resume` it takes the network: the last of a run, where `best.pt` is the best.
+
+    Args:
+        network: To fill.
+        path: File of a state dict.
+        may_lack: Parts of the network, by name, that the file may be without as a whole: they keep their start, and the
+            log says so. To add a head to weights that were trained before there was one.
 
     Raises:
         ValueError: The file is missing.
@@ -120,5 +126,12 @@ def load_weights(network: nn.Module, path: str) -> None:
     if not Path(path).is_file():
         raise ValueError(f"{path} is missing; train first, or name another file")
     state = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["network"] if {"network", "epoch"} <= state.keys() else state)
+    state = state["network"] if {"network", "epoch"} <= state.keys() else state
+    own = network.state_dict()
+    for part in may_lack:
+        inside = {name: value for name, value in own.items() if name.startswith(f"{part}.")}
+        if inside and not any(name in state for name in inside):
+            log.warning("part_not_in_weights", part=part, weights=path, why="it keeps its random start")
+            state = {**state, **inside}
+    network.load_state_dict(state)
     network.eval()

@@ -112,6 +112,18 @@ class Window(Strict):
     width: float = Field(gt=0)
 
 
+class Doubt(Strict):
+    """What makes a series that matched not worth an analysis.
+
+    Attributes:
+        because: Said in the document: "the header speaks of contrast agent, the picture shows none".
+        when: A condition of the rule language (`docs/routing.md`), parsed by the service.
+    """
+
+    because: str = Field(min_length=1)
+    when: dict[str, Any]
+
+
 class Service(Strict):
     """One bundle's `configs/service.yaml`.
 
@@ -121,6 +133,7 @@ class Service(Strict):
         priority: Queue priority, 1 is the most urgent.
         idle_s: Quiet time after which a study for this bundle is complete; None takes the service's default.
         accepts: A condition of the rule language (`docs/routing.md`), parsed by the service.
+        doubts: A series that matched and for which one of these holds ends undetermined with its reason.
         geometry: Limits; a stack outside of them ends undetermined. Bundles that read images need none: a radiograph
             has no place in the patient.
         findings: The main finding first.
@@ -136,6 +149,7 @@ class Service(Strict):
     priority: int = Field(10, ge=1, le=1000)
     idle_s: float | None = Field(None, ge=0)
     accepts: dict[str, Any]
+    doubts: tuple[Doubt, ...] = ()
     geometry: GeometryLimits = GeometryLimits()
     findings: tuple[FindingOutput, ...] = Field(min_length=1)
     reads: Literal["stack", "image"] = "stack"
@@ -144,6 +158,8 @@ class Service(Strict):
 
     @model_validator(mode="after")
     def _outputs_fit_what_is_read(self) -> "Service":
+        if self.reads == "image" and self.doubts:
+            raise ValueError("'doubts' are about series; say with 'view' what an image must show")
         for output in self.findings:
             if self.reads == "image" and output.slices:
                 raise ValueError(

@@ -27,7 +27,8 @@ from bundles.common.geometry import Vector
 
 MAX_INFLATED_BYTES = 1024**3
 MAX_FRAMES = 100_000
-PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+PIXEL_DATA = 0x7FE00010
+PIXEL_TAGS = (0x7FE00008, 0x7FE00009, PIXEL_DATA)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, SEQUENCE_DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 Orientation = tuple[float, float, float, float, float, float]
@@ -55,12 +56,14 @@ class Header:
         dataset: Every element before the pixel data.
         problem: Why its pixels cannot be read, as far as the header tells: none there, or fewer bytes than claimed.
         pixel_bytes: How long the pixel data element claims to be; None for compressed pixels, or where there are none.
+        pixels_at: Where in the file its integer pixels begin, bytes; None for compressed or deflated ones.
     """
 
     path: Path
     dataset: FileDataset
     problem: str | None = None
     pixel_bytes: int | None = None
+    pixels_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +138,12 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
     Raises:
         UnreadableImage: Not there, not DICOM, corrupt, or deflated beyond 1 GiB.
     """
-    met: list[tuple[int, int]] = []
+    met: list[tuple[int, int, bool]] = []
     tags: list[BaseTag | int] | None = [Tag(keyword) for keyword in keywords] if keywords else None
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
         if int(tag) in PIXEL_TAGS:
-            met.append((8 if vr is None else 12, length))
+            met.append((8 if vr is None else 12, length, int(tag) == PIXEL_DATA and vr in {None, "OW", "OB"}))
             return True
         return False
 
@@ -148,7 +151,8 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         with path.open("rb") as file:
             _refuse_inflation(file, path)
             dataset = read_partial(file, stop_when=at_pixels, specific_tags=tags)
-            problem = _pixel_problem(file, dataset, path, *(met[0] if met else (0, None)))
+            start = file.tell() + (met[0][0] if met else 0)
+            problem = _pixel_problem(file, dataset, path, start, met[0][1] if met else None)
     except UnreadableImage:
         raise
     except InvalidDicomError as error:
@@ -158,19 +162,20 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
     except PARSE_ERRORS as error:
         raise UnreadableImage(f"{path.name}: the DICOM header is corrupt ({type(error).__name__})") from error
     claimed = met[0][1] if met and met[0][1] != UNDEFINED_LENGTH else None
-    return Header(path, dataset, problem, claimed)
+    deflated = text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    return Header(
+        path, dataset, problem, claimed, start if claimed is not None and met[0][2] and not deflated else None
+    )
 
 
-def _pixel_problem(
-    file: BinaryIO, dataset: FileDataset, path: Path, element_header: int, length: int | None
-) -> str | None:
-    """Compare what the pixel data element claims with what the file holds, without reading it."""
+def _pixel_problem(file: BinaryIO, dataset: FileDataset, path: Path, start: int, length: int | None) -> str | None:
+    """Compare what the pixel data element claims with what the file holds from its start on, without reading it."""
     where = _name(path, dataset)
     if length is None:
         return f"{where}: no pixel data; the file was cut off or never held an image"
     if text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         return None  # its positions are those of the inflated data; decoding tells
-    start, size = file.tell() + element_header, path.stat().st_size
+    size = path.stat().st_size
     if length == UNDEFINED_LENGTH:
         return None if _fragments_end(file, start, size) else f"{where}: truncated in its compressed pixel data"
     held = size - start

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
+from torch import Tensor
 
-from bundles.common.geometry import shear, spacing_mm, tilt_deg
+from bundles.common.geometry import Matrix, shear, spacing_mm, tilt_deg
 from bundles.common.reader import MAX_VOXELS, Stack, UnreadableImage, read_stack
 
 
@@ -36,15 +39,18 @@ class SeriesReader(ImageReader):  # type: ignore[misc]  # MONAI is untyped
     `slice_spacing_mm` (median, NaN for one slice), `units`, `modality`, `photometric`, `notes`.
     """
 
-    def __init__(self, units: str | None = None, max_voxels: int = MAX_VOXELS) -> None:
+    def __init__(self, units: str | None = None, max_voxels: int = MAX_VOXELS, axcodes: str | None = None) -> None:
         """Keep what is wanted.
 
         Args:
             units: Refuse images in other units, "HU" for a network that was trained on them. NIfTI files are taken at
                 their word, because the format has no field for units.
             max_voxels: Refuse larger stacks.
+            axcodes: Turn the image into these axes, "RAS", as MONAI's `Orientation` after it would, without a second
+                copy of the volume. What is told of single slices keeps the order of the series.
         """
         super().__init__()
+        self.target = None if axcodes is None else axcodes2ornt(tuple(axcodes))
         self.units = units
         self.max_voxels = max_voxels
 
@@ -60,11 +66,12 @@ class SeriesReader(ImageReader):  # type: ignore[misc]  # MONAI is untyped
         """
         return Request(tuple(Path(path) for path in ensure_tuple(data)))
 
-    def get_data(self, img: Request) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def get_data(self, img: Request) -> tuple[Tensor, dict[str, Any]]:
         """Read pixels and metadata.
 
         Returns:
-            Array (columns, rows, slices) float32, and metadata with `affine` in RAS.
+            Tensor (columns, rows, slices) float32, and metadata with `affine` in RAS. Slices lie in memory one after
+            the other, as they were read; of an array, `LoadImage` would make a copy in the order of the axes.
 
         Raises:
             UnreadableImage: As `read_stack` says, or the units are not the wanted ones.
@@ -72,7 +79,38 @@ class SeriesReader(ImageReader):  # type: ignore[misc]  # MONAI is untyped
         stack = read_stack(img.paths, max_voxels=self.max_voxels)
         if self.units is not None and stack.modality and stack.units != self.units:
             raise UnreadableImage(f"values are in '{stack.units}' units, expected {self.units}")
-        return stack.array.transpose(2, 1, 0), metadata(stack)
+        told = metadata(stack)
+        if self.target is None:
+            return torch.from_numpy(stack.array).permute(2, 1, 0), told
+        array, told[str(MetaKeys.AFFINE)] = turned(stack.array, stack.affine_ras, self.target)
+        told[str(MetaKeys.SPATIAL_SHAPE)] = np.asarray(array.shape)
+        return torch.from_numpy(array), told
+
+
+def turned(array: NDArray[np.float32], affine: Matrix, target: Matrix) -> tuple[NDArray[np.float32], Matrix]:
+    """Turn a stack into other axes, in place: a view of the same memory, whose values have moved.
+
+    Args:
+        array: (slices, rows, columns), C-ordered.
+        affine: (column, row, slice, 1) to RAS millimetres.
+        target: Wanted axes as nibabel's orientation, (3, 2).
+
+    Returns:
+        The array with the wanted axes, and its affine.
+    """
+    change = ornt_transform(io_orientation(affine), target)
+    columns, rows, slices = change[:, 1] < 0
+    if columns or rows:
+        for plane in array:
+            # A slice fits into the cache.
+            plane[...] = plane[:: -1 if rows else 1, :: -1 if columns else 1].copy()
+    if slices:
+        for low in range(len(array) // 2):
+            kept = array[low].copy()
+            array[low] = array[-1 - low]
+            array[-1 - low] = kept
+    moved = affine @ inv_ornt_aff(change, array.shape[::-1])
+    return array.transpose(2, 1, 0).transpose(np.argsort(change[:, 0])), np.asarray(moved, dtype=np.float64)
 
 
 def metadata(stack: Stack) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from bundles.common.codestream import claimed_size, ends_early
 from bundles.common.decoding import decode_frame
 from bundles.common.elements import PARSE_ERRORS, integer, is_stated, item, numbers, text, value_of
-from bundles.common.headers import UnreadableImage, instance_name
+from bundles.common.headers import Header, UnreadableImage, instance_name
 
 Units = Literal["HU", "stored"]
 AIR_HU = -1000.0
@@ -95,20 +95,79 @@ def meaning_of(dataset: Dataset, path: Path) -> Meaning:
     return Meaning(units, photometric, tuple(notes), inverted)
 
 
-def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32]) -> None:
+NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
+PIXEL_KEYWORDS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PresentationLUTShape",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+    "ModalityLUTSequence",
+)
+"""What `read_frame` asks of a header beside `bundles.common.headers.FRAME_KEYWORDS`."""
+
+
+def is_native(header: Header) -> bool:
+    """Whether pixels lie in the file as they are, 16 bits each: a header with `PIXEL_KEYWORDS` is then all it takes."""
+    dataset = header.dataset
+    return (
+        header.pixels_at is not None
+        and UID(text(dataset.file_meta, "TransferSyntaxUID")) in NATIVE
+        and integer(dataset, "BitsAllocated") == 16
+        and integer(dataset, "SamplesPerPixel") == 1
+        and integer(dataset, "PixelRepresentation") in {0, 1}
+    )
+
+
+def native_frame(header: Header, index: int) -> NDArray[np.integer]:
+    """Stored values (rows, columns) of one frame of a file that `is_native`, straight from the file.
+
+    As pydicom does, bits above BitsStored are dropped, and the sign is taken from the highest of those stored.
+
+    Raises:
+        UnreadableImage: As for `read_frame`.
+    """
+    dataset, path = header.dataset, header.path
+    where = instance_name(path, integer(dataset, "InstanceNumber"))
+    rows, columns = _size(dataset, where)
+    _check_bits(dataset, where)
+    _check_length(dataset, header.pixel_bytes or 0, rows, columns, where)
+    kind, start = "<i2" if integer(dataset, "PixelRepresentation") else "<u2", header.pixels_at or 0
+    try:
+        values = np.fromfile(path, kind, rows * columns, offset=start + 2 * rows * columns * index)
+    except OSError as error:
+        raise UnreadableImage(f"{where}: {error.strerror or 'cannot be read'}") from error
+    if len(values) < rows * columns:
+        raise UnreadableImage(f"{where}: truncated in its pixel data")
+    if unused := 16 - (integer(dataset, "BitsStored") or 16):
+        np.left_shift(values, unused, out=values)
+        np.right_shift(values, unused, out=values)
+    return values.reshape(rows, columns)
+
+
+def read_frame(
+    dataset: Dataset, index: int, path: Path, out: NDArray[np.float32], stored: NDArray[np.integer] | None = None
+) -> None:
     """Decode one frame and write its meaning into `out`.
 
     Args:
-        dataset: As `open_image` returned it.
+        dataset: As `open_image` returned it; where `stored` is given, a header is enough.
         index: Frame, from 0.
         path: For words.
         out: Shape (rows, columns), float32; HU for CT, else rescaled values with bright meaning high.
+        stored: Its stored values, where `native_frame` has read them.
 
     Raises:
         UnreadableImage: With the instance number and what was wrong.
     """
     where = instance_name(path, integer(dataset, "InstanceNumber"))
-    stored = _decode(dataset, index, where)
+    stored = _decode(dataset, index, where) if stored is None else stored
     if stored.shape != out.shape:
         raise UnreadableImage(
             f"{where}: decoded to {stored.shape[0]}×{stored.shape[1]} pixels, its header says {out.shape}"
@@ -128,9 +187,7 @@ def read_frame(dataset: Dataset, index: int, path: Path, out: NDArray[np.float32
 
 def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
     syntax = UID(text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID"))
-    rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
-    if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
-        raise UnreadableImage(f"{where}: {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
+    rows, columns = _size(dataset, where)
     data = value_of(dataset, "PixelData")
     if not isinstance(data, bytes) or not data:
         raise UnreadableImage(f"{where}: no integer pixel data")
@@ -151,6 +208,13 @@ def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
     if array is None:
         raise UnreadableImage(f"{where}: its compressed pixel data end early ({syntax.name}, truncated)")
     return array
+
+
+def _size(dataset: Dataset, where: str) -> tuple[int, int]:
+    rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
+    if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
+        raise UnreadableImage(f"{where}: {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
+    return rows, columns
 
 
 def _codestream(dataset: Dataset, data: bytes, index: int) -> bytes:
@@ -216,8 +280,11 @@ def _rescale(
     if factor == 0:
         raise UnreadableImage(f"{where}: RescaleSlope is 0")
     if short and factor.is_integer() and offset.is_integer() and max(abs(factor) * 2**16, abs(offset)) < 2**24:
-        np.multiply(stored, np.float32(factor), out=out, dtype=np.float32)  # exact: 16 + 8 bits fit float32's 24
-        out += np.float32(offset)
+        out[...] = stored  # all exact: 16 + 8 bits fit float32's 24
+        if factor != 1:
+            out *= np.float32(factor)
+        if offset:
+            out += np.float32(offset)
     else:
         out[...] = stored.astype(np.float64) * factor + offset
 

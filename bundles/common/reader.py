@@ -23,7 +23,16 @@ from bundles.common.headers import (
     frames_of,
     read_header,
 )
-from bundles.common.pixels import Meaning, Units, meaning_of, open_image, read_frame
+from bundles.common.pixels import (
+    PIXEL_KEYWORDS,
+    Meaning,
+    Units,
+    is_native,
+    meaning_of,
+    native_frame,
+    open_image,
+    read_frame,
+)
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
 
@@ -105,16 +114,13 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
     if len(paths) == 1 and is_picture(paths[0]):
         picture, notes = read_picture(paths[0], max_voxels)
         return Stack(picture[np.newaxis], np.eye(4), None, "stored", "MONOCHROME2", notes=notes)
-    headers = {path: read_header(path, (*FRAME_KEYWORDS, *_MEANING)) for path in paths}
+    headers = {path: read_header(path, (*FRAME_KEYWORDS, *PIXEL_KEYWORDS)) for path in paths}
     frames = [frame for header in headers.values() for frame in frames_of(header)]
     stack, notes = _choose(stack_frames(frames))
     for frame in stack.frames:
         if (problem := headers[frame.path].problem) is not None:
             raise UnreadableImage(problem)
     return _read(stack, headers, (*skipped, *notes), max_voxels)
-
-
-_MEANING = ("PhotometricInterpretation", "PresentationLUTShape", "SamplesPerPixel", "RescaleType")
 
 
 def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -173,9 +179,12 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
     array = np.empty(shape, dtype=np.float32)
     # One file at a time: the decoders hold the interpreter's lock, so that threads gain nothing and cost memory.
     for path, group in groupby(enumerate(stack.frames), key=lambda numbered: numbered[1].path):
-        dataset = open_image(path)
+        header = headers[path]
+        native = is_native(header)
+        dataset = header.dataset if native else open_image(path)
         for place, frame in group:
-            read_frame(dataset, frame.index, path, array[place])
+            stored = native_frame(header, frame.index) if native else None
+            read_frame(dataset, frame.index, path, array[place], stored)
     geometry = stack.geometry
     return Stack(
         array=array,

@@ -1,11 +1,14 @@
-"""Where results of inference go, one JSON an image or case, and what becomes of images that cannot be read."""
+"""Where results of inference go, JSON and masks, and what becomes of images that cannot be read."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import structlog
+import torch
 from ignite.engine import Engine, Events
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -34,6 +37,37 @@ class WriteResults:
             result = {"image": given["name"], **self.as_plain(item)}
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             log.info("image_analysed", result=str(path))
+
+
+class WriteMasks:
+    """Writes the mask of each volume as NIfTI, on the grid of its source: 0, or the number of the lesion.
+
+    Its name ends in `_mask.nii.gz`, so that a listing of images leaves it out.
+
+    Args:
+        folder: Receives `<name>_mask.nii.gz`, folders of the input's names kept.
+        key: Of the mask in a postprocessed item, (columns, rows, slices), whole numbers.
+        affine: Of its affine in the item that went in, (4, 4), index (column, row, slice) to RAS millimetres.
+    """
+
+    def __init__(self, folder: str, key: str, affine: str = "source_affine") -> None:
+        self.folder, self.key, self.affine = Path(folder), key, affine
+
+    def attach(self, engine: Engine) -> None:
+        """Write after each batch."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+
+    def _write(self, engine: Engine) -> None:
+        for item, given in zip(engine.state.output, engine.state.batch, strict=True):
+            name = given["name"].removesuffix(".gz").removesuffix(".nii")
+            path = self.folder / f"{name}_mask.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # What came in with the batch stays there, what postprocessing added is in the output.
+            labels, affine = (torch.as_tensor(each).cpu().numpy() for each in (item[self.key], given[self.affine]))
+            image = nibabel.Nifti1Image(labels, affine.astype(np.float64))
+            image.header.set_xyzt_units("mm")
+            nibabel.save(image, path)
+            log.info("mask_written", mask=str(path))
 
 
 class EachReadable(IterableDataset[Any]):

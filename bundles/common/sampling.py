@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
 Positions = NDArray[np.float64]
@@ -33,6 +33,9 @@ class Grid:
     def centres(self) -> Positions:
         """(count,) centres of the voxels."""
         return (self.low + (np.arange(self.count) + 0.5) * self.step).astype(np.float64)
+
+
+Grids = tuple[Grid, Grid, Grid]
 
 
 def sampling_weights(source: Positions, grid: Grid, *, clamp: bool) -> Floats:
@@ -65,3 +68,32 @@ def span(weights: Floats) -> tuple[int, int]:
     """First and last + 1 of the source samples that have any weight; (0, 0) where none has."""
     used = np.flatnonzero(weights.any(axis=0))
     return (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+
+
+def interpolation(grid: Grid, source: Positions) -> Floats:
+    """Weights (len(source), grid.count) that interpolate a grid's values linearly at source positions.
+
+    Half a voxel beyond its first and last centre the grid keeps their values; farther out the weights are 0.
+    """
+    places = (source - grid.low) / grid.step - 0.5
+    weights = np.zeros((len(source), grid.count), np.float32)
+    inside = (places >= -0.5) & (places <= grid.count - 0.5)
+    clipped = np.clip(places, 0, grid.count - 1)
+    left = np.clip(np.floor(clipped).astype(int), 0, max(0, grid.count - 2))
+    right = np.minimum(left + 1, grid.count - 1)
+    share = (clipped - left).astype(np.float32)
+    index = np.arange(len(source))
+    np.add.at(weights, (index, left), (1 - share) * inside)
+    np.add.at(weights, (index, right), share * inside)
+    return weights
+
+
+def grid_rows(grids: Grids) -> Positions:
+    """Grids as (3, 3): low, high, count of each axis; what a cache and a batch can hold."""
+    return np.array([[grid.low, grid.high, grid.count] for grid in grids], dtype=np.float64)
+
+
+def grids_of(rows: ArrayLike) -> Grids:
+    """Undo `grid_rows`."""
+    first, second, third = (Grid(float(low), float(high), int(count)) for low, high, count in np.asarray(rows))
+    return first, second, third

@@ -93,6 +93,8 @@ def _together(first: Frame, other: Frame) -> bool:
         return False
     if not first.located:
         return True
+    if (first.orientation, first.pixel_spacing_mm) == (other.orientation, other.pixel_spacing_mm):
+        return True
     return bool(
         np.allclose(first.orientation or (), other.orientation or (), rtol=0, atol=ORIENTATION_TOLERANCE)
         and np.allclose(first.pixel_spacing_mm or (), other.pixel_spacing_mm or (), rtol=SPACING_TOLERANCE, atol=0)

@@ -1,4 +1,4 @@
-"""Studies whose turnaround is measured: a head CT, a chest, a wrist in two projections."""
+"""Studies whose turnaround is measured: a head CT, a head MR, a chest, a wrist in two projections."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,10 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from app.demo.phantoms.dicom_writer import write_series
+from app.demo.phantoms.mr.phantom import make_mr_phantom
+from app.demo.phantoms.mr.writer import SCANNERS as MR_SCANNERS
+from app.demo.phantoms.mr.writer import to_datasets as to_mr_datasets
 from app.demo.phantoms.radiographs.chest import make_chest
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 from app.demo.phantoms.radiographs.wrist import make_wrist
@@ -91,6 +95,20 @@ def of_head() -> Case:
     return Case("head_ct_hemorrhage", images, lambda folder: write_study(folder, pixels))
 
 
+def of_head_mr() -> Case:
+    """A sagittal head MR of a usual size, with metastases."""
+    phantom = make_mr_phantom(7, diameters=(18.0, 9.0), plane="sagittal")
+    slices, rows, columns = phantom.volume.shape
+
+    def write(folder: Path) -> tuple[Path, ...]:
+        images = to_mr_datasets(phantom, scanner=MR_SCANNERS["siemens"], token=str(generate_uid()))
+        for image in images:
+            image.ContrastBolusAgent = "Gadovist"
+        return tuple(write_series(images, folder))
+
+    return Case("brain_metastasis", f"{slices} slices of {rows}×{columns}", write)
+
+
 def of_chest() -> Case:
     """A chest."""
     picture = make_chest(7, CHEST_SIDE)
@@ -108,6 +126,11 @@ def of_wrist() -> Case:
 
 
 CASES: Mapping[str, Callable[[], Case]] = MappingProxyType(
-    {"head_ct_hemorrhage": of_head, "chest_radiograph": of_chest, "wrist_fracture": of_wrist}
+    {
+        "head_ct_hemorrhage": of_head,
+        "brain_metastasis": of_head_mr,
+        "chest_radiograph": of_chest,
+        "wrist_fracture": of_wrist,
+    }
 )
 """By name of the bundle; called when its turn comes, because drawing takes a while."""

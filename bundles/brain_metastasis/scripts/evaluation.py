@@ -3,7 +3,7 @@ lesions by size, false alarms and Dice, with intervals; and fit its calibration.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bundles.brain_metastasis.scripts.running import FINDING
 from bundles.common.calibration import write_calibration, write_thresholds
 from bundles.common.fitting import fit_finding
 from bundles.common.metrics.calibration import sigmoid
+from bundles.common.metrics.lesion_words import lesion_notes, plain_lesions
 from bundles.common.metrics.lesions import LesionCase, lesion_case, report_lesions
 from bundles.common.metrics.report import Evaluation
 from bundles.common.metrics.writing import CARD, About, Cases, write_evaluation
@@ -152,46 +153,10 @@ def evaluate(
     }
     lesions = report_lesions(measured.lesions, replicates=replicates)
     folder = Path(output_dir)
-    extra = {**what.extra, "lesions": _plain(asdict(lesions))}
+    extra = {**what.extra, "lesions": plain_lesions(lesions)}
     notes = (*what.notes, *lesion_notes(extra["lesions"]))
     written = About(what.bundle, what.weights_sha256, what.data, what.created, notes, extra)
     evaluation = write_evaluation(folder, written, classification=cases, replicates=replicates)
     Console().print((folder / CARD).read_text(encoding="utf-8"), markup=False, highlight=False)
     log.info("evaluation_written", folder=str(folder))
     return evaluation
-
-
-def lesion_notes(lesions: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sentences about the lesions of a report as JSON keeps it."""
-    if not lesions["lesions"]:
-        return (f"No head of the {lesions['volumes']} has metastases, so none could be found.",)
-    by_size = "; ".join(
-        f"{_size(size)}: {_share(size['sensitivity'])} of {size['lesions']}"
-        for size in lesions["sizes"]
-        if size["lesions"]
-    )
-    alarms, dice = lesions["false_alarms"], lesions["dice"]
-    found = f"Metastases found, any overlap: {_share(lesions['sensitivity'])} of {lesions['lesions']}"
-    false = f"False lesions a head: {alarms['value']:.2f} ({alarms['low']:.2f} to {alarms['high']:.2f})"
-    masks = f"{dice['value']:.3f} ({dice['low']:.3f} to {dice['high']:.3f})"
-    return (f"{found}. By longest diameter: {by_size}.", f"{false}. Mean Dice of heads with metastases: {masks}.")
-
-
-def _size(size: Mapping[str, Any]) -> str:
-    if size["below_mm"] is None:
-        return f"from {size['from_mm']:g} mm"
-    return f"{size['from_mm']:g} to {size['below_mm']:g} mm"
-
-
-def _share(interval: Mapping[str, float]) -> str:
-    value, low, high = (100 * interval[key] for key in ("value", "low", "high"))
-    return f"{value:.0f} % ({low:.0f} to {high:.0f})"
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no infinity: the open end of the largest size becomes null."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and np.isinf(value) else value

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bundles.brain_metastasis.scripts.volume import Grids, Stack, resample
+from bundles.brain_metastasis.scripts.volume import Stack, resample
 from bundles.common.headers import UnreadableImage
-from bundles.common.sampling import Floats, Grid
+from bundles.common.sampling import Floats, Grid, Grids
 
 COARSE_MM = 4.0
 HEIGHT_MM = 190.0

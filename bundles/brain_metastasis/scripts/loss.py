@@ -6,12 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bundles.common.focal import focal
-
-ALPHA = 0.75
-LEAST_VOXELS = 100.0
-"""By so many voxels the focal term is divided at least: a batch without metastases would otherwise divide by none."""
-SMOOTH = 1.0
+from bundles.common.mask_loss import dice_loss, focal_loss
 
 
 class MetastasisLoss(nn.Module):
@@ -41,18 +36,6 @@ class MetastasisLoss(nn.Module):
         mask, truth = logits["mask"].float(), targets["mask"]
         loss = self.mask * (dice_loss(mask, truth, known) + self.focal_share * focal_loss(mask, truth, known))
         return loss + self.slices * known_entropy(logits["slices"].float(), targets["slices"])
-
-
-def dice_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """1 − Dice over the batch; `known` (batch, 1, 1, 1) is 0 for slices to leave out."""
-    probability = torch.sigmoid(logits) * known
-    shared = (probability * truth).sum()
-    return 1 - (2 * shared + SMOOTH) / (probability.sum() + (truth * known).sum() + SMOOTH)
-
-
-def focal_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Sum of the focal loss of known voxels, divided by the voxels of metastases among them."""
-    return (focal(logits, truth, alpha=ALPHA) * known).sum() / (truth * known).sum().clamp(min=LEAST_VOXELS)
 
 
 def known_entropy(logits: Tensor, truth: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from bundles.brain_metastasis.scripts.volume import Grids, grids_from, interpolation, orientation_of
+from bundles.brain_metastasis.scripts.volume import orientation_of
 from bundles.common.lesions import Lesion, label_lesions
-from bundles.common.sampling import Floats, Positions
+from bundles.common.sampling import Floats, Grids, Positions, grids_of, interpolation
 
 Scale = Mapping[str, tuple[float, float]]
 Bool = NDArray[np.bool_]
@@ -114,7 +114,7 @@ class Place:
         """Of an item that `preprocess.AxialHeadd` made."""
         columns, rows, slices = (int(side) for side in _whole(item["source_shape"]))
         affine = np.asarray(_whole(item["source_affine"]), dtype=np.float64)
-        return cls((columns, rows, slices), affine, grids_from(torch.as_tensor(_whole(item["grids"]))))
+        return cls((columns, rows, slices), affine, grids_of(_whole(item["grids"])))
 
     def to_source(self, mask: Floats, weighted: Floats, threshold: float) -> tuple[tuple[Bool, Box], Floats]:
         """Cut mask and weighted probability in the source's order, within a box of the source that holds the mask.

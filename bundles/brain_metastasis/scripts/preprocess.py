@@ -10,8 +10,9 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 
 from bundles.brain_metastasis.scripts.head import find_head
-from bundles.brain_metastasis.scripts.volume import Stack, grid_tensor, resample, stack_of
+from bundles.brain_metastasis.scripts.volume import Stack, resample, stack_of
 from bundles.common.headers import UnreadableImage
+from bundles.common.sampling import grid_rows
 
 SPACING_MM = (1.0, 1.0, 1.0)
 BOX = (224, 192)
@@ -28,7 +29,7 @@ class AxialHeadd(MapTransform):  # type: ignore[misc]
     the same grid, not zero in lesions. Writes the image (1, slices, rows, columns) float32 in 0 to 1 (slices inferior →
     superior, rows anterior → posterior, columns right → left), and what leads back to the source's voxels:
 
-    - `grids` (3, 3) float64: `volume.grid_tensor` of the network's grid;
+    - `grids` (3, 3) float64: `bundles.common.sampling.grid_rows` of the network's grid;
     - `source_affine` (4, 4) float64, index (column, row, slice) to RAS; `source_shape` (3,) int64.
 
     A mask becomes (slices, rows, columns) uint8 on the same grid: 1 where lesions fill half of the voxel.
@@ -65,7 +66,7 @@ class AxialHeadd(MapTransform):  # type: ignore[misc]
             meta = {name: image.meta[name] for name in KEPT_META if name in image.meta}
             values = head.normalised(resample(stack, grids, outside=head.dark))
             item[key] = MetaTensor(torch.from_numpy(values)[None], meta=meta)
-            item["grids"] = grid_tensor(grids)
+            item["grids"] = torch.from_numpy(grid_rows(grids))
             item["source_affine"] = torch.from_numpy(stack.affine.copy())
             item["source_shape"] = torch.tensor(stack.values.shape)
         return item

@@ -12,19 +12,16 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
-from bundles.common.sampling import Floats, Grid, Positions, sampling_weights, span
+from bundles.common.sampling import Floats, Grids, Positions, sampling_weights, span
 
 RAS_OF_AXIAL = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Directions in RAS of the axes of an axial array: superior, posterior, left."""
 
 BLOCK = 8
 """Slices that are resampled at a time."""
-
-Grids = tuple[Grid, Grid, Grid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +113,6 @@ def orientation_of(affine: Positions) -> tuple[Orientation, tuple[float, float, 
     )
 
 
-def grid_tensor(grids: Grids) -> torch.Tensor:
-    """Grids as (3, 3) float64: low, high, count of each axis; what a cache and a batch can hold."""
-    return torch.tensor([[grid.low, grid.high, grid.count] for grid in grids], dtype=torch.float64)
-
-
-def grids_from(tensor: torch.Tensor) -> Grids:
-    """Undo `grid_tensor`."""
-    first, second, third = (Grid(float(low), float(high), int(count)) for low, high, count in tensor.tolist())
-    return first, second, third
-
-
 def resample(stack: Stack, grids: Grids, outside: float = 0.0) -> Floats:
     """Values on a grid, `outside` where the source has none; some slices at a time, so that little memory is needed.
 
@@ -149,21 +135,3 @@ def resample(stack: Stack, grids: Grids, outside: float = 0.0) -> Floats:
             planes = np.tensordot(weights[:, first:last], block, axes=1)
             result[start : start + BLOCK] += rows @ planes @ columns
     return result
-
-
-def interpolation(grid: Grid, source: Positions) -> Floats:
-    """Weights (len(source), grid.count) that interpolate a grid's values linearly at source positions.
-
-    Half a voxel beyond its first and last centre the grid keeps their values; farther out the weights are 0.
-    """
-    places = (source - grid.low) / grid.step - 0.5
-    weights = np.zeros((len(source), grid.count), np.float32)
-    inside = (places >= -0.5) & (places <= grid.count - 0.5)
-    clipped = np.clip(places, 0, grid.count - 1)
-    left = np.clip(np.floor(clipped).astype(int), 0, max(0, grid.count - 2))
-    right = np.minimum(left + 1, grid.count - 1)
-    share = (clipped - left).astype(np.float32)
-    index = np.arange(len(source))
-    np.add.at(weights, (index, left), (1 - share) * inside)
-    np.add.at(weights, (index, right), share * inside)
-    return weights

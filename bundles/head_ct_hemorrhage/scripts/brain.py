@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bundles.common.headers import UnreadableImage
-from bundles.common.sampling import Floats, Grid
-from bundles.head_ct_hemorrhage.scripts.volume import Volume, resample
+from bundles.common.sampling import Floats, Grid, Grids
+from bundles.head_ct_hemorrhage.scripts.volume import COLUMNS, DEPTH, ROWS, Frame, Volume, resample
 
 COARSE_MM = 3.0
 BONE_HU = 200.0
@@ -47,7 +47,7 @@ class BrainBox:
     v: tuple[float, float]
     u: tuple[float, float]
 
-    def grids(self, shape: tuple[int, int, int]) -> tuple[Grid, Grid, Grid]:
+    def grids(self, shape: tuple[int, int, int]) -> Grids:
         """Grids that divide the box into (depth, rows, columns) voxels, each axis scaled by itself."""
         return Grid(*self.w, shape[0]), Grid(*self.v, shape[1]), Grid(*self.u, shape[2])
 
@@ -58,9 +58,9 @@ def find_brain(volume: Volume) -> BrainBox:
     Raises:
         NoBrain: Nothing of its density inside a skull is large enough.
     """
-    grids = _coarse_grids(volume)
-    mask = brain_mask(resample(volume, *grids))
-    low, high = _stack_faces(volume.w)
+    grids = _coarse_grids(volume.frame)
+    mask = brain_mask(resample(volume, grids))
+    low, high = _stack_faces(volume.frame)
     faces = []
     for axis, grid in enumerate(grids):
         used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
@@ -120,12 +120,8 @@ def _bone_share(brain: Mask, bone: Mask) -> float:
     return float((shell & reached).sum()) / max(1, int(shell.sum()))
 
 
-def _coarse_grids(volume: Volume) -> tuple[Grid, Grid, Grid]:
-    return (
-        _cover(*_stack_faces(volume.w)),
-        _cover(volume.v[0] + volume.shift_v.min(), volume.v[-1] + volume.shift_v.max()),
-        _cover(volume.u[0] + volume.shift_u.min(), volume.u[-1] + volume.shift_u.max()),
-    )
+def _coarse_grids(frame: Frame) -> Grids:
+    return _cover(*_stack_faces(frame)), _cover(*frame.extent(ROWS)), _cover(*frame.extent(COLUMNS))
 
 
 def _cover(low: float, high: float) -> Grid:
@@ -133,8 +129,9 @@ def _cover(low: float, high: float) -> Grid:
     return Grid(float(low), float(low + count * COARSE_MM), count)
 
 
-def _stack_faces(w: NDArray[np.float64]) -> tuple[float, float]:
-    """Outer faces of the stack: half a spacing beyond its first and last slice."""
+def _stack_faces(frame: Frame) -> tuple[float, float]:
+    """Outer faces of the stack along `w`: half a spacing beyond its first and last sample."""
+    w, (low, high) = frame.positions[DEPTH], frame.extent(DEPTH)
     if len(w) == 1:
-        return float(w[0]) - COARSE_MM / 2, float(w[0]) + COARSE_MM / 2
-    return float(w[0] - (w[1] - w[0]) / 2), float(w[-1] + (w[-1] - w[-2]) / 2)
+        return low - COARSE_MM / 2, high + COARSE_MM / 2
+    return low - float(w[1] - w[0]) / 2, high + float(w[-1] - w[-2]) / 2

@@ -1,7 +1,11 @@
-"""Measure the network on labelled cases, beside a bright-pixel threshold, and fit its calibration."""
+"""Measure the network on labelled cases, beside a bright-pixel threshold, and fit its calibration.
+
+Areas under the ROC curve of every output, the points at which sensitivity and specificity are told, and what the
+outlines are worth, all with 95 % bootstrap intervals over cases.
+"""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import numpy as np
 import structlog
 import torch
 from monai.inferers import Inferer
+from monai.transforms import Transform
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -27,10 +32,13 @@ from bundles.common.metrics import (
     bootstrap_auc,
     fit_platt,
     known,
-    sensitivity_specificity,
+    sigmoid,
 )
+from bundles.common.metrics.writing import CARD
+from bundles.head_ct_hemorrhage.scripts.masks_measured import Outlined, draw_examples, measure_outlines, outlined_of
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
-from bundles.head_ct_hemorrhage.scripts.postprocess import Probabilitiesd, slice_logits
+from bundles.head_ct_hemorrhage.scripts.points import notes_of, operating_points, rounded
+from bundles.head_ct_hemorrhage.scripts.postprocess import slice_logits
 
 log = structlog.get_logger()
 
@@ -57,6 +65,7 @@ class Outputs:
         bright: (cases,) the baseline's score.
         case_of_slice: (all source slices,) index of the case.
         true_hemorrhage, true_types, true_slices: The labels of the same shapes.
+        outlined: Of the cases whose bleeds are known; empty where no postprocessing was given.
     """
 
     hemorrhage: Array
@@ -67,17 +76,38 @@ class Outputs:
     true_hemorrhage: Array
     true_types: Array
     true_slices: Array
+    outlined: tuple[Outlined, ...] = ()
 
 
 def outputs_of(
-    network: nn.Module, inferer: Inferer, dataset: Iterable[Mapping[str, Any]], device: torch.device
+    network: nn.Module,
+    inferer: Inferer,
+    dataset: Iterable[Mapping[str, Any]],
+    device: torch.device,
+    *,
+    postprocessing: Transform | None = None,
+    present_from: float = 0.5,
 ) -> Outputs:
-    """Run the network over cases; those in which no brain is found raise, as in the service."""
+    """Run the network over cases; those in which no brain is found raise, as in the service.
+
+    Args:
+        network: With weights.
+        inferer: As in inference.
+        dataset: Items of `load_cases` after preprocessing.
+        device: Where the network lies.
+        postprocessing: As in inference; None leaves the outlines out.
+        present_from: Probability of a hemorrhage from which the service shows outlines.
+    """
     network.eval()
     rows: list[tuple[Array, ...]] = []
-    for item in track(dataset, description="cases"):
+    outlined: list[Outlined | None] = []
+    for number, item in enumerate(track(dataset, description="cases")):
         with torch.inference_mode():
             logits = inferer(inputs=item["image"][None].to(device), network=network)
+        if postprocessing is not None:
+            found = postprocessing({**item, "pred": {name: value[0].cpu() for name, value in logits.items()}})
+            present = float(found["hemorrhage"]) >= present_from
+            outlined.append(outlined_of(number, item, found, present=present))
         places = torch.as_tensor(item["slice_positions"])
         slices, inside = slice_logits(logits["slices"][0].float().cpu(), places)
         rows.append(
@@ -102,6 +132,7 @@ def outputs_of(
         true_hemorrhage=np.concatenate(columns[4]),
         true_types=np.stack(columns[5]),
         true_slices=np.concatenate(columns[6]),
+        outlined=tuple(one for one in outlined if one is not None),
     )
 
 
@@ -126,20 +157,33 @@ def evaluate(
     weights: str,
     output_dir: str,
     replicates: int = 1000,
+    postprocessing: Transform | None = None,
 ) -> dict[str, Any]:
-    """Print a table and write `evaluation.json`: areas with counts and 95 % intervals, and the operating point."""
-    outputs = outputs_of(network, inferer, dataset, device)
+    """Print a table and write `evaluation.json`: areas with counts and 95 % intervals, operating points, outlines.
+
+    With `postprocessing`, that of inference, also `model_card_section.md` and `examples.png`.
+    """
+    cut = service_cuts(bundle_root, weights).get(FINDING_OF["hemorrhage"])
+    threshold = 0.5 if cut is None else cut.probability
+    outputs = outputs_of(network, inferer, dataset, device, postprocessing=postprocessing, present_from=threshold)
     measured = areas(outputs, replicates)
-    report: dict[str, Any] = {name: _rounded(asdict(area)) for name, area in measured.items()}
+    report: dict[str, Any] = {name: rounded(asdict(area)) for name, area in measured.items()}
     report["weights_sha256"] = sha256_of(Path(weights))
-    operating = _operating_point(outputs, bundle_root, weights)
-    if operating:
-        report["operating_point"] = operating
+    factor, offset = read_calibration(bundle_root, weights).get("hemorrhage", (1.0, 0.0))
+    probabilities = sigmoid(outputs.hemorrhage * factor + offset)
+    report |= operating_points(
+        probabilities, outputs.true_hemorrhage, None if cut is None else cut.probability, replicates=replicates
+    )
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    if outputs.outlined:
+        report["lesions"] = measure_outlines(outputs.outlined, replicates)
+        draw_examples(folder / "examples.png", outputs.outlined)
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (folder / CARD).write_text("\n".join(f"- {note}" for note in notes_of(report)) + "\n", encoding="utf-8")
     Console().print(_table(measured))
-    log.info("evaluation_written", folder=str(folder), **operating)
+    Console().print("\n".join(notes_of(report)), markup=False, highlight=False)
+    log.info("evaluation_written", folder=str(folder))
     return report
 
 
@@ -170,23 +214,6 @@ def fit(
     write_calibration(Path(bundle_root), scale, len(outputs.hemorrhage), weights=weights)
     write_thresholds(Path(bundle_root), {FINDING_OF[name]: value for name, value in thresholds.items()})
     log.info("calibration_written", cases=len(outputs.hemorrhage), **thresholds)
-
-
-def _operating_point(outputs: Outputs, bundle_root: str, weights: str) -> dict[str, float]:
-    cuts = service_cuts(bundle_root, weights)
-    if not cuts:
-        return {}
-    threshold = cuts[FINDING_OF["hemorrhage"]].probability
-    item: dict[Hashable, Any] = {"pred": _as_prediction(outputs.hemorrhage), "slice_positions": torch.zeros(1)}
-    probabilities = Probabilitiesd(read_calibration(bundle_root, weights))(item)["hemorrhage"].numpy()
-    labelled = known(outputs.true_hemorrhage)
-    truth = outputs.true_hemorrhage[labelled] >= 0.5
-    sensitivity, specificity = sensitivity_specificity(probabilities[labelled], truth, threshold)
-    return _rounded({"threshold": threshold, "sensitivity": sensitivity, "specificity": specificity})
-
-
-def _as_prediction(hemorrhage: Array) -> dict[str, torch.Tensor]:
-    return {"hemorrhage": torch.from_numpy(hemorrhage), "types": torch.zeros(len(TYPES)), "slices": torch.zeros(1)}
 
 
 def _threshold(logits: Array, truth: Array, scale: Platt) -> float:
@@ -226,13 +253,6 @@ def _table(measured: Mapping[str, Auc]) -> Table:
         interval = f"{area.low:.3f} to {area.high:.3f}"
         table.add_row(name, f"{area.value:.3f}", interval, str(area.positives), str(area.negatives))
     return table
-
-
-def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: (None if np.isnan(value) else round(value, 4)) if isinstance(value, float) else value
-        for name, value in values.items()
-    }
 
 
 def _array(tensor: torch.Tensor) -> Array:

@@ -15,16 +15,17 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 from torch.nn import functional
 
-from bundles.common.sampling import Floats, Grid, sampling_weights
+from bundles.common.sampling import Floats, Grid, grid_rows, grids_of, sampling_weights
 from bundles.head_ct_hemorrhage.scripts.brain import find_brain
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
-from bundles.head_ct_hemorrhage.scripts.stack import volume_of
-from bundles.head_ct_hemorrhage.scripts.volume import Volume, resample
+from bundles.head_ct_hemorrhage.scripts.stack import source_of, volume_of
+from bundles.head_ct_hemorrhage.scripts.volume import DEPTH, Frame, resample
 
 BOX = (40, 224, 192)
 CENTER_HU = 55.0
 WIDTH_HU = 200.0
-CELL = 8
+MASK_CELL = 2
+"""Pixels of the box, in plane, that share one cell of the mask for training: the head works at that resolution."""
 KEPT_META = ("source_uids", "notes")
 """Of the reader's metadata: by these the service checks the order of the slices, and tells what was odd."""
 
@@ -39,6 +40,9 @@ class BrainBoxd(MapTransform):  # type: ignore[misc]
       0 is the middle of the first one; below −0.5 or above depth − 0.5 it lies outside of the box. Empty for coronal
       and sagittal stacks, whose slices are no box slices.
     - `slice_weights` (depth, source slices): the share of every source slice in every box slice; rows sum to 1.
+    - `grids` (3, 3) float64: outer faces in millimetres of the gantry frame, and count, of the box's depth, rows and
+      columns; `source_shape` (3,), `source_affine` (4, 4) to RAS and `source_origins` (slices, 3) LPS: by these
+      postprocessing brings a mask back to the voxels of the series.
 
     Args:
         keys: Of the image.
@@ -56,46 +60,38 @@ class BrainBoxd(MapTransform):  # type: ignore[misc]
         """Apply to one item."""
         item = dict(data)
         for key in self.key_iterator(item):
-            volume = volume_of(item[key])
+            volume, source = volume_of(item[key]), source_of(item[key])
             grids = find_brain(volume).grids(self.box)
             meta = {name: item[key].meta[name] for name in KEPT_META if name in item[key].meta}
-            item[key] = MetaTensor(torch.from_numpy(resample(volume, *grids))[None], meta=meta)
-            item["slice_positions"] = torch.from_numpy(slice_positions(volume, grids[0]))
-            item["slice_weights"] = torch.from_numpy(slice_weights(volume, grids[0]))
+            item[key] = MetaTensor(torch.from_numpy(resample(volume, grids))[None], meta=meta)
+            item["slice_positions"] = torch.from_numpy(slice_positions(volume.frame, grids[0]))
+            item["slice_weights"] = torch.from_numpy(slice_weights(volume.frame, grids[0]))
+            item.update(source, grids=torch.from_numpy(grid_rows(grids)))
         return item
 
 
-class BleedMaskd(MapTransform):  # type: ignore[misc]
-    """Bring a label mask into the box, coarsely, for the training-time mask supervision (`scripts/supervision.py`).
+class BleedMaskd(Transform):  # type: ignore[misc]
+    """Bring a label mask into the box for the segmentation head, at half the box's in-plane resolution.
 
-    Reads `mask`, loaded like the image: 0 nothing, else 1 + index in `TYPES`; optional. Writes `mask`
-    (5, depth, rows / 8, columns / 8) uint8, 255 where a cell holds a voxel full of that bleed, and `mask_known` (1,).
-    Must come before `BrainBoxd`, whose image it needs to find the same box.
-
-    Args:
-        keys: Of the image.
-        box: (depth, rows, columns).
+    Reads `mask`, loaded like the image: 0 nothing, any other value blood of whatever type; optional. Writes `mask`
+    (1, depth, rows / 2, columns / 2) uint8, the share of each cell that is blood times 255, and `mask_known` (1,).
+    Comes after `BrainBoxd`, whose `grids` say where the box lies.
     """
-
-    def __init__(self, keys: Hashable, box: tuple[int, int, int] = BOX) -> None:
-        super().__init__(keys)
-        self.box = (int(box[0]), int(box[1]), int(box[2]))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Apply to one item."""
         item = dict(data)
-        for key in self.key_iterator(item):
-            depth, rows, columns = self.box
-            coarse = torch.zeros((len(TYPES), depth, rows // CELL, columns // CELL), dtype=torch.uint8)
-            mask = item.pop("mask", None)
-            item["mask_known"] = torch.tensor([float(mask is not None)])
-            if mask is not None:
-                grids = find_brain(volume_of(item[key])).grids(self.box)
-                labels = volume_of(mask)
-                for index in range(len(TYPES)):
-                    if (labels.hu == index + 1).any():
-                        coarse[index] = _coarse(replace(labels, hu=(labels.hu == index + 1).astype(np.float32)), grids)
-            item["mask"] = coarse
+        depth, rows, columns = grids_of(item["grids"])
+        cells = (depth, _coarser(rows), _coarser(columns))
+        mask = item.pop("mask", None)
+        item["mask_known"] = torch.tensor([float(mask is not None)])
+        share = np.zeros([grid.count for grid in cells], np.float32)
+        if mask is not None:
+            labels = volume_of(mask)
+            if labels.hu.any():
+                blood = replace(labels, hu=(labels.hu > 0).astype(np.float32))
+                share = resample(blood, cells, outside=0.0)
+        item["mask"] = torch.from_numpy(share)[None].clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         return item
 
 
@@ -132,7 +128,8 @@ class Targetsd(Transform):  # type: ignore[misc]
         """
         item = dict(data)
         weights = item.pop("slice_weights")
-        item.pop("slice_positions", None)
+        for name in ("slice_positions", "grids", "source_shape", "source_affine", "source_origins"):
+            item.pop(name, None)
         item["hemorrhage"] = _labels(item.pop("label", None), 1)
         item["types"] = _labels(item.get("types"), len(TYPES))
         slices = _labels(item.get("slices"), weights.shape[1] if item.get("slices") is not None else self.depth)
@@ -181,26 +178,28 @@ def _plain(values: Any) -> torch.Tensor:
     return tensor
 
 
-def _coarse(share: Volume, grids: tuple[Grid, Grid, Grid]) -> torch.Tensor:
-    full = torch.from_numpy(resample(share, *grids, outside=0.0))
-    return (functional.max_pool2d(full, CELL).clamp(0, 1) * 255).round().to(torch.uint8)
+def _coarser(grid: Grid) -> Grid:
+    """The same extent in half as many voxels, at least one."""
+    return Grid(grid.low, grid.high, max(1, grid.count // MASK_CELL))
 
 
-def slice_positions(volume: Volume, depth: Grid) -> Floats:
+def slice_positions(frame: Frame, depth: Grid) -> Floats:
     """Place of every source slice among the box slices, in source order; empty where source slices are not axial."""
-    if volume.source is None:
+    if frame.axis != DEPTH:
         return np.zeros(0, np.float32)
-    positions = np.empty(len(volume.w), np.float32)
-    positions[volume.source] = (volume.w - depth.low) / depth.step - 0.5
+    heights = frame.positions[DEPTH]
+    positions = np.empty(len(heights), np.float32)
+    positions[frame.source] = (heights - depth.low) / depth.step - 0.5
     return positions
 
 
-def slice_weights(volume: Volume, depth: Grid) -> Floats:
+def slice_weights(frame: Frame, depth: Grid) -> Floats:
     """Share of every source slice, in source order, in every box slice, (depth, source slices)."""
-    if volume.source is None:
+    if frame.axis != DEPTH:
         return np.zeros((depth.count, 0), np.float32)
-    weights = np.empty((depth.count, len(volume.w)), np.float32)
-    weights[:, volume.source] = sampling_weights(volume.w, depth, clamp=True)
+    heights = frame.positions[DEPTH]
+    weights = np.empty((depth.count, len(heights)), np.float32)
+    weights[:, frame.source] = sampling_weights(heights, depth, clamp=True)
     return weights
 
 

@@ -37,9 +37,23 @@ def _is_series(folder: Path) -> bool:
 
 
 def as_plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item of `Probabilitiesd` as JSON takes it: hemorrhage, each type, and every source slice, to 1e-4."""
+    """An item after postprocessing as JSON takes it: hemorrhage, each type, every source slice, and every bleed.
+
+    Probabilities to 1e-4. Centres are RAS millimetres; diameters as `bundles.common.lesions.Lesion` says.
+    """
+    lesions = zip(item["lesion_scores"].tolist(), item["lesion_measures"].tolist(), strict=True)
     return {
         "hemorrhage": round(float(item["hemorrhage"]), 4),
         "types": {name: round(float(value), 4) for name, value in zip(TYPES, item["types"], strict=True)},
         "slices": [round(float(value), 4) for value in item["slices"]],
+        "lesions": [
+            {
+                "number": number,
+                "certainty": round(certainty, 4),
+                "volume_mm3": round(volume, 2),
+                "longest_diameter_mm": round(diameter, 2),
+                "centre_ras_mm": [round(place, 2) for place in centre],
+            }
+            for number, (certainty, (volume, diameter, *centre)) in enumerate(lesions, start=1)
+        ],
     }

@@ -8,13 +8,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from bundles.common.manifest import sha256_of
 from bundles.head_ct_hemorrhage.scripts.network import HemorrhageNet
+from pretraining.backbones import make_encoder
+from pretraining.export import Training, export_encoder
 
 CONFIGS = "bundles/head_ct_hemorrhage/configs"
 SMALL = ("--box", "[40,64,64]", "--batch_size", "2", "--bfloat16", "false")
 Run = Callable[..., str]
+SSL = Training(
+    objective="SwAV",
+    backbone="dense3d",
+    image_size=(40, 64, 64),
+    value_range="HU, centre 55, width 200",
+    data="phantom: none, random weights",
+    epochs=1,
+    steps=1,
+)
 
 
 def test_training_runs_and_goes_on_where_it_was_killed(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:
@@ -26,10 +38,63 @@ def test_training_runs_and_goes_on_where_it_was_killed(phantoms: Path, tmp_path:
     assert re.search(r"Epoch \[2/2\]", printed)
     assert not re.search(r"Epoch \[1/2\]", printed)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 2
-    network = HemorrhageNet()
+    network = HemorrhageNet(segmentation=True)
     network.load_state_dict(torch.load(tmp_path / "best.pt", weights_only=True))
-    assert {"epoch", "score", "hemorrhage", "types", "slices"} <= set(json.loads((tmp_path / "best.json").read_text()))
+    assert {"epoch", "score", "hemorrhage", "types", "slices", "dice"} <= set(
+        json.loads((tmp_path / "best.json").read_text())
+    )
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+ABLATION = {
+    "volume": [],
+    "types": ["types"],
+    "slices": ["types", "slices"],
+    "pretraining": ["types", "slices"],
+    "segmentation": ["types", "slices", "segmentation"],
+}
+PRETRAINED = ("pretraining", "segmentation")
+
+
+@pytest.mark.parametrize("step", ABLATION)
+def test_every_overlay_of_the_ablation_trains(step: str, phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:
+    config = f"['{CONFIGS}/train.yaml','{CONFIGS}/ablation_{step}.yaml']"
+    where = ("--dataset_dir", phantoms, "--output_dir", tmp_path / "out", "--limit", 2)
+    encoder = tmp_path / "encoder.pt"
+    if step in PRETRAINED:
+        torch.manual_seed(4)
+        export_encoder(make_encoder("dense3d"), encoder, SSL)
+        where = (*where, "--encoder_weights", encoder, "--learning_rate", 0)
+    run_bundle(config, *where, *SMALL, "--epochs", 1)
+    state = torch.load(tmp_path / "out" / "best.pt", weights_only=True)
+    HemorrhageNet(segmentation="segmentation" in ABLATION[step]).load_state_dict(state)
+    if step in PRETRAINED:
+        # At a learning rate of 0 the convolutions are still those of the file.
+        given = torch.load(encoder, weights_only=True)
+        convolutions = {name for name, value in given.items() if value.ndim == 5}
+        assert convolutions
+        assert all(torch.equal(state[f"encoder.{name}"], given[name]) for name in convolutions)
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/train.yaml", f"{CONFIGS}/ablation_{step}.yaml"])
+    assert parser["auxiliary"] == ABLATION[step]
+
+
+def test_the_segmentation_head_is_trained_alone_on_weights_without_one(
+    phantoms: Path, tmp_path: Path, run_bundle: Run
+) -> None:
+    torch.manual_seed(5)
+    given = HemorrhageNet().state_dict()
+    torch.save(given, tmp_path / "given.pt")
+    printed = run_bundle(
+        f"{CONFIGS}/train.yaml",
+        *("--dataset_dir", phantoms, "--output_dir", tmp_path / "out", "--initial_weights", tmp_path / "given.pt"),
+        *("--train_only", "segmentation", "--negatives", 0.5, *SMALL, "--epochs", 1),
+    )
+    assert "part_not_in_weights" in printed
+    state = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["network"]
+    HemorrhageNet(segmentation=True).load_state_dict(state)
+    assert all(torch.equal(state[name], value) for name, value in given.items())
+    assert "dice" in json.loads((tmp_path / "out" / "best.json").read_text())
 
 
 def test_two_processes_train_on_gloo(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:

@@ -12,13 +12,13 @@ pytestmark = pytest.mark.timeout(200)
 
 
 def test_a_chest_with_its_lateral_view_is_one_study_of_one_patient(tmp_path: Path) -> None:
-    drawn = draw(Case(CHEST, "lesions", lateral=True), 1004, tmp_path, "run")
+    drawn = draw(Case(CHEST, "lesions", beside=True), 1004, tmp_path, "run")
     frontal, lateral = (dcmread(path) for path in sorted(tmp_path.iterdir()))
     assert {frontal.StudyInstanceUID, lateral.StudyInstanceUID} == {drawn.uid}
     assert frontal.Rows == frontal.Columns == CHEST_SIZE
     for name in ("PatientID", "PatientName", "PatientAge", "PatientSex", "PatientBirthDate", "Manufacturer"):
         assert frontal[name].value == lateral[name].value
-    assert drawn.unread == (lateral.SeriesInstanceUID,)
+    assert drawn.unread == {lateral.SeriesInstanceUID: "lateral chest"}
     assert frontal.SeriesInstanceUID != lateral.SeriesInstanceUID
     assert drawn.truth == {"lung_lesion": True, "pneumothorax": False}
     assert "nodule" in drawn.words or "mass" in drawn.words
@@ -36,7 +36,7 @@ def test_another_token_is_another_study_with_the_same_pictures(tmp_path: Path) -
 
 
 @pytest.mark.debian
-@pytest.mark.parametrize("case", [Case(CHEST, "pneumothorax", lateral=True), Case(WRIST)], ids=["chest", "wrist"])
+@pytest.mark.parametrize("case", [Case(CHEST, "pneumothorax", beside=True), Case(WRIST)], ids=["chest", "wrist"])
 def test_the_studies_are_consistent(case: Case, tmp_path: Path) -> None:
     """Patient and study are the same in all images (dcentvfy), as archives expect."""
     draw(case, 3, tmp_path, "run")

@@ -115,6 +115,17 @@ def test_several_phases_are_noted_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_lies_in_other_phases_was_not_seen_and_is_not_absent(tmp_path: Path) -> None:
+    phases = [ct_slice(6 * phase + k + 1, (0, 0, 5 * k)) for phase in (0, 1) for k in range(6)]
+    (series,) = assemble(save(tmp_path, phases)).series
+    assert series.missing == (
+        (
+            "6 images of the series lie where others do (phases, echoes or time points) and were not analysed: "
+            "of each position the lowest instance number was"
+        ),
+    )
+
+
 def test_objects_that_are_no_images(tmp_path: Path) -> None:
     reports = [no_image(1), no_image(2, KeyObjectSelectionDocumentStorage)]
     study = assemble(save(tmp_path, [*ct_stack(), *reports]))

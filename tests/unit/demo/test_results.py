@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 from app.demo.results import Answer, Result, Sent, judge
-from app.demo.studies import CHEST, HEAD, ROUND, WRIST, Drawn, choose
+from app.demo.studies import CHEST, HEAD, MAIN_FINDING, MR, ROUND, WRIST, Drawn, choose
 from app.findings import Finding, Presence
 
-CHEST_TRUTH = Drawn(CHEST, "1.2.3", {"lung_lesion": False, "pneumothorax": True}, "pneumothorax of 20 mm", ("1.2.3.4",))
+LATERAL = "lateral chest"
+CHEST_TRUTH = Drawn(
+    CHEST, "1.2.3", {"lung_lesion": False, "pneumothorax": True}, "pneumothorax of 20 mm", {"1.2.3.4": LATERAL}
+)
 
 
 def finding(kind: str, presence: Presence, certainty: float | None = 0.75) -> Finding:
@@ -15,8 +18,8 @@ def finding(kind: str, presence: Presence, certainty: float | None = 0.75) -> Fi
     return Finding(kind, presence, certainty, 0.5, urgent=kind == "pneumothorax")
 
 
-def result(*answers: Answer, passed_over: tuple[str, ...] = (), problem: str = "") -> Result:
-    return Result(Sent(7, CHEST_TRUTH, 0.0), answers, problem, passed_over, 1.5, None)
+def result(*answers: Answer, passed_over: str = "ViewPosition is LL", problem: str = "") -> Result:
+    return Result(Sent(7, CHEST_TRUTH, 0.0), answers, problem, {LATERAL: passed_over}, 1.5, None)
 
 
 def test_each_finding_is_set_beside_its_truth() -> None:
@@ -73,20 +76,21 @@ def test_every_wrong_or_missing_answer_is_a_sentence() -> None:
 
 def test_a_lateral_view_that_was_analysed_is_wrong() -> None:
     right = Answer("lung lesion", "absent", truth="absent", right=True)
-    assert result(right, passed_over=("ViewPosition is LL",)).right is True
-    analysed = result(right, passed_over=("",))
+    assert result(right, passed_over="ViewPosition is LL").right is True
+    analysed = result(right, passed_over="")
     assert analysed.right is False
-    assert analysed.complaints == ("study 7, chest: the lateral view was analysed, and no bundle is for it",)
+    assert analysed.complaints == ("study 7, chest: the lateral chest was analysed, and no bundle is for it",)
 
 
 def test_only_what_a_bundle_is_for_is_sent() -> None:
-    assert choose({"intracranial_hemorrhage", "lung_lesion", "wrist_fracture"}, None) == ROUND
+    assert choose(set(MAIN_FINDING.values()), None) == ROUND
     assert {case.exam for case in choose({"lung_lesion", "pneumothorax"}, None)} == {CHEST}
     assert [case.exam for case in choose({"wrist_fracture"}, 6)] == [WRIST] * 6
-    assert choose({"brain_metastasis"}, 3) == ()
+    assert len({case.scan for case in choose({"brain_metastasis"}, 4)}) == 4
+    assert choose({"unheard_of"}, 3) == ()
 
 
 def test_a_round_has_every_finding_and_healthy_studies_of_every_exam() -> None:
-    assert {case.shows for case in ROUND} == {"bleed", "pneumothorax", "lesions", "fracture", ""}
-    assert {case.exam for case in ROUND if not case.shows} == {HEAD, CHEST, WRIST}
-    assert any(case.lateral for case in ROUND)
+    assert {case.shows for case in ROUND} == {"bleed", "metastases", "pneumothorax", "lesions", "fracture", ""}
+    assert {case.exam for case in ROUND if not case.shows} == {HEAD, MR, CHEST, WRIST}
+    assert {case.exam for case in ROUND if case.beside} == {MR, CHEST}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from app.errors import Rejected
 from app.route.conditions import All, Condition, Verdict, judge, looks_at_pictures, negate
 from app.route.parse import parse
-from app.study import Header, Series, View
+from app.study import Contrast, Header, Series, View
+from bundles.common.contrast import CONTRASTS
 from bundles.common.views import UNCLEAR, VIEWS
 from tests.unit.route.conftest import make_series
 
@@ -254,3 +255,92 @@ def test_any_other_view_is_refused_with_its_place(views: object) -> None:
 
 def test_conditions_on_headers_do_not_look_at_pictures() -> None:
     assert not looks_at_pictures(parse({"any": [{"Modality": "CR"}, {"orientation": "axial"}]}, "rule"))
+
+
+def _head(seen: Contrast | None, **headers: Header) -> Series:
+    return replace(make_series("MR", 120, **headers), contrast=seen)
+
+
+LOOKED_AT = [
+    ("enhanced", Contrast("enhanced", 0.25), True, "the picture shows vessels bright with contrast agent (0.25)"),
+    (
+        ["enhanced", "unclear"],
+        Contrast("plain", 0.004),
+        False,
+        (
+            "the picture shows no contrast agent in vessels (0.00), "
+            "wanted vessels bright with contrast agent or no clear answer about contrast agent"
+        ),
+    ),
+    (
+        "no_brain",
+        Contrast("no_brain", 0.0),
+        True,
+        "the picture shows no brain",
+    ),
+    (
+        "plain",
+        None,
+        False,
+        "the picture was not looked at for contrast agent, wanted no contrast agent in vessels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("contrasts", "seen", "holds", "words"), LOOKED_AT)
+def test_contrast_looks_at_the_vessels(contrasts: object, seen: Contrast | None, holds: bool, words: str) -> None:
+    assert judge(parse({"contrast": contrasts}, "rule"), _head(seen)) == Verdict(holds, (words,))
+
+
+@given(st.lists(st.sampled_from(CONTRASTS), min_size=1, unique=True), st.sampled_from([None, *CONTRASTS]))
+def test_contrast_holds_for_exactly_the_named_answers(contrasts: list[str], seen: str | None) -> None:
+    series = _head(None if seen is None else Contrast(seen, 0.5))
+    condition = parse({"contrast": contrasts}, "rule")
+    assert judge(condition, series).holds == (seen in contrasts)
+    assert judge(negate(condition), series).holds == (seen not in contrasts)
+    assert negate(negate(condition)) == condition
+
+
+def test_an_unknown_contrast_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(Rejected, match=r"^rule\.contrast: unknown contrast 'enhance', did you mean 'enhanced'\?"):
+        parse({"contrast": "enhance"}, "rule")
+
+
+AGENT = {
+    "evidence": {
+        "contrast agent": {
+            "any": [
+                {"ContrastBolusAgent": {"present": True}},
+                {"SeriesDescription": {"regex": "gd"}},
+                {"not": {"contrast": "plain"}},
+            ]
+        }
+    }
+}
+TOLD = [
+    ({"ContrastBolusAgent": "Gadovist", "SeriesDescription": "T1 Gd"}, None, "contrast agent: ContrastBolusAgent"),
+    ({"SeriesDescription": "T1 Gd"}, Contrast("plain", 0.0), "contrast agent: SeriesDescription"),
+    ({"SeriesDescription": "T1"}, Contrast("enhanced", 0.25), "contrast agent: picture (0.25)"),
+    ({"SeriesDescription": "T1"}, None, "contrast agent: picture (not looked at)"),
+]
+
+
+@pytest.mark.parametrize(("headers", "seen", "told"), TOLD)
+def test_evidence_is_told_by_name_without_its_value(headers: dict[str, str], seen: Contrast | None, told: str) -> None:
+    verdict = judge(parse({"all": [{"Modality": "MR"}, AGENT]}, "rule"), _head(seen, **headers))
+    assert (verdict.holds, verdict.told) == (True, (told,))
+
+
+def test_evidence_that_fails_tells_why_and_names_nothing() -> None:
+    verdict = judge(parse(AGENT, "rule"), _head(Contrast("plain", 0.01), SeriesDescription="T1"))
+    assert (verdict.holds, verdict.told) == (False, ())
+    assert "SeriesDescription is T1" in verdict.words[0]
+    condition = parse(AGENT, "rule")
+    assert negate(negate(condition)) == condition
+    assert judge(negate(condition), _head(Contrast("plain", 0.01))).holds
+
+
+@pytest.mark.parametrize("raw", ["head", {}, [{"Modality": "CT"}]])
+def test_evidence_without_a_name_is_refused(raw: object) -> None:
+    with pytest.raises(Rejected, match=r"^rule\.evidence: expected a name and its condition"):
+        parse({"evidence": raw}, "rule")

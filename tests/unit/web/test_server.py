@@ -129,6 +129,7 @@ def test_lists_studies_without_uids(client: TestClient, settings: Settings) -> N
                 "urgent": False,
             }
         ],
+        "measured": [],
         "urgent": False,
         "research_only": True,
         "problem": "",

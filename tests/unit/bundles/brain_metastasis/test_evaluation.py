@@ -7,11 +7,12 @@ import pytest
 import torch
 import yaml
 
-from bundles.brain_metastasis.scripts.evaluation import HEADS, SLICES, Measured, evaluate, fit, lesion_notes
+from bundles.brain_metastasis.scripts.evaluation import HEADS, SLICES, Measured, evaluate, fit
 from bundles.brain_metastasis.scripts.network import BrainMetastasisNet
 from bundles.brain_metastasis.scripts.release import figures
 from bundles.common.calibration import read_calibration
 from bundles.common.manifest import Metric
+from bundles.common.metrics.lesion_words import lesion_notes
 from bundles.common.metrics.lesions import LesionCase
 from bundles.common.metrics.writing import About
 

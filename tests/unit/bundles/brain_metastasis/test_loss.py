@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from bundles.brain_metastasis.scripts.loss import ALPHA, LEAST_VOXELS, MetastasisLoss, dice_loss, focal_loss
+from bundles.brain_metastasis.scripts.loss import MetastasisLoss
+from bundles.common.mask_loss import ALPHA, LEAST_VOXELS, dice_loss, focal_loss
 
 
 def batch(known=(1.0, 1.0)):

@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from bundles.brain_metastasis.scripts.postprocess import Lesionsd
 from bundles.brain_metastasis.scripts.preprocess import AxialHeadd
-from bundles.brain_metastasis.scripts.volume import grid_tensor, grids_from, stack_of
+from bundles.brain_metastasis.scripts.volume import stack_of
 from bundles.common.lesions import measure
-from bundles.common.sampling import Grid
+from bundles.common.sampling import Grid, grid_rows, grids_of
 
 from .conftest import ORIENTATIONS, affine_of, as_read, head_values, points_of
 
@@ -66,7 +66,7 @@ def test_a_mask_on_the_sources_own_grid_comes_back_exactly(orientation):
         for count, step in zip(stack.axial.shape, stack.spacing_mm, strict=True)
     ]
     item = {
-        "grids": grid_tensor((grids[0], grids[1], grids[2])),
+        "grids": torch.from_numpy(grid_rows((grids[0], grids[1], grids[2]))),
         "source_affine": torch.from_numpy(affine),
         "source_shape": torch.tensor(shape),
     }
@@ -98,7 +98,7 @@ def test_axial_slices_read_the_classifier_linearly_and_those_outside_are_zero():
     depth = item["image"].shape[1]
     logits = torch.linspace(-3, 3, depth)
     found = Lesionsd()({**item, "pred": {"mask": torch.full((depth, 128, 96), -9.0), "slices": logits}})
-    grid = grids_from(item["grids"])[0]
+    grid = grids_of(item["grids"])[0]
     for index, score in enumerate(found["slices"].tolist()):
         place = (index * 4.0 - grid.low) / grid.step - 0.5
         if -0.5 <= place <= depth - 0.5:

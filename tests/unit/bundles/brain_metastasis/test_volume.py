@@ -8,14 +8,11 @@ from scipy.spatial.transform import Rotation
 
 from bundles.brain_metastasis.scripts.volume import (
     Stack,
-    grid_tensor,
-    grids_from,
-    interpolation,
     orientation_of,
     resample,
     stack_of,
 )
-from bundles.common.sampling import Grid
+from bundles.common.sampling import Grid, grid_rows, grids_of, interpolation
 
 from .conftest import ORIENTATIONS, affine_of, as_read, points_of
 
@@ -109,7 +106,7 @@ def test_source_voxels_read_the_grid_linearly(low, step, count, spacing, samples
 
 def test_grids_survive_a_cache():
     grids = (Grid(-1.5, 3.5, 5), Grid(0.1, 0.9, 2), Grid(-7.25, 8.0, 3))
-    again = grids_from(grid_tensor(grids))
+    again = grids_of(grid_rows(grids))
     assert [(g.low, g.high, g.count) for g in again] == [(g.low, g.high, g.count) for g in grids]
 
 

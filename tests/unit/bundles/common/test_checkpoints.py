@@ -84,3 +84,25 @@ def test_the_last_network_of_a_run_loads_from_its_checkpoint(tmp_path: Path) -> 
     engine.run([0], max_epochs=2)
     load_weights(other := nn.Linear(2, 1), str(tmp_path / "checkpoint.pt"))
     assert torch.equal(other.weight, network.weight)
+
+
+def test_a_part_that_the_file_lacks_as_a_whole_keeps_its_start(tmp_path: Path) -> None:
+    def network(*, head: bool) -> nn.Module:
+        parts = {"trunk": nn.Linear(2, 2), **({"head": nn.Linear(2, 1)} if head else {})}
+        return nn.ModuleDict(parts)
+
+    given, filled = network(head=False), network(head=True)
+    path = str(tmp_path / "trunk.pt")
+    torch.save(given.state_dict(), path)
+    with pytest.raises(RuntimeError, match=r"head\.weight"):
+        load_weights(filled, path)
+    start = filled["head"].weight.clone()
+    with capture_logs() as logs:
+        load_weights(filled, path, may_lack=["head"])
+    assert torch.equal(filled["head"].weight, start)
+    assert torch.equal(filled["trunk"].weight, given["trunk"].weight)
+    assert [(line["event"], line["part"]) for line in logs] == [("part_not_in_weights", "head")]
+    # Half a part is no part: whoever wrote that file meant another network.
+    torch.save({**given.state_dict(), "head.weight": start}, path)
+    with pytest.raises(RuntimeError, match=r"head\.bias"):
+        load_weights(filled, path, may_lack=["head"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from monai.transforms import LoadImaged
+from monai.transforms import LoadImaged, Orientation
 
 from bundles.common.monai_reader import SeriesReader
 from bundles.common.reader import UnreadableImage, read_stack
@@ -72,3 +72,26 @@ def test_config_parser_and_pickle(tmp_path: Path) -> None:
     assert transform({"image": tmp_path})["image"].shape == (8, 6, 10)
     assert pickle.loads(pickle.dumps(SeriesReader("HU"))).units == "HU"
     assert SeriesReader().verify_suffix(paths)
+
+
+@pytest.mark.parametrize("axcodes", ["RAS", "LPS", "SAL", "PIR"])
+@pytest.mark.parametrize(
+    "directions", [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, 0, -1), (0.8, 0.6, 0, -0.48, 0.64, 0.6)]
+)
+def test_turned_while_reading_equals_monais_orientation_afterwards(
+    tmp_path: Path, axcodes: str, directions: tuple[float, ...]
+) -> None:
+    images = ct_stack()
+    normal = np.cross(directions[:3], directions[3:])
+    for number, image in enumerate(images):
+        image.ImageOrientationPatient = list(directions)
+        image.ImagePositionPatient = [round(float(part), 6) for part in number * 5 * normal]
+        pixels = np.arange(number, number + image.Rows * image.Columns) % 1000
+        image.PixelData = pixels.astype(np.frombuffer(image.PixelData, "<u2").dtype).tobytes()
+    paths = save(tmp_path, images)
+    expected = Orientation(axcodes=axcodes, labels=None)(load(paths))
+    turned = load(paths, axcodes=axcodes)
+    assert turned.shape == expected.shape
+    assert np.array_equal(turned.numpy(), expected.numpy())
+    assert turned.affine.numpy() == pytest.approx(expected.affine.numpy(), abs=1e-9)
+    assert turned.meta["source_uids"] == [image.SOPInstanceUID for image in images]

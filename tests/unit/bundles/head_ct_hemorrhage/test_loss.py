@@ -1,10 +1,10 @@
 """The loss leaves out what is not known, and is never NaN."""
 
+import pytest
 import torch
 
-from bundles.head_ct_hemorrhage.scripts.loss import MultiTaskLoss, masked_bce
-from bundles.head_ct_hemorrhage.scripts.network import HemorrhageNet
-from bundles.head_ct_hemorrhage.scripts.supervision import MaskSupervised, SupervisedLoss
+from bundles.common.mask_loss import dice_loss, focal_loss
+from bundles.head_ct_hemorrhage.scripts.loss import MultiTaskLoss, masked_bce, on_one_grid
 
 NAN = float("nan")
 
@@ -50,20 +50,56 @@ def test_weights_scale_the_tasks() -> None:
     assert torch.allclose(MultiTaskLoss(hemorrhage=2, types=0.5, slices=3)(predicted, targets), expected)
 
 
-def test_mask_supervision_lives_in_training_alone() -> None:
-    supervised = MaskSupervised(HemorrhageNet())
-    image = torch.rand(2, 1, 8, 64, 64)
-    assert {"mask_0", "mask_1", "mask_2"} <= set(supervised.train()(image))
-    assert set(supervised.eval()(image)) == {"hemorrhage", "types", "slices"}
+def with_mask(known: list[float]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Logits with a mask on twice the target's grid, and targets without other labels."""
+    predicted = logits(len(known))
+    targets: dict[str, torch.Tensor] = {name: torch.full_like(value, NAN) for name, value in predicted.items()}
+    targets |= {"mask": torch.rand(len(known), 1, 8, 4, 4), "mask_known": torch.tensor(known)[:, None]}
+    predicted["segmentation"] = torch.randn(len(known), 1, 8, 8, 8, requires_grad=True)
+    return predicted, targets
+
+
+def test_the_mask_adds_dice_and_focal_loss_on_the_coarser_grid() -> None:
+    predicted, targets = with_mask([1.0, 1.0])
+    scores, truth = on_one_grid(predicted["segmentation"], targets["mask"])
+    assert scores.shape == truth.shape == (2, 1, 8, 4, 4)
+    assert torch.equal(truth, (targets["mask"] >= 0.5).float())
+    assert torch.allclose(scores[0, 0, 0, 1, 2], predicted["segmentation"][0, 0, 0, 2:4, 4:6].mean())
+    coarse, shares = on_one_grid(torch.randn(1, 1, 8, 2, 2), torch.eye(4).expand(1, 1, 8, 4, 4))
+    assert coarse.shape == shares.shape == (1, 1, 8, 2, 2)
+    assert torch.equal(shares[0, 0, 0], torch.eye(2))
+    known = torch.ones(2, 1, 1, 1, 1)
+    expected = dice_loss(scores, truth, known) + focal_loss(scores, truth, known)
+    assert torch.allclose(MultiTaskLoss(segmentation=3.0)(predicted, targets), 3 * expected)
 
 
 def test_cases_without_a_mask_do_not_count() -> None:
-    loss, predicted = SupervisedLoss(), logits()
-    targets: dict[str, torch.Tensor] = {name: torch.full_like(value, NAN) for name, value in predicted.items()}
-    targets |= {"mask": torch.zeros(2, 5, 8, 4, 4), "mask_known": torch.tensor([[1.0], [0.0]])}
-    mask = torch.randn(2, 5, 8, 4, 4)
-    first = loss({**predicted, "mask_0": mask}, targets)
-    mask[1] += 5
-    assert torch.equal(first, loss({**predicted, "mask_0": mask}, targets))
-    targets["mask_known"] = torch.zeros(2, 1)
-    assert loss({**predicted, "mask_0": mask}, targets).item() == 0
+    predicted, targets = with_mask([1.0, 0.0])
+    first = MultiTaskLoss()(predicted, targets)
+    changed = predicted["segmentation"].detach().clone()
+    changed[1] += 5
+    assert torch.equal(first, MultiTaskLoss()({**predicted, "segmentation": changed}, targets))
+    changed[0] += 5
+    assert not torch.equal(first, MultiTaskLoss()({**predicted, "segmentation": changed}, targets))
+
+
+@pytest.mark.parametrize(
+    ("options", "trained"),
+    [
+        ({"auxiliary": ()}, {"hemorrhage"}),
+        ({"auxiliary": ("types",)}, {"hemorrhage", "types"}),
+        ({"auxiliary": ("types", "slices")}, {"hemorrhage", "types", "slices"}),
+        ({}, {"hemorrhage", "types", "slices", "segmentation"}),
+        ({"only": "segmentation"}, {"segmentation"}),
+    ],
+)
+def test_tasks_are_switched_by_name(options: dict[str, object], trained: set[str]) -> None:
+    predicted, targets = with_mask([1.0, 1.0])
+    targets |= {name: torch.ones_like(predicted[name]) for name in ("hemorrhage", "types", "slices")}
+    MultiTaskLoss(**options)(predicted, targets).backward()
+    assert {name for name, value in predicted.items() if value.grad is not None and value.grad.any()} == trained
+
+
+def test_an_unknown_task_is_refused() -> None:
+    with pytest.raises(ValueError, match="'masks' is no auxiliary task; known are types, slices, segmentation"):
+        MultiTaskLoss(auxiliary=["masks"])

@@ -72,6 +72,67 @@ def test_features_are_maximum_then_average(network: HemorrhageNet) -> None:
     assert torch.equal(features[:, 512:], wide.mean(dim=(2, 3, 4)))
 
 
+@pytest.mark.parametrize("size", [(40, 224, 192), (9, 33, 35), (8, 32, 48)])
+def test_the_segmentation_head_gives_a_logit_for_every_voxel(size: tuple[int, int, int]) -> None:
+    torch.manual_seed(1)
+    network = HemorrhageNet(segmentation=True).eval()
+    image = torch.rand(1, 1, *size)
+    with torch.inference_mode():
+        logits = network(image)
+        blocks = network.encoder.blocks_of(image)
+        # Each block with something added: the head reads all of them.
+        changed = [[each + (number == level) for number, each in enumerate(blocks)] for level in range(len(blocks))]
+        others = [network.segmentation(each, size) for each in changed]
+    assert tuple(logits["segmentation"].shape) == (1, 1, *size)
+    assert -8 < float(logits["segmentation"].mean()) < 0
+    assert not any(torch.equal(other, logits["segmentation"]) for other in others)
+
+
+def test_the_head_is_small_and_switchable() -> None:
+    head = HemorrhageNet(segmentation=True).segmentation
+    assert head is not None
+    assert sum(each.numel() for each in head.parameters()) < 60_000
+    assert HemorrhageNet().segmentation is None
+    assert not any(name.startswith("segmentation") for name in HemorrhageNet().state_dict())
+
+
+def test_training_the_head_alone_changes_nothing_else() -> None:
+    torch.manual_seed(2)
+    network = HemorrhageNet(dropout=0.5, segmentation=True)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    image = torch.rand(2, 1, 8, 48, 64)
+    with torch.inference_mode():
+        answers = network.eval()(image)
+    network.train_only("segmentation").train()
+    trained = [each for each in network.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.01, weight_decay=0.1)
+    for _ in range(2):
+        network(image)["segmentation"].sigmoid().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    after = network.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved
+    assert all(name.startswith("segmentation.") for name in moved)
+    assert any("running_mean" in name for name in moved)
+    with torch.inference_mode():
+        again = network.eval()(image)
+    assert all(torch.equal(answers[name], again[name]) for name in ("hemorrhage", "types", "slices"))
+    assert not torch.equal(answers["segmentation"], again["segmentation"])
+
+
+def test_training_all_again_and_unknown_parts() -> None:
+    network = HemorrhageNet(segmentation=True).train_only("segmentation").train()
+    assert not network.encoder.training
+    network.train_only(None)
+    assert network.encoder.training
+    assert all(each.requires_grad for each in network.parameters())
+    with pytest.raises(ValueError, match="expected one of encoder, volume"):
+        HemorrhageNet().train_only("segmentation")
+    with pytest.raises(ValueError, match="got 'mask'"):
+        network.train_only("mask")
+
+
 def test_joined_logits_holds_volume_types_and_slices(network: HemorrhageNet) -> None:
     image = torch.rand(1, 1, 12, 32, 32)
     with torch.inference_mode():

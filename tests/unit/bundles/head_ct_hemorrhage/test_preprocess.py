@@ -24,7 +24,7 @@ from bundles.head_ct_hemorrhage.scripts.preprocess import (
     slice_positions,
     slice_weights,
 )
-from bundles.head_ct_hemorrhage.scripts.volume import Volume
+from bundles.head_ct_hemorrhage.scripts.volume import Volume, frame_of
 
 BOX = (20, 64, 48)
 READER = "bundles.common.monai_reader.SeriesReader"
@@ -64,13 +64,12 @@ def test_window_maps_the_centre_to_one_half() -> None:
 
 def test_slice_mapping_is_monotone_and_exact_in_source_order() -> None:
     heights = np.array([0.0, 2, 4, 6, 9, 14, 19, 24])
-    zeros = np.zeros(8)
-    order = np.array([7, 6, 5, 4, 3, 2, 1, 0])
-    volume = Volume(np.zeros((8, 2, 2), np.float32), heights, np.arange(2.0), np.arange(2.0), zeros, zeros, order)
+    origins = np.stack([np.zeros(8), np.zeros(8), heights[::-1]], axis=1)
+    frame = frame_of((8, 2, 2), origins, np.eye(3)[:2], (1.0, 1.0))
     grid = Grid(-1, 25, 13)
-    positions = slice_positions(volume, grid)
+    positions = slice_positions(frame, grid)
     assert positions.tolist() == [((height + 1) / 2) - 0.5 for height in heights[::-1]]
-    weights = slice_weights(volume, grid)
+    weights = slice_weights(frame, grid)
     centres = weights @ heights[::-1].astype(np.float32)
     inner = (grid.centres >= 0) & (grid.centres <= 24)
     assert np.allclose(centres[inner], grid.centres[inner], atol=0.35)
@@ -114,17 +113,19 @@ def test_labels_of_the_wrong_length_are_refused(case: dict[str, object]) -> None
 
 
 def test_mask_lands_where_the_bleed_is(case: dict[str, object]) -> None:
-    item = Compose([load(["image", "mask"]), BleedMaskd("image", BOX), BrainBoxd("image", BOX)])(case)
-    assert tuple(item["mask"].shape) == (5, BOX[0], BOX[1] // preprocess.CELL, BOX[2] // preprocess.CELL)
+    item = Compose([load(["image", "mask"]), BrainBoxd("image", BOX), BleedMaskd()])(case)
+    assert tuple(item["mask"].shape) == (1, BOX[0], BOX[1] // preprocess.MASK_CELL, BOX[2] // preprocess.MASK_CELL)
     assert item["mask_known"].tolist() == [1]
-    assert not item["mask"][:4].any()
-    depths = torch.nonzero(item["mask"][4].amax(dim=(1, 2)) > 128).flatten()
+    depths = torch.nonzero(item["mask"][0].amax(dim=(1, 2)) > 128).flatten()
     middle = item["slice_positions"][19]
     assert abs(float(depths.float().mean()) - float(middle)) < 0.6
+    # As much blood as in the source: cells hold shares.
+    cell_mm3 = float(torch.prod((item["grids"][:, 1] - item["grids"][:, 0]) / item["grids"][:, 2])) * 4
+    assert float(item["mask"].sum()) / 255 * cell_mm3 == pytest.approx(3 * 10 * 10 * 2.4 * 2.4 * 5.0, rel=0.03)
 
 
 def test_a_case_without_mask_says_so(case: dict[str, object]) -> None:
-    item = Compose([load(["image", "mask"]), BleedMaskd("image", BOX)])({"image": case["image"]})
+    item = Compose([load(["image"]), BrainBoxd("image", BOX), BleedMaskd()])({"image": case["image"]})
     assert item["mask_known"].tolist() == [0]
     assert not item["mask"].any()
 

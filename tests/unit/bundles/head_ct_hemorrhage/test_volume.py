@@ -58,14 +58,15 @@ def test_shear_of_a_tilted_gantry_is_undone(tilt_deg: float) -> None:
     heights = np.array([0.0, 4, 8, 12, 15, 22, 29])
     origins = np.stack([np.zeros(7), np.zeros(7), heights], axis=1) - directions.sum(axis=0) * 30
     volume = volume_from_stack(stack(origins, directions, 31, 31, 2.0), origins, directions, (2.0, 2.0))
-    grids = (Grid(volume.w[0], volume.w[-1], 9), Grid(-8, 8, 5), Grid(-10, 10, 7))
+    heights = volume.frame.positions[0]
+    grids = (Grid(heights[0], heights[-1], 9), Grid(-8, 8, 5), Grid(-10, 10, 7))
     normal = np.cross(*directions)
     points = (
         grids[0].centres[:, None, None, None] * normal
         + grids[1].centres[None, :, None, None] * directions[1]
         + grids[2].centres[None, None, :, None] * directions[0]
     )
-    assert np.allclose(resample(volume, *grids), linear(points), atol=0.05)
+    assert np.allclose(resample(volume, grids), linear(points), atol=0.05)
 
 
 @pytest.mark.parametrize("directions", [AXIAL, -AXIAL, AXIAL[::-1], CORONAL, SAGITTAL, AXIAL * [[-1], [1]]])
@@ -73,14 +74,11 @@ def test_any_stack_is_turned_towards_the_patient(directions: np.ndarray) -> None
     normal = np.cross(*directions)
     origins = np.arange(6)[::-1, None] * 3.0 * normal + np.array([5.0, -7.0, 11.0])
     volume = volume_from_stack(stack(origins, directions, 8, 9, 1.5), origins, directions, (1.5, 1.5))
-    assert np.all(np.diff(volume.w) > 0)
-    assert np.all(np.diff(volume.v) > 0)
-    assert np.all(np.diff(volume.u) > 0)
-    expected = linear(
-        np.stack(np.meshgrid(volume.w, volume.v + volume.shift_v[0], volume.u + volume.shift_u[0], indexing="ij"), -1)[
-            ..., ::-1
-        ]
-    )
+    places, shifts = volume.frame.positions, volume.frame.shifts
+    assert all(np.all(np.diff(each) > 0) for each in places)
+    assert np.allclose(shifts, shifts[0])
+    moved = [each + shift for each, shift in zip(places, shifts[0], strict=True)]
+    expected = linear(np.stack(np.meshgrid(*moved, indexing="ij"), -1)[..., ::-1])
     assert np.allclose(volume.hu, expected, atol=1e-3)
 
 
@@ -88,20 +86,38 @@ def test_source_index_survives_sorting_and_flipping() -> None:
     origins = np.array([[0.0, 0, 6], [0, 0, 0], [0, 0, 3]])
     hu = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((3, 4, 4), np.float32)
     volume = volume_from_stack(hu, origins, AXIAL, (1.0, 1.0))
-    assert volume.source is not None
-    assert volume.source.tolist() == [1, 2, 0]
+    assert volume.frame.source.tolist() == [1, 2, 0]
     assert volume.hu[:, 0, 0].tolist() == [1, 2, 0]
     turned = volume_from_stack(hu, origins, AXIAL[::-1], (1.0, 1.0))
-    assert turned.source is not None
-    assert turned.source.tolist() == [1, 2, 0]
+    assert turned.frame.source.tolist() == [1, 2, 0]
 
 
-def test_coronal_slices_are_no_source_slices_of_the_box() -> None:
-    origins = np.arange(4)[:, None] * np.cross(*CORONAL)
-    assert volume_from_stack(np.zeros((4, 5, 6), np.float32), origins, CORONAL, (1.0, 1.0)).source is None
+@pytest.mark.parametrize(("directions", "axis"), [(AXIAL, 0), (CORONAL, 1), (SAGITTAL, 2)])
+def test_slices_lie_along_the_axis_of_their_acquisition(directions: np.ndarray, axis: int) -> None:
+    origins = np.arange(4)[:, None] * np.cross(*directions)
+    assert volume_from_stack(np.zeros((4, 5, 6), np.float32), origins, directions, (1.0, 1.0)).frame.axis == axis
 
 
 def test_slices_in_one_place_are_refused() -> None:
     origins = np.array([[0.0, 0, 0], [0, 0, 5], [0, 0, 5]])
     with pytest.raises(ValueError, match="same place"):
         volume_from_stack(np.zeros((3, 4, 4), np.float32), origins, AXIAL, (1.0, 1.0))
+
+
+@pytest.mark.parametrize(("gap_mm", "count"), [(0.6, 250), (1.25, 120), (5.0, 30)])
+def test_slabs_are_averaged_and_no_slice_is_skipped(gap_mm: float, count: int) -> None:
+    """A box slice of 3.75 mm holds the mean of the thin slices in it: each counts, and noise falls with them."""
+    rng = np.random.default_rng(0)
+    origins = np.arange(count)[:, None] * np.array([0.0, 0.0, gap_mm])
+    volume = volume_from_stack(rng.normal(0, 10, (count, 24, 24)).astype(np.float32), origins, AXIAL, (1.0, 1.0))
+    last = (count - 1) * gap_mm
+    grids = (Grid(0.0, last, 40), Grid(-0.5, 23.5, 24), Grid(-0.5, 23.5, 24))
+    shares = sampling_weights(volume.frame.positions[0], grids[0], clamp=True).sum(axis=0)[2:-2]
+    averaged = grids[0].step / gap_mm
+    # Every slice counts in proportion to the slab that it stands for.
+    assert shares.min() > 0.5 / averaged
+    assert shares.max() < 2.0 / averaged
+    noise = float(resample(volume, grids, outside=0.0).std())
+    assert noise < 10 / np.sqrt(max(1.0, averaged)) * 1.15
+    if averaged > 2:
+        assert noise < 6
