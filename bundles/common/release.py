@@ -39,7 +39,7 @@ CONFIGS = ("configs/inference.yaml", "configs/evaluate.yaml")
 METADATA = Path("configs/metadata.json")
 SHAPE: Place = ("network_data_format", "inputs", "image", "spatial_shape")
 PICTURES = {
-    "examples.png": "Examples: true boxes solid, predicted ones dashed",
+    "examples.png": "Examples beside the truth",
     "roc.png": "ROC curves with their 95 % bands",
     "froc.png": "Free-response curves of the boxes",
     "precision_recall.png": "Precision and recall",

@@ -24,6 +24,7 @@ from app.demo.phantoms.mr.scan import Plane
 from app.demo.phantoms.mr.writer import SCANNERS, to_datasets
 from app.findings import Outcome, Presence, Report
 from app.outcomes import State, StudyOutcome
+from app.report.words import shown_lesions
 from bundles.common.reader import read_stack
 from tests.allowlists.dciodvfy import errors
 from tests.e2e.conftest import Orthanc, Service, destination, documents, installed
@@ -85,7 +86,7 @@ def answered(outcome: StudyOutcome, files: Sequence[Path], orthanc: Orthanc, fol
     stored = [dcmread(BytesIO(content)) for content in orthanc.instances()]
     stored = [each for each in stored if each.StudyInstanceUID == outcome.study_uid]
     kinds = Counter(each.Modality for each in stored)
-    assert (kinds["SR"], kinds["SEG"]) == (1, bool(finding.lesions))
+    assert (kinds["SR"], kinds["SEG"]) == (1, bool(shown_lesions(finding)))
     assert bool(kinds["OT"]) == (finding.presence is Presence.PRESENT)
     for number, document in enumerate(stored):
         path = folder / f"{document.Modality}{number}.dcm"
@@ -177,8 +178,8 @@ class TestEveryPlane:
 
 
 def assert_outlined_as_drawn(outcome: StudyOutcome, source: Path, orthanc: Orthanc, root: Path, folder: Path) -> None:
-    """Where there are lesions, the segmentation at the PACS is what the bundle draws by itself."""
-    if lesions := outcome.reports[0].findings[0].lesions:
+    """Where lesions are shown, the segmentation at the PACS is what the bundle draws by itself."""
+    if lesions := shown_lesions(outcome.reports[0].findings[0]):
         drawn = drawn_by_the_bundle(root, Path(CONFIG), source, folder / "bundle")
         seen = outlined(outcome, orthanc, folder)
         assert seen.keys() == {lesion.number for lesion in lesions} <= drawn.keys()

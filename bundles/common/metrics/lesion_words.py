@@ -56,7 +56,8 @@ def lesion_figures(lesions: Mapping[str, Any], name: str = "metastases") -> dict
                 measure="sensitivity",
             )
     if lesions["lesions"]:
-        counts, dice = {"positives": lesions["lesions"], "negatives": 0}, figure_ends(lesions["dice"])
+        ill = lesions["with_lesions"]
+        counts, dice = {"positives": ill, "negatives": lesions["volumes"] - ill}, figure_ends(lesions["dice"])
         metrics["dice"] = Metric(label=f"Masks of {name}", **dice, **counts, measure="mean Dice")
     return metrics
 

@@ -56,6 +56,7 @@ class LesionReport:
 
     Attributes:
         volumes, patients, lesions: Counts.
+        with_lesions: Volumes that have true lesions.
         sensitivity: Over all lesions.
         sizes: By longest diameter.
         false_alarms: A volume, mean.
@@ -65,6 +66,7 @@ class LesionReport:
     volumes: int
     patients: int
     lesions: int
+    with_lesions: int
     sensitivity: Interval
     sizes: tuple[SizeReport, ...]
     false_alarms: Interval
@@ -143,6 +145,7 @@ def report_lesions(
         volumes=len(cases),
         patients=len(np.unique(patients)),
         lesions=int(there.sum()),
+        with_lesions=int(drawn.sum()),
         sensitivity=interval(found, there),
         sizes=tuple(sizes),
         false_alarms=interval(alarms, np.ones(len(cases))),
