@@ -87,7 +87,8 @@ def answered(outcome: StudyOutcome, files: Sequence[Path], orthanc: Orthanc, fol
     stored = [each for each in stored if each.StudyInstanceUID == outcome.study_uid]
     kinds = Counter(each.Modality for each in stored)
     assert (kinds["SR"], kinds["SEG"]) == (1, bool(shown_lesions(finding)))
-    assert bool(kinds["OT"]) == (finding.presence is Presence.PRESENT)
+    # The most suspicious slice, whatever the answer.
+    assert kinds["OT"] >= 1
     for number, document in enumerate(stored):
         path = folder / f"{document.Modality}{number}.dcm"
         document.save_as(path)
