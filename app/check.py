@@ -60,7 +60,10 @@ def check_bundles(settings: Settings) -> Iterator[Result]:
     catalogue = Catalogue.load(settings.bundles)
     for name, bundle in catalogue.bundles.items():
         research = ", research only" if bundle.algorithm.research_only else ""
-        yield Result(f"bundle {name}", State.OK, f"version {bundle.algorithm.version}, weights as recorded{research}")
+        weights = (
+            "weights as recorded" if bundle.model_zoo is None else "Model Zoo: weights not built yet, of no record"
+        )
+        yield Result(f"bundle {name}", State.OK, f"version {bundle.algorithm.version}, {weights}{research}")
     for refused in catalogue.refused:
         yield Result(f"bundle {refused.name}", State.ERROR, refused.reason)
     for left_out in catalogue.not_served:

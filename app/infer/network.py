@@ -57,7 +57,9 @@ def build(bundle: Bundle | ViewBundle, device: torch.device) -> Network:
         state = torch.load(bundle.root / WEIGHTS, map_location="cpu", weights_only=True)
         module.load_state_dict(state)
     except (RuntimeError, TypeError, KeyError, OSError) as error:
-        raise Failed(f"bundle '{bundle.name}': {WEIGHTS} does not fit its network: {_first_line(error)}") from error
+        raise Failed(
+            f"bundle '{bundle.name}': {WEIGHTS} does not fit its network: {building.in_short(error)}"
+        ) from error
     module.to(device).eval().requires_grad_(requires_grad=False)
     return Network(module, parts["preprocessing"], parts["inferer"], postprocessing, device)
 
@@ -98,7 +100,7 @@ def _instantiate(parser: ConfigParser, name: str, bundle: Bundle | ViewBundle) -
     try:  # a bundle is foreign code: whatever it raises means that it cannot be served
         return parser.get_parsed_content(name)
     except Exception as error:
-        raise Failed(f"bundle '{bundle.name}': '{name}' cannot be built: {_first_line(error)}") from error
+        raise Failed(f"bundle '{bundle.name}': '{name}' cannot be built: {building.in_short(error)}") from error
 
 
 @contextmanager
@@ -113,7 +115,3 @@ def _importable(root: Path) -> Iterator[None]:
         bundles.__path__.append(folder)
     with building.own_scripts(root):
         yield
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class WriteResults:
-    """Writes one JSON an image or case.
+    """Writes one JSON an image or case, with `notes` where the reader found something odd.
 
     Args:
         folder: Receives `<name>.json`, folders of the input's names kept.
@@ -34,7 +34,7 @@ class WriteResults:
         for item, given in zip(engine.state.output, engine.state.batch, strict=True):
             path = self.folder / f"{given['name']}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            result = {"image": given["name"], **self.as_plain(item)}
+            result = {"image": given["name"], **self.as_plain(item), **_notes(given)}
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             log.info("image_analysed", result=str(path))
 
@@ -106,6 +106,12 @@ class EachReadable(IterableDataset[Any]):
         if self.problems:
             count = f"{len(self.problems)} of {len(self.data)} images have no result"
             raise ValueError("\n".join((count, *self.problems)))
+
+
+def _notes(given: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What the reader found odd about an image: a file of its series that could not be read, for one."""
+    notes = getattr(given.get("image"), "meta", {}).get("notes") or ()
+    return {"notes": [str(note) for note in notes]} if notes else {}
 
 
 def _root(error: BaseException) -> str:

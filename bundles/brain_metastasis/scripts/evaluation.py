@@ -31,6 +31,8 @@ log = structlog.get_logger()
 SLICES = "metastasis in a slice"
 HEADS = "metastasis in the head"
 MIDDLE = 0.5
+WHATEVER_THE_ANSWER = "Lesions and Dice are counted whatever the answer for the head; "
+    "the service shows no outline in a head that it calls absent."
 Item = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
@@ -154,7 +156,7 @@ def evaluate(
     lesions = report_lesions(measured.lesions, replicates=replicates)
     folder = Path(output_dir)
     extra = {**what.extra, "lesions": plain_lesions(lesions)}
-    notes = (*what.notes, *lesion_notes(extra["lesions"]))
+    notes = (*what.notes, *lesion_notes(extra["lesions"]), WHATEVER_THE_ANSWER)
     written = About(what.bundle, what.weights_sha256, what.data, what.created, notes, extra)
     evaluation = write_evaluation(folder, written, classification=cases, replicates=replicates)
     Console().print((folder / CARD).read_text(encoding="utf-8"), markup=False, highlight=False)

@@ -26,6 +26,8 @@ Item = dict[str, Any]
 IMAGE, PRED = "image", "pred"
 INSIDE = ("model", "state_dict", "net", "network")
 """Under which key a checkpoint holds the weights, where it is more than a state dict."""
+LONGEST_SHOWN = 300
+"""Of an error in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _part(root: Path, parser: ConfigParser, name: str) -> Any:
     try:  # a bundle is foreign code: whatever it raises means that it cannot be served
         return parser.get_parsed_content(name)
     except Exception as error:
-        raise _refused(root, f"'{name}' cannot be built: {_first_line(error)}") from error
+        raise _refused(root, f"'{name}' cannot be built: {in_short(error)}") from error
 
 
 def _network(root: Path, parser: ConfigParser, configuration: Configuration, device: torch.device) -> torch.nn.Module:
@@ -111,7 +113,7 @@ def _network(root: Path, parser: ConfigParser, configuration: Configuration, dev
     except ConfigurationError:
         raise
     except Exception as error:
-        raise _refused(root, f"{configuration.weights} cannot be loaded: {_first_line(error)}") from error
+        raise _refused(root, f"{configuration.weights} cannot be loaded: {in_short(error)}") from error
     module.to(device).eval()
     for parameter in module.parameters():  # TorchScript has no `requires_grad_` for all at once
         parameter.requires_grad_(requires_grad=False)
@@ -186,5 +188,7 @@ def _refused(root: Path, reason: str) -> ConfigurationError:
     return ConfigurationError(f"Model Zoo bundle '{root.name}' cannot be served: {reason}")
 
 
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+def in_short(error: BaseException) -> str:
+    """An error on one line; torch tells what does not fit from the second line on."""
+    told = " ".join(str(error).split())
+    return f"{type(error).__name__}: {told[:LONGEST_SHOWN]}{'…' if len(told) > LONGEST_SHOWN else ''}"

@@ -132,6 +132,9 @@ def _check(declared: Declared, root: Path) -> None:
         raise _refused(root, "it outlines structures in single images; segmentations are made of volumes only")
     if len(declared.labels) > MOST_LABELS:
         raise _refused(root, f"it tells {len(declared.labels)} structures apart, at most {MOST_LABELS} can be kept")
+    named = len(declared.labels) + (declared.background and declared.task == "segmentation")
+    if declared.channels != named:
+        raise _refused(root, f"its output has {declared.channels} channels, and 'channel_def' names {named} of them")
 
 
 def _the_input(inputs: Mapping[str, Any], root: Path) -> Mapping[str, Any]:

@@ -83,6 +83,10 @@ OF_METADATA: dict[str, tuple[Edit, str]] = {
         put(*PRED, "channel_def", value={str(number): f"part {number}" for number in range(300)}),
         "it tells 300 structures apart, at most 255 can be kept",
     ),
+    "more channels than names": (
+        put(*PRED, "num_channels", value=7),
+        "its output has 7 channels, and 'channel_def' names 3 of them",
+    ),
     "newer MONAI": (put("monai_version", value="9.1.0"), "it was made for MONAI 9.1.0, and"),
     "package": (
         put("required_packages_version", value={"no-such-package": "1"}),
