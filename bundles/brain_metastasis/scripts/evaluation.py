@@ -31,8 +31,10 @@ log = structlog.get_logger()
 SLICES = "metastasis in a slice"
 HEADS = "metastasis in the head"
 MIDDLE = 0.5
-WHATEVER_THE_ANSWER = "Lesions and Dice are counted whatever the answer for the head; "
+WHATEVER_THE_ANSWER = (
+    "Lesions and Dice are counted whatever the answer for the head; "
     "the service shows no outline in a head that it calls absent."
+)
 Item = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
