@@ -155,9 +155,9 @@ class Steps:
             AppError: The study cannot be assembled.
             Stopped: The worker stops first.
         """
-        if self.viewer is None and self.contrast is None:
-            return
         study = self.study(key)
+        if not self._asks_for_pictures(study):
+            return
         with self._timed(key, "look"):
             looks = self._looks(study)
         if not looks:
@@ -304,6 +304,11 @@ class Steps:
             log.warning("analysis_retried", study=study.key[:12], bundle=assignment.bundle, reason=str(error))
             time.sleep(RETRY_PAUSE_S)
             return once()
+
+    def _asks_for_pictures(self, study: Study) -> bool:
+        if self.viewer is not None and self._pictures_matter:
+            return True
+        return self.contrast is not None and any(self.router.asks_for_contrast(each) for each in study.series)
 
     def _looks(self, study: Study) -> tuple[Look, ...]:
         longest_s = self.settings.inference.timeout_s
