@@ -64,6 +64,8 @@ def notes_of(report: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _share(figure: Mapping[str, Any]) -> str:
     value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None:
+        return "not defined, as no case is of that kind"
     return f"{100 * value:.0f} %" + (f" ({100 * low:.0f} to {100 * high:.0f})" if low is not None else "")
 
 

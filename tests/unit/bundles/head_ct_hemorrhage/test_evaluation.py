@@ -149,3 +149,10 @@ def test_results_tell_every_bleed():
             "centre_ras_mm": [1.0, -2.0, 3.0],
         }
     ]
+
+
+def test_cases_of_one_kind_have_no_specificity() -> None:
+    points = operating_points(np.array([0.2, 0.9]), np.ones(2), 0.5, replicates=5)
+    (note,) = notes_of(points)
+    assert "sensitivity 50 %" in note
+    assert "specificity not defined, as no case is of that kind" in note

@@ -17,6 +17,7 @@ INTERVAL = {"value": 0.5, "low": 0.25, "high": 0.75, "replicates": 10}
 LESIONS = {
     "volumes": 3,
     "lesions": 4,
+    "with_lesions": 2,
     "sensitivity": INTERVAL,
     "sizes": [{"from_mm": 10.0, "below_mm": 20.0, "lesions": 4, "sensitivity": INTERVAL}],
     "false_alarms": INTERVAL,
@@ -49,9 +50,8 @@ def bundle(root: Path, tmp_path: Path) -> Path:
 def extend(bundle: Path) -> str:
     above = bundle.parent
     arguments = ["extend", str(above / "parent.pt"), "--data", "; head on others", "--command", "x", "--commit", "abc"]
-    done = CliRunner().invoke(
-        app, [*arguments, "--evaluation", str(above / "evaluation.json"), "--bundle", str(bundle)]
-    )
+    arguments += ["--evaluation", str(above / "evaluation.json"), "--bundle", str(bundle)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     return "" if done.exit_code == 0 else done.output
 
 
