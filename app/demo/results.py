@@ -17,6 +17,7 @@ from app.demo.studies import Drawn
 from app.documents import Document, DocumentKind
 from app.findings import Finding, Presence
 from app.outcomes import FINAL, StudyOutcome
+from app.report.words import shown_lesions
 from app.settings import Settings
 from app.words import certainty_in_words
 
@@ -154,7 +155,7 @@ def _answer(finding: Finding, truth: bool | None) -> Answer:
         truth="" if truth is None else Presence.PRESENT if truth else Presence.ABSENT,
         right=None if truth is None or called is None else called == truth,
         urgent=finding.urgent and finding.presence is Presence.PRESENT,
-        outlined=len(finding.lesions),
+        outlined=len(shown_lesions(finding)),
     )
 
 

@@ -7,12 +7,12 @@ from html import escape
 from app.findings import Presence
 from app.outcomes import State, StudyOutcome
 from app.revisions import Relation
+from app.structures import MOST_SHOWN
 from app.web.models import FindingSummary, StudySummary
 from app.words import certainty_in_words, flagged
 
 REFRESH_S = 5
 LONGEST_KEY = 12
-MOST_MEASURED = 3
 STATES = {
     State.RECEIVED: ("wait", "received"),
     State.PROCESSING: ("wait", "in progress"),
@@ -136,8 +136,8 @@ def _headline(summary: StudySummary) -> str:
         for finding in told
     ]
     if not words and summary.measured:
-        more = len(summary.measured) - MOST_MEASURED
-        shown = [escape(line) for line in summary.measured[:MOST_MEASURED]]
+        more = len(summary.measured) - MOST_SHOWN
+        shown = [escape(line) for line in summary.measured[:MOST_SHOWN]]
         words = [f'<span class="calm">{line}</span>' for line in (*shown, *([f"{more} more"] if more > 0 else []))]
     return " · ".join(words) or escape(summary.problem)
 

@@ -133,7 +133,7 @@ def _check(declared: Declared, root: Path) -> None:
     if len(declared.labels) > MOST_LABELS:
         raise _refused(root, f"it tells {len(declared.labels)} structures apart, at most {MOST_LABELS} can be kept")
     named = len(declared.labels) + (declared.background and declared.task == "segmentation")
-    if declared.channels != named:
+    if declared.channels > named:  # one channel may hold a map of several labels
         raise _refused(root, f"its output has {declared.channels} channels, and 'channel_def' names {named} of them")
 
 
