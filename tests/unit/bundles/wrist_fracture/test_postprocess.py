@@ -94,5 +94,6 @@ def test_monochrome1_and_monochrome2_give_one_result(tmp_path: Path, run_config:
     assert len(parser.get_parsed_content("dataset").data) == 2
     one, other = (json.loads(path.read_text()) for path in sorted((tmp_path / "out").rglob("*.json")))
     assert {one.pop("image").split("/")[0], other.pop("image").split("/")[0]} == {"MONOCHROME1", "MONOCHROME2"}
+    assert one.pop("notes") == ["MONOCHROME1, inverted"]
     assert one == other
     assert one["region"] is not None
