@@ -170,7 +170,7 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
 
 def _pixel_problem(file: BinaryIO, dataset: FileDataset, path: Path, start: int, length: int | None) -> str | None:
     """Compare what the pixel data element claims with what the file holds from its start on, without reading it."""
-    where = _name(path, dataset)
+    where = InstanceName(path, dataset)
     if length is None:
         return f"{where}: no pixel data; the file was cut off or never held an image"
     if text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
@@ -205,7 +205,7 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     if rows is None and "Image Storage" not in UID(text(dataset, "SOPClassUID")).name:
         return ()
-    where = _name(path, dataset)
+    where = InstanceName(path, dataset)
     if rows is None and header.problem is not None:
         raise UnreadableImage(header.problem)
     if rows is None or columns is None or rows < 1 or columns < 1:
@@ -221,13 +221,17 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
     return tuple(_frame(dataset, path, rows, columns, index, count, shared) for index in range(count))
 
 
-def instance_name(path: Path, number: int | None) -> str:
-    """Name an instance for people: file name and instance number."""
-    return path.name if number is None else f"{path.name} (instance number {number})"
+@dataclass(frozen=True, slots=True)
+class InstanceName:
+    """Names an instance for people, by file name and instance number: looked up only where a sentence is written."""
 
+    path: Path
+    dataset: Dataset
 
-def _name(path: Path, dataset: Dataset) -> str:
-    return instance_name(path, integer(dataset, "InstanceNumber"))
+    def __str__(self) -> str:
+        """As it stands in sentences."""
+        number = integer(self.dataset, "InstanceNumber")
+        return self.path.name if number is None else f"{self.path.name} (instance number {number})"
 
 
 def _frame(  # noqa: PLR0917

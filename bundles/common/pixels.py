@@ -18,7 +18,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from bundles.common.codestream import claimed_size, ends_early
 from bundles.common.decoding import decode_frame
 from bundles.common.elements import PARSE_ERRORS, integer, is_stated, item, numbers, text, value_of
-from bundles.common.headers import Header, UnreadableImage, instance_name
+from bundles.common.headers import Header, InstanceName, UnreadableImage
 
 Units = Literal["HU", "stored"]
 AIR_HU = -1000.0
@@ -73,7 +73,7 @@ def meaning_of(dataset: Dataset, path: Path) -> Meaning:
     Raises:
         UnreadableImage: Colour; CT without rescale tags, whose Hounsfield units nobody can tell.
     """
-    where = instance_name(path, integer(dataset, "InstanceNumber"))
+    where = InstanceName(path, dataset)
     photometric = text(dataset, "PhotometricInterpretation").upper()
     if photometric not in GREY or integer(dataset, "SamplesPerPixel") not in {1, None}:
         raise UnreadableImage(f"{where}: {photometric or 'no PhotometricInterpretation'}; only grey images are read")
@@ -134,7 +134,7 @@ def native_frame(header: Header, index: int) -> NDArray[np.integer]:
         UnreadableImage: As for `read_frame`.
     """
     dataset, path = header.dataset, header.path
-    where = instance_name(path, integer(dataset, "InstanceNumber"))
+    where = InstanceName(path, dataset)
     rows, columns = _size(dataset, where)
     _check_bits(dataset, where)
     _check_length(dataset, header.pixel_bytes or 0, rows, columns, where)
@@ -151,8 +151,13 @@ def native_frame(header: Header, index: int) -> NDArray[np.integer]:
     return values.reshape(rows, columns)
 
 
-def read_frame(
-    dataset: Dataset, index: int, path: Path, out: NDArray[np.float32], stored: NDArray[np.integer] | None = None
+def read_frame(  # noqa: PLR0917
+    dataset: Dataset,
+    index: int,
+    path: Path,
+    out: NDArray[np.float32],
+    stored: NDArray[np.integer] | None = None,
+    meaning: Meaning | None = None,
 ) -> None:
     """Decode one frame and write its meaning into `out`.
 
@@ -162,18 +167,19 @@ def read_frame(
         path: For words.
         out: Shape (rows, columns), float32; HU for CT, else rescaled values with bright meaning high.
         stored: Its stored values, where `native_frame` has read them.
+        meaning: What `meaning_of` said, where it was asked before.
 
     Raises:
         UnreadableImage: With the instance number and what was wrong.
     """
-    where = instance_name(path, integer(dataset, "InstanceNumber"))
+    where = InstanceName(path, dataset)
     stored = _decode(dataset, index, where) if stored is None else stored
     if stored.shape != out.shape:
         raise UnreadableImage(
             f"{where}: decoded to {stored.shape[0]}×{stored.shape[1]} pixels, its header says {out.shape}"
         )
     padding = _padding(dataset, stored)
-    meaning = meaning_of(dataset, path)
+    meaning = meaning or meaning_of(dataset, path)
     short = stored.dtype.itemsize <= 2 and (integer(dataset, "BitsStored") or 0) <= 16
     if meaning.inverted:
         low, high = _stored_range(dataset, stored)
@@ -185,7 +191,7 @@ def read_frame(
         )
 
 
-def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
+def _decode(dataset: Dataset, index: int, where: InstanceName) -> NDArray[np.integer]:
     syntax = UID(text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID"))
     rows, columns = _size(dataset, where)
     data = value_of(dataset, "PixelData")
@@ -210,7 +216,7 @@ def _decode(dataset: Dataset, index: int, where: str) -> NDArray[np.integer]:
     return array
 
 
-def _size(dataset: Dataset, where: str) -> tuple[int, int]:
+def _size(dataset: Dataset, where: InstanceName) -> tuple[int, int]:
     rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
     if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
         raise UnreadableImage(f"{where}: {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
@@ -224,7 +230,7 @@ def _codestream(dataset: Dataset, data: bytes, index: int) -> bytes:
     return get_frame(data, index, extended_offsets=offsets, number_of_frames=integer(dataset, "NumberOfFrames") or 1)
 
 
-def _check_bits(dataset: Dataset, where: str) -> None:
+def _check_bits(dataset: Dataset, where: InstanceName) -> None:
     allocated, stored = integer(dataset, "BitsAllocated"), integer(dataset, "BitsStored")
     high = integer(dataset, "HighBit")
     if allocated not in {1, 8, 16, 32} or stored is None or not 0 < stored <= allocated:
@@ -233,7 +239,7 @@ def _check_bits(dataset: Dataset, where: str) -> None:
         raise UnreadableImage(f"{where}: HighBit {high} with BitsStored {stored}; DICOM wants {stored - 1}")
 
 
-def _check_length(dataset: Dataset, length: int, rows: int, columns: int, where: str) -> None:
+def _check_length(dataset: Dataset, length: int, rows: int, columns: int, where: InstanceName) -> None:
     frames = integer(dataset, "NumberOfFrames") or 1
     expected = (rows * columns * frames * (integer(dataset, "BitsAllocated") or 16) + 7) // 8
     if length < expected:
@@ -260,7 +266,13 @@ def _group(dataset: Dataset, index: int) -> Dataset:
 
 
 def _rescale(
-    dataset: Dataset, index: int, stored: NDArray[np.integer], out: NDArray[np.float32], where: str, *, short: bool
+    dataset: Dataset,
+    index: int,
+    stored: NDArray[np.integer],
+    out: NDArray[np.float32],
+    where: InstanceName,
+    *,
+    short: bool,
 ) -> None:
     """Apply the modality LUT; `short` says that magnitudes are below 2 ** 16."""
     lut = item(dataset, "ModalityLUTSequence", 0)
@@ -289,7 +301,9 @@ def _rescale(
         out[...] = stored.astype(np.float64) * factor + offset
 
 
-def _look_up(dataset: Dataset, lut: Dataset, stored: NDArray[np.integer], out: NDArray[np.float32], where: str) -> None:
+def _look_up(
+    dataset: Dataset, lut: Dataset, stored: NDArray[np.integer], out: NDArray[np.float32], where: InstanceName
+) -> None:
     descriptor = numbers(lut, "LUTDescriptor")
     if len(descriptor) != 3:
         raise UnreadableImage(f"{where}: its Modality LUT has no descriptor")

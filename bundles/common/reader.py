@@ -5,7 +5,7 @@ order, to LPS millimetres. See `bundles.common.geometry`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
@@ -175,7 +175,8 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
         raise UnreadableImage(
             f"{shape[0]} images of {shape[1]}×{shape[2]} pixels are more than the {max_voxels} voxels allowed"
         )
-    meaning = _common_meaning(stack.frames, headers)
+    meanings = {path: meaning_of(headers[path].dataset, path) for path in {frame.path for frame in stack.frames}}
+    meaning = _common(meanings, first.path)
     array = np.empty(shape, dtype=np.float32)
     # One file at a time: the decoders hold the interpreter's lock, so that threads gain nothing and cost memory.
     for path, group in groupby(enumerate(stack.frames), key=lambda numbered: numbered[1].path):
@@ -184,7 +185,7 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
         dataset = header.dataset if native else open_image(path)
         for place, frame in group:
             stored = native_frame(header, frame.index) if native else None
-            read_frame(dataset, frame.index, path, array[place], stored)
+            read_frame(dataset, frame.index, path, array[place], stored, meanings[path])
     geometry = stack.geometry
     return Stack(
         array=array,
@@ -199,12 +200,11 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
     )
 
 
-def _common_meaning(frames: Sequence[Frame], headers: dict[Path, Header]) -> Meaning:
-    meanings = {path: meaning_of(headers[path].dataset, path) for path in {frame.path for frame in frames}}
-    first = meanings[frames[0].path]
-    if any(replace(meaning, notes=()) != replace(first, notes=()) for meaning in meanings.values()):
+def _common(meanings: Mapping[Path, Meaning], first: Path) -> Meaning:
+    wanted = replace(meanings[first], notes=())
+    if any(replace(meaning, notes=()) != wanted for meaning in meanings.values()):
         raise UnreadableImage("the images of one stack differ in their units or photometric interpretation")
-    return first
+    return meanings[first]
 
 
 def _affine(first: Frame, geometry: StackGeometry | None) -> Matrix:

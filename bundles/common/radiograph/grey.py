@@ -35,16 +35,21 @@ def normalised(pixels: Pixels) -> Pixels:
 def _value_at(pixels: Pixels, place: int) -> np.float32:
     """The value at a place of the sorted pixels, NaN last: that of `np.partition`, faster near the upper end.
 
-    A sample tells a value a little below the one that is wanted, and only what is brighter than that is sorted.
+    A sample tells a value a little below the one that is wanted, and only what is brighter than that is sorted. Where a
+    white border or saturated pixels share one value, that is often the very value, and nothing need be sorted.
     """
     # In the order of memory: a picture that lies transposed is not copied.
     values = pixels.ravel(order="K")
     sample = values[np.random.default_rng(0).integers(0, values.size, min(values.size, SAMPLE))]
     below = int(sample.size * (place / values.size - MARGIN))
     if below > 0:
-        brighter = values[values > np.partition(sample, below)[below]]
+        told = np.partition(sample, below)[below]
+        brighter = values[values > told]
         behind = values.size - place
         # NaN is brighter than nothing, and would be missed here.
-        if len(brighter) >= behind and not np.isnan(values.max()):
-            return np.float32(np.partition(brighter, len(brighter) - behind)[len(brighter) - behind])
+        if not np.isnan(values.max()):
+            if len(brighter) >= behind:
+                return np.float32(np.partition(brighter, len(brighter) - behind)[len(brighter) - behind])
+            if np.count_nonzero(values >= told) >= behind:
+                return np.float32(told)
     return np.float32(np.partition(values, place)[place])

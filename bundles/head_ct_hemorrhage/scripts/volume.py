@@ -9,6 +9,7 @@ position.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -147,11 +148,14 @@ def resample(volume: Volume, grids: Grids, outside: float = AIR_HU) -> Floats:
     used = np.flatnonzero(along.any(axis=0))
     planes = np.empty((len(used), grids[first].count, grids[second].count), np.float32)
     slices = np.moveaxis(volume.hu, axis, 0)
+
+    @cache
+    def weights(each: int, shift: float) -> Floats:
+        """Of an axis within a slice; slices that are not sheared share them."""
+        return sampling_weights(frame.positions[each] + shift, grids[each], clamp=each == DEPTH)
+
     for number, index in enumerate(used):
-        rows, columns = (
-            sampling_weights(frame.positions[each] + frame.shifts[index, each], grids[each], clamp=each == DEPTH)
-            for each in (first, second)
-        )
+        rows, columns = (weights(each, float(frame.shifts[index, each])) for each in (first, second))
         (r0, r1), (c0, c1) = span(rows), span(columns)
         pixels = slices[index, r0:r1, c0:c1] - np.float32(outside)
         np.matmul(rows[:, r0:r1], pixels @ columns[:, c0:c1].T, out=planes[number])
