@@ -84,15 +84,15 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
     Raises:
         ValueError, TypeError, AttributeError, KeyError: highdicom refuses a value, or a finding is not in the table.
     """
+    groups = [
+        group
+        for finding in report.findings
+        for group in _groups(report, finding, source, outlined=finding.kind in outlined)
+    ] + [*structure_groups(report, source, outlined=STRUCTURES in outlined), *class_groups(report, source)]
     content = MeasurementReport(
         observation_context=_observer(report),
         procedure_reported=concept(PROCEDURES.get(source.modality, ANY_PROCEDURE)),
-        imaging_measurements=[
-            group
-            for finding in report.findings
-            for group in _groups(report, finding, source, outlined=finding.kind in outlined)
-        ]
-        + [*structure_groups(report, source, outlined=STRUCTURES in outlined), *class_groups(report, source)],
+        imaging_measurements=groups[:1],
     )
     document: Dataset = Comprehensive3DSR(
         evidence=_evidence(report, source, outlined),
@@ -111,8 +111,10 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
         content_date=made_at.date(),
         content_time=made_at.time().replace(tzinfo=None),
     )
-    # Added last: highdicom copies and searches all that it is given, which for the images of a stack takes long.
+    # Added last: highdicom copies and searches all that it is given, which takes longer than all the rest.
     root = document.ContentSequence
+    for group in groups[1:]:
+        root[-1].ContentSequence.extend(group)
     root.insert(len(root) - 1, image_library(source))
     root.append(_evaluations(report))
     _stamp(document, made_at)
