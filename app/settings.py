@@ -52,7 +52,7 @@ class Assembly(Strict):
     idle_s: float = Field(10, ge=0)
     interrupted_s: float = Field(300, ge=0)
     cap_s: float = Field(3600, gt=0)
-    poll_s: float = Field(0.1, gt=0)
+    poll_s: float = Field(0.05, gt=0)
 
 
 class Bundles(Strict):
