@@ -11,10 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.deliver import echo
+from app.destinations import Destination
 from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
-from app.settings import Destination, Settings, load
+from app.settings import Settings, load
 from app.web.health import free_mb, too_full
 from app.workflow_database import beats_of, open_engine
 

@@ -12,6 +12,24 @@ class DocumentKind(StrEnum):
     KEY_IMAGE = "key_image"
     JSON = "json"
     SEG = "seg"
+    PRESENTATION = "presentation"
+    PDF = "pdf"
+    FHIR = "fhir"
+    HL7 = "hl7"
+
+
+DICOM_KINDS = frozenset(
+    {
+        DocumentKind.SR,
+        DocumentKind.KEY_IMAGE,
+        DocumentKind.SEG,
+        DocumentKind.PRESENTATION,
+        DocumentKind.PDF,
+    }
+)
+"""What is a DICOM object; the PDF is one too (Encapsulated PDF)."""
+ALWAYS_MADE = frozenset({DocumentKind.SR, DocumentKind.KEY_IMAGE, DocumentKind.SEG, DocumentKind.JSON})
+"""Whatever the destinations want: what people look at here. The others are made where a destination wants them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,7 @@ class Document:
         bundle: The bundle whose report it encodes.
         path: The file, below the folder of results.
         sop_instance_uid: For DICOM documents; derived from (study UID, revision, series, bundle, version, kind), so
-            that making it again gives the same UID. "" for JSON.
+            that making it again gives the same UID. "" for what is no DICOM object.
         problem: Empty, or in words why this document could not be made (then `path` does not exist).
         series_uid, stack: The analysed series of the report, the first one where there are several.
     """

@@ -8,10 +8,11 @@ import structlog
 
 from app import outcomes, revisions, workflow_metrics
 from app.deliver import deliver, deliver_all
+from app.destinations import Destination
 from app.documents import Document, Receipt
 from app.errors import AppError, Rejected, Retryable
 from app.outcomes import Shipment, StudyOutcome
-from app.settings import Destination, Settings
+from app.settings import Settings
 from app.workflow_edges import edge
 from app.workflow_order import sending
 from bundles.common.strict import nearest

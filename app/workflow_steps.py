@@ -227,7 +227,8 @@ class Steps:
         """
         study = self.study(key)
         with self._timed(key, "report", report.algorithm.name), edge("encoding"):
-            documents = encode(report, study, self.folder(key), window=self._window(report))
+            wanted = {kind for destination in self.settings.destinations for kind in destination.documents}
+            documents = encode(report, study, self.folder(key), window=self._window(report), kinds=wanted)
         if all(document.problem for document in documents):
             raise Failed(f"no document could be made: {documents[0].problem if documents else 'no encoder'}")
         shipments = tuple(

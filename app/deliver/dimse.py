@@ -15,14 +15,14 @@ from pynetdicom.association import Association
 
 from app.deliver.association import Peer, accepts, associate, close, readable
 from app.deliver.statuses import Verdict, in_words, meaning
+from app.destinations import DicomDestination
 from app.documents import Document, DocumentKind, Receipt
 from app.errors import AppError, Rejected, Retryable
-from app.settings import Destination
 
 log = structlog.get_logger()
 
 
-def deliver(document: Document, destination: Destination) -> Receipt:
+def deliver(document: Document, destination: DicomDestination) -> Receipt:
     """Store one document at one destination: one attempt, one association.
 
     Returns:
@@ -37,7 +37,7 @@ def deliver(document: Document, destination: Destination) -> Receipt:
         return sender.send(document)
 
 
-def deliver_all(documents: Sequence[Document], destination: Destination) -> tuple[Receipt, ...]:
+def deliver_all(documents: Sequence[Document], destination: DicomDestination) -> tuple[Receipt, ...]:
     """Store several documents over one association, each tried once.
 
     Returns:
@@ -56,7 +56,7 @@ def deliver_all(documents: Sequence[Document], destination: Destination) -> tupl
     return tuple(receipts[position] for position in range(len(documents)))
 
 
-def _send(documents: Mapping[int, Document], destination: Destination) -> dict[int, Receipt]:
+def _send(documents: Mapping[int, Document], destination: DicomDestination) -> dict[int, Receipt]:
     if not documents:
         return {}
     try:
@@ -66,7 +66,7 @@ def _send(documents: Mapping[int, Document], destination: Destination) -> dict[i
         return {position: _failed(document, destination, error) for position, document in documents.items()}
 
 
-def peer_of(destination: Destination) -> Peer:
+def peer_of(destination: DicomDestination) -> Peer:
     """Take the address out of a destination's settings."""
     return Peer(
         destination.host,
@@ -84,14 +84,14 @@ def _attempt(sender: "Sender", document: Document) -> Receipt:
         return _failed(document, sender.destination, error)
 
 
-def _failed(document: Document, destination: Destination, error: AppError) -> Receipt:
+def _failed(document: Document, destination: DicomDestination, error: AppError) -> Receipt:
     return Receipt(destination.name, document.path.name, delivered=False, attempts=1, detail=str(error))
 
 
 class Sender(AbstractContextManager["Sender"]):
     """One association to a destination, for the documents it was opened with."""
 
-    def __init__(self, documents: Sequence[Document], destination: Destination) -> None:
+    def __init__(self, documents: Sequence[Document], destination: DicomDestination) -> None:
         self.destination = destination
         self._syntaxes = [_syntaxes(document) for document in documents]
         self._association: Association | None = None

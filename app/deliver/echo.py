@@ -5,14 +5,14 @@ from pynetdicom.sop_class import Verification
 
 from app.deliver.association import associate, close
 from app.deliver.dimse import peer_of
+from app.destinations import DicomDestination
 from app.documents import DocumentKind
 from app.errors import AppError, Rejected, Retryable
-from app.settings import Destination
 
 SUCCESS = 0x0000
 
 
-def reachable(destination: Destination) -> str | None:
+def reachable(destination: DicomDestination) -> str | None:
     """Try C-ECHO.
 
     Returns:
@@ -25,7 +25,7 @@ def reachable(destination: Destination) -> str | None:
     return None
 
 
-def echo(destination: Destination) -> None:
+def echo(destination: DicomDestination) -> None:
     """Try C-ECHO.
 
     Raises:

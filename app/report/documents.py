@@ -1,7 +1,7 @@
 """A report into its documents, each made alone: what breaks one does not lose the others."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from pydicom import Dataset
 
-from app.documents import Document, DocumentKind
+from app.documents import ALWAYS_MADE, Document, DocumentKind
 from app.errors import AppError, Retryable
 from app.findings import Finding, Outcome, Presence, Report
 from app.masks import LabelVolume, masks_of
@@ -33,7 +33,13 @@ GUARD = "An answer was given although the analysis did not succeed; it is not re
 
 
 def encode(
-    report: Report, study: Study, folder: Path, *, window: Window | None = None, made_at: datetime | None = None
+    report: Report,
+    study: Study,
+    folder: Path,
+    *,
+    window: Window | None = None,
+    made_at: datetime | None = None,
+    kinds: Collection[DocumentKind] = ALWAYS_MADE,
 ) -> tuple[Document, ...]:
     """Write the documents of a report into `folder`: SR, JSON and, where something was determined, key images.
 
@@ -45,6 +51,7 @@ def encode(
         folder: Made where it does not exist; the masks of the report, if any, lie there (`app.masks`).
         window: Of the key image, from the bundle's contract; None takes the grey scale of radiographs.
         made_at: When the documents were made; None is now, in local time.
+        kinds: What is wanted beside `ALWAYS_MADE`, which are made in any case.
 
     Returns:
         The SR first. A document that could not be made carries a `problem` and has no file. There is a segmentation of

@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
 from app.deliver import reachable
-from app.settings import Destination, Settings
+from app.destinations import DicomDestination
+from app.settings import Settings
 from app.web.models import Health, Part
 
 MEGABYTE = 1 << 20
@@ -96,7 +97,7 @@ def listener(settings: Settings) -> Part:
     """Knock at our own listener with C-ECHO."""
     options = settings.listener
     problem = reachable(
-        Destination(
+        DicomDestination(
             name="listener",
             host=EVERYWHERE.get(options.host, options.host),
             port=options.port,

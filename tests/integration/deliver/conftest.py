@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from app.destinations import DicomDestination
 from app.documents import Document, DocumentKind
 from app.report import encode
-from app.settings import Destination
 from tests.unit.report.factory import MADE_AT, make_report, make_study
 
-MakeDestination = Callable[..., Destination]
+MakeDestination = Callable[..., DicomDestination]
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def key(documents: tuple[Document, ...]) -> Document:
 
 @pytest.fixture
 def destination() -> MakeDestination:
-    def make(port: int, **changes: object) -> Destination:
+    def make(port: int, **changes: object) -> DicomDestination:
         values = {"name": "pacs", "host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 5.0}
-        return Destination.model_validate(values | changes)
+        return DicomDestination.model_validate(values | changes)
 
     return make
 
