@@ -137,21 +137,20 @@ def check_ports(settings: Settings) -> Iterator[Result]:
 
 
 def check_destinations(settings: Settings) -> Iterator[Result]:
-    """C-ECHO to every destination. One that is down is a warning: the service starts, and delivers when it is back."""
+    """Ask every destination. One that is down is a warning: the service starts, and delivers when it is back."""
     if not settings.destinations:
         yield Result("destinations", State.WARNING, "none: results stay in the results folder")
     for destination in settings.destinations:
         what = f"destination {destination.name}"
-        peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
         try:
-            echo(destination)
+            answer = echo(destination)
         except Retryable as error:
             words = str(error).removesuffix(".")
             yield Result(what, State.WARNING, f"{words}{'' if words.endswith('?') else '.'} {_meanwhile(destination)}")
         except AppError as error:
             yield Result(what, State.ERROR, str(error))
         else:
-            yield Result(what, State.OK, f"{peer} answers C-ECHO")
+            yield Result(what, State.OK, answer)
 
 
 def _meanwhile(destination: Destination) -> str:

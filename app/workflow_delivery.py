@@ -70,7 +70,7 @@ def attempt_delivery(document: Document, destination: Destination, attempt: int)
     except Retryable as error:
         if attempt < destination.attempts:
             workflow_metrics.DELIVERIES.labels(destination.name, "retried").inc()
-            pause_s = min(destination.backoff_s * 2 ** (attempt - 1), LONGEST_BACKOFF_S)
+            pause_s = max(min(destination.backoff_s * 2 ** (attempt - 1), LONGEST_BACKOFF_S), error.after_s)
             log.warning("delivery_retried", destination=destination.name, reason=str(error), pause_s=pause_s)
             return float(pause_s)
         receipt = Receipt(destination.name, name, delivered=False, attempts=attempt, detail=f"given up: {error}")

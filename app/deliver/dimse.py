@@ -16,23 +16,14 @@ from pynetdicom.association import Association
 from app.deliver.association import Peer, accepts, associate, close, readable
 from app.deliver.statuses import Verdict, in_words, meaning
 from app.destinations import DicomDestination
-from app.documents import Document, DocumentKind, Receipt
+from app.documents import DICOM_KINDS, Document, Receipt
 from app.errors import AppError, Rejected, Retryable
 
 log = structlog.get_logger()
 
 
 def deliver(document: Document, destination: DicomDestination) -> Receipt:
-    """Store one document at one destination: one attempt, one association.
-
-    Returns:
-        A receipt with `delivered` true; its detail holds the status in words, warnings included.
-
-    Raises:
-        Retryable: The same attempt may succeed later: nobody answers, the peer aborts or is out of resources.
-        Rejected: It will not: the peer does not know us, does not want this kind of object, or cannot understand it;
-            or the document has no file, or is no DICOM object.
-    """
+    """Store one document at one destination: one attempt, one association; see `app.deliver.ways.deliver`."""
     with Sender((document,), destination) as sender:
         return sender.send(document)
 
@@ -97,7 +88,7 @@ class Sender(AbstractContextManager["Sender"]):
         self._association: Association | None = None
 
     def __enter__(self) -> Self:
-        """Open the association; see `deliver` for what it raises."""
+        """Open the association; see `app.deliver.ways.deliver` for what it raises."""
         contexts = [build_context(sop_class, syntax) for sop_class, syntax in dict.fromkeys(self._syntaxes)]
         self._association = associate(peer_of(self.destination), contexts)
         return self
@@ -110,7 +101,7 @@ class Sender(AbstractContextManager["Sender"]):
             close(self._association)
 
     def send(self, document: Document) -> Receipt:
-        """Store one of the documents; see `deliver` for what it returns and raises."""
+        """Store one of the documents; see `app.deliver.ways.deliver` for the rest."""
         association = self._association
         if association is None or not association.is_established:
             raise Retryable(f"{self.destination.name}: the association was lost before {document.path.name}")
@@ -163,8 +154,8 @@ def store(association: Association, path: Path) -> int:
 def _syntaxes(document: Document) -> tuple[str, str]:
     if document.problem:
         raise Rejected(f"{document.path.name} was never made: {document.problem}")
-    if document.kind is DocumentKind.JSON:
-        raise Rejected(f"{document.path.name}: JSON cannot be sent by DIMSE; take `json` out of the destination")
+    if document.kind not in DICOM_KINDS:
+        raise Rejected(f"{document.path.name}: {document.kind.value} is no DICOM object and cannot be sent by DIMSE")
     return syntaxes(document.path)
 
 
