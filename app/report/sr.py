@@ -3,7 +3,7 @@
 What each content item holds is written down in docs/conformance.md.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from highdicom.sr import (
@@ -26,7 +26,7 @@ from highdicom.sr import (
 from pydicom import Dataset
 
 from app.codes import Code
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Outcome, Report
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Report
 from app.report.frames import source_image
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
@@ -40,12 +40,10 @@ from app.report.words import (
     about_lesions,
     about_regions,
     about_slices,
-    disclaimer,
-    early,
     fitted,
     named,
     plain,
-    provenance,
+    remarks,
     series_description,
     shown_lesions,
     shown_regions,
@@ -207,20 +205,8 @@ def _evaluations(report: Report) -> ContainerContentItem:
         value=concept(OUTCOME_CODES[report.outcome]),
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    container.ContentSequence = ContentSequence([status, *map(comment, _remarks(report))])
+    container.ContentSequence = ContentSequence([status, *map(comment, remarks(report))])
     return container
-
-
-def _remarks(report: Report) -> Iterable[str]:
-    if report.algorithm.research_only:
-        yield disclaimer(report.algorithm)
-    if report.urgent:
-        yield early(report)
-    if report.outcome is not Outcome.SUCCEEDED:
-        yield f"Analysis {report.outcome.value}: {report.reason or 'no reason was given'}"
-    yield provenance(report.algorithm)
-    for note in report.notes:
-        yield f"Note: {note}"
 
 
 def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list[Dataset]:
