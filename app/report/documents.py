@@ -17,6 +17,7 @@ from app.masks import LabelVolume, masks_of
 from app.report.files import stem, write_durably
 from app.report.json_report import json_report
 from app.report.key_image import key_image, key_image_uid
+from app.report.presentation import has_presentation, presentation_state
 from app.report.segmentation import segmentation, segmentation_uid
 from app.report.shown import Shown, shown_images
 from app.report.source import Source, read_source
@@ -82,9 +83,7 @@ def encode(
     shown = shown_images(report)
 
     def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: _file(
-            key_image(report, sources.read(), image, window, made_at, mask_of=lambda finding: masks.read(finding.kind))
-        )
+        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
 
     if not shown:
         log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
@@ -92,6 +91,13 @@ def encode(
         path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
         uid = key_image_uid(report, image.number)
         documents.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
+    if DocumentKind.PRESENTATION in kinds and has_presentation(report):
+
+        def presentation() -> bytes:
+            return _file(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
+
+        uid, path = report_uid(report, DocumentKind.PRESENTATION.value), base.with_name(f"{base.name}.presentation.dcm")
+        documents.append(_make(report, DocumentKind.PRESENTATION, uid, path, presentation))
     documents.append(
         _make(report, DocumentKind.JSON, "", base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
     )
@@ -127,6 +133,10 @@ class _Masks:
         if kind not in self._volumes:
             self._volumes[kind] = masks_of(self._folder, self._report, kind)
         return self._volumes[kind]
+
+    def of(self, finding: Finding) -> LabelVolume:
+        """The mask of a finding; raises as `read`."""
+        return self.read(finding.kind)
 
 
 def _segmentations(

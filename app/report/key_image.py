@@ -66,7 +66,7 @@ def key_image(
     frame = about.frame if shown.position is None or instance.frames <= 1 else frame_number(stack, shown.position)
     grey = _grey(_pixels(instance, frame), window)
     outlines, legend = outlines_on(report, shown.index, mask_of) if shown.index is not None else ((), ())
-    picture = draw(grey, _spacing(stack), banner(report), (*about.lines, *legend), about.marks, outlines=outlines)
+    picture = draw(grey, proportions(stack), banner(report), (*about.lines, *legend), about.marks, outlines=outlines)
     document = _data_set(report, source, instance, picture, made_at)
     if instance.frames > 1 and frame is not None:
         document.SourceImageSequence[0].ReferencedFrameNumber = frame
@@ -85,7 +85,7 @@ def key_image_uid(report: Report, number: int) -> str:
     return report_uid(report, "key_image") if number == 1 else report_uid(report, "key_image", str(number))
 
 
-def _spacing(stack: SourceStack) -> tuple[float, float]:
+def proportions(stack: SourceStack) -> tuple[float, float]:
     """Proportions of the pixels: of the checked geometry, else of the header where it is believable."""
     if stack.series.geometry is not None:
         return stack.series.geometry.pixel_spacing_mm
