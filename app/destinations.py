@@ -48,7 +48,12 @@ class Commitment(Strict):
 
 
 class _Way(Strict):
-    """What all ways out have in common. `documents` are the kinds that this destination gets."""
+    """What all ways out have in common. `documents` are the kinds that this destination gets.
+
+    Attributes:
+        breaker_after: So many failures in a row, whatever document they met, and the destination is left alone for a
+            while: documents wait without using up their `attempts`, and one at a time tries whether it is back.
+    """
 
     possible: ClassVar[frozenset[DocumentKind]]
 
@@ -57,6 +62,7 @@ class _Way(Strict):
     attempts: int = Field(5, ge=1)
     backoff_s: float = Field(2, gt=0)
     timeout_s: float = Field(30, gt=0)
+    breaker_after: int = Field(5, ge=1)
 
     @model_validator(mode="after")
     def _kinds_fit(self) -> Self:

@@ -66,6 +66,8 @@ class Receipt:
         attempts: How many times it was tried.
         detail: The status in words: "0x0000 Success", "association rejected: calling AE title not recognized".
         superseded_by: Key of the newer revision for whose sake the document was not sent; "" where it was tried.
+        committed: Whether the destination took responsibility for it (storage commitment, PS3.4 Annex J); None where it
+            was not asked, as most are not. What was asked is `delivered` only where this is true.
     """
 
     destination: str
@@ -74,3 +76,27 @@ class Receipt:
     attempts: int
     detail: str
     superseded_by: str = ""
+    committed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A document on its way whose delivery has not ended: tried in vain, held back, or stored but not yet committed.
+
+    Attributes:
+        destination: Name in the settings.
+        document: File name of the document.
+        attempts: How many times it was sent.
+        detail: Why it waits, in words.
+        until: Unix time of the next look at it.
+        transactions: UIDs of the storage commitments asked for, the newest last.
+        asked_at: Unix time of the newest question; 0 where no answer to it is expected any more.
+    """
+
+    destination: str
+    document: str
+    attempts: int
+    detail: str
+    until: float
+    transactions: tuple[str, ...] = ()
+    asked_at: float = 0.0
