@@ -65,6 +65,7 @@ def peer_of(destination: DicomDestination) -> Peer:
         called=destination.ae_title,
         calling=destination.calling_ae_title,
         timeout_s=destination.timeout_s,
+        tls=destination.tls,
     )
 
 

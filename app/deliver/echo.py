@@ -28,4 +28,4 @@ def echo(destination: DicomDestination) -> str:
         close(association)
     if status != SUCCESS:
         raise Retryable(f"{name}: C-ECHO was not answered with success")
-    return f"{peer} answers C-ECHO"
+    return f"{peer} answers C-ECHO{'' if destination.tls is None else ', over TLS'}"

@@ -15,6 +15,7 @@ import pytest
 from app.destinations import DicomDestination
 from app.documents import Document, DocumentKind
 from app.report import encode
+from tests.integration.deliver.certificates import Certificates
 from tests.unit.report.factory import MADE_AT, make_report, make_study
 
 MakeDestination = Callable[..., DicomDestination]
@@ -51,6 +52,13 @@ def sr(documents: tuple[Document, ...]) -> Document:
 @pytest.fixture
 def key(documents: tuple[Document, ...]) -> Document:
     return next(document for document in documents if document.kind is DocumentKind.KEY_IMAGE)
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    return Certificates(folder)
 
 
 @pytest.fixture
