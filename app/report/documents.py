@@ -8,21 +8,25 @@ from io import BytesIO
 from pathlib import Path
 
 import structlog
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from app.documents import ALWAYS_MADE, Document, DocumentKind
 from app.errors import AppError, Retryable
 from app.findings import Finding, Outcome, Presence, Report
 from app.masks import LabelVolume, masks_of
+from app.report.fhir import fhir_bundle
 from app.report.files import stem, write_durably
+from app.report.hl7v2 import hl7_message
 from app.report.json_report import json_report
 from app.report.key_image import key_image, key_image_uid
+from app.report.pdf import encapsulated_pdf
 from app.report.presentation import has_presentation, presentation_state
 from app.report.segmentation import segmentation, segmentation_uid
 from app.report.shown import Shown, shown_images
 from app.report.source import Source, read_source
 from app.report.sr import structured_report
 from app.report.structures import structure_segmentation, structure_segmentation_uid
+from app.report.summary import MOST_PICTURES, summary
 from app.report.uids import report_uid
 from app.report.words import shown_lesions
 from app.structures import STRUCTURES
@@ -98,9 +102,26 @@ def encode(
 
         uid, path = report_uid(report, DocumentKind.PRESENTATION.value), base.with_name(f"{base.name}.presentation.dcm")
         documents.append(_make(report, DocumentKind.PRESENTATION, uid, path, presentation))
+    if DocumentKind.PDF in kinds:
+        pictures = [each.path for each in documents if each.kind is DocumentKind.KEY_IMAGE and not each.problem]
+
+        def page() -> bytes:
+            read = [dcmread(path).pixel_array for path in pictures[:MOST_PICTURES]]
+            content = summary(report, study, sources.read(), made_at, read, more=len(pictures) - len(read))
+            return _file(encapsulated_pdf(report, sources.read(), content, made_at))
+
+        path = base.with_name(f"{base.name}.pdf.dcm")
+        documents.append(_make(report, DocumentKind.PDF, report_uid(report, DocumentKind.PDF.value), path, page))
     documents.append(
         _make(report, DocumentKind.JSON, "", base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
     )
+    texts: dict[DocumentKind, tuple[str, Callable[[], bytes]]] = {
+        DocumentKind.FHIR: ("fhir.json", lambda: fhir_bundle(report, sources.read(), made_at, outlined=outlined)),
+        DocumentKind.HL7: ("hl7", lambda: hl7_message(report, sources.read(), made_at)),
+    }
+    for kind, (suffix, content) in texts.items():
+        if kind in kinds:
+            documents.append(_make(report, kind, "", base.with_name(f"{base.name}.{suffix}"), content))
     return tuple(documents)
 
 
