@@ -113,6 +113,13 @@ def ended(report: Report) -> str:
     return f"Analysis {report.outcome.value}: {report.reason or 'no reason was given'}"
 
 
+def undetermined(report: Report) -> str:
+    """Say why nothing was determined."""
+    if report.outcome is not Outcome.SUCCEEDED:
+        return ended(report)
+    return " ".join(("Undetermined.", *(f"Note: {note}." for note in report.notes)))
+
+
 def suspicious_slices(finding: Finding) -> tuple[SliceScore, ...]:
     """Choose the slices, or images, that an answer rests on, in their order.
 
