@@ -48,6 +48,8 @@ def encode(
 ) -> tuple[Document, ...]:
     """Write the documents of a report into `folder`: SR, JSON and, where something was determined, key images.
 
+    A presentation state, where there is something to draw, and a page of paper are made where they are wanted.
+
     The same report of the same study gives the same UIDs and, with the same `made_at`, the same bytes.
 
     Args:
@@ -84,34 +86,12 @@ def encode(
         ),
         *(document for _, document in segmentations),
     ]
-    shown = shown_images(report)
-
-    def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
-
-    if not shown:
-        log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
-    for image in shown:
-        path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
-        uid = key_image_uid(report, image.number)
-        documents.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
+    key_images = _key_images(report, sources, masks, base, window, made_at)
+    documents += key_images
     if DocumentKind.PRESENTATION in kinds and has_presentation(report):
-
-        def presentation() -> bytes:
-            return _file(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
-
-        uid, path = report_uid(report, DocumentKind.PRESENTATION.value), base.with_name(f"{base.name}.presentation.dcm")
-        documents.append(_make(report, DocumentKind.PRESENTATION, uid, path, presentation))
+        documents.append(_presentation(report, sources, masks, base, window, made_at))
     if DocumentKind.PDF in kinds:
-        pictures = [each.path for each in documents if each.kind is DocumentKind.KEY_IMAGE and not each.problem]
-
-        def page() -> bytes:
-            read = [dcmread(path).pixel_array for path in pictures[:MOST_PICTURES]]
-            content = summary(report, study, sources.read(), made_at, read, more=len(pictures) - len(read))
-            return _file(encapsulated_pdf(report, sources.read(), content, made_at))
-
-        path = base.with_name(f"{base.name}.pdf.dcm")
-        documents.append(_make(report, DocumentKind.PDF, report_uid(report, DocumentKind.PDF.value), path, page))
+        documents.append(_page(report, study, sources, key_images, base, made_at))
     documents.append(
         _make(report, DocumentKind.JSON, "", base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
     )
@@ -188,6 +168,50 @@ def _segmentations(
 
         made.append((finding.kind, _make(report, DocumentKind.SEG, segmentation_uid(report, finding), path, encoded)))
     return made
+
+
+def _key_images(  # noqa: PLR0917  what a document is made of
+    report: Report, sources: _Sources, masks: _Masks, base: Path, window: Window | None, made_at: datetime
+) -> list[Document]:
+    shown = shown_images(report)
+    if not shown:
+        log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
+
+    def picture(image: Shown) -> Callable[[], bytes]:
+        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
+
+    made = []
+    for image in shown:
+        path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
+        uid = key_image_uid(report, image.number)
+        made.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
+    return made
+
+
+def _presentation(  # noqa: PLR0917  what a document is made of
+    report: Report, sources: _Sources, masks: _Masks, base: Path, window: Window | None, made_at: datetime
+) -> Document:
+    uid = report_uid(report, DocumentKind.PRESENTATION.value)
+
+    def content() -> bytes:
+        return _file(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
+
+    return _make(report, DocumentKind.PRESENTATION, uid, base.with_name(f"{base.name}.presentation.dcm"), content)
+
+
+def _page(  # noqa: PLR0917  what a document is made of
+    report: Report, study: Study, sources: _Sources, key_images: list[Document], base: Path, made_at: datetime
+) -> Document:
+    """The page shows the key images that could be made."""
+    drawn = [image.path for image in key_images if not image.problem]
+
+    def content() -> bytes:
+        pictures = [dcmread(path).pixel_array for path in drawn[:MOST_PICTURES]]
+        written = summary(report, study, sources.read(), made_at, pictures, more=len(drawn) - len(pictures))
+        return _file(encapsulated_pdf(report, sources.read(), written, made_at))
+
+    uid = report_uid(report, DocumentKind.PDF.value)
+    return _make(report, DocumentKind.PDF, uid, base.with_name(f"{base.name}.pdf.dcm"), content)
 
 
 def _never_after_failure(report: Report) -> Report:
