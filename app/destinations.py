@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, HttpUrl, Tag, model_validator
 
-from app.documents import DICOM_KINDS, DocumentKind
+from app.documents import DICOM_KINDS, Document, DocumentKind
 from bundles.common.strict import Strict
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
@@ -64,6 +64,10 @@ class _Way(Strict):
     timeout_s: float = Field(30, gt=0)
     breaker_after: int = Field(5, ge=1)
 
+    def wants(self, document: Document) -> bool:
+        """Whether a document, as it is known to have been made, is to be sent there."""
+        return document.kind in self.documents and not document.problem
+
     @model_validator(mode="after")
     def _kinds_fit(self) -> Self:
         unfit = [kind.value for kind in self.documents if kind not in self.possible]
@@ -93,9 +97,21 @@ class DicomDestination(_Way):
 class _Web(_Way):
     """A peer that speaks HTTP. The token is read from its file at every use, so that it can be changed."""
 
+    query_allowed: ClassVar[bool] = False
+
     url: HttpUrl
     token_file: Path | None = None
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _url_fits(self) -> Self:
+        if self.url.username or self.url.password:
+            raise ValueError(f"destination '{self.name}': no name or password in the url; put them into token_file")
+        if self.tls is not None and self.url.scheme != "https":
+            raise ValueError(f"destination '{self.name}': tls needs a url that begins with https")
+        if self.url.fragment or (self.url.query and not self.query_allowed):
+            raise ValueError(f"destination '{self.name}': the url ends in ? or #; give the base of the service alone")
+        return self
 
 
 class DicomWebDestination(_Web):
@@ -136,11 +152,16 @@ class WebhookDestination(_Web):
     """
 
     possible: ClassVar = frozenset({DocumentKind.JSON, DocumentKind.FHIR})
+    query_allowed: ClassVar = True
 
     kind: Literal["webhook"]
     secret_file: Path | None = None
     urgent_only: bool = False
     documents: tuple[DocumentKind, ...] = (DocumentKind.JSON,)
+
+    def wants(self, document: Document) -> bool:
+        """See the base; a notice is wanted of what is urgent alone."""
+        return super().wants(document) and (document.urgent or not self.urgent_only)
 
 
 def _kind(raw: Any) -> str:

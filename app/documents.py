@@ -44,6 +44,7 @@ class Document:
             that making it again gives the same UID. "" for what is no DICOM object.
         problem: Empty, or in words why this document could not be made (then `path` does not exist).
         series_uid, stack: The analysed series of the report, the first one where there are several.
+        urgent: Whether the report is flagged for early reading.
     """
 
     kind: DocumentKind
@@ -53,6 +54,7 @@ class Document:
     problem: str = ""
     series_uid: str = ""
     stack: int = 0
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,7 @@ def _make(report: Report, kind: DocumentKind, uid: str, path: Path, content: Cal
         sop_instance_uid=uid,
         series_uid=report.series_uid,
         stack=report.stack,
+        urgent=report.urgent,
     )
     problem = ""
     try:
