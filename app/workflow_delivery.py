@@ -134,7 +134,7 @@ def replay(
 
 
 def _replay_to(settings: Settings, known: StudyOutcome, peer: Destination) -> Sequence[Receipt]:
-    documents = [each for each in known.documents if each.kind in peer.documents and not each.problem]
+    documents = [each for each in known.documents if peer.wants(each)]
     receipts = []
     for receipt in _deliver_all(documents, peer, Ledger(settings.results)):
         before = outcomes.receipt_of(known, Shipment(receipt.document, peer.name))
