@@ -57,7 +57,7 @@ def associate(
         Retryable: Nobody answers, the peer aborts, or it rejects for now.
         Rejected: The peer rejects for good, or accepts none of the contexts; certificates do not fit.
     """
-    secure = None if peer.tls is None else client_context(peer.tls)
+    secure = None if peer.tls is None else client_context(peer.tls, str(peer))
     entity = AE(ae_title=peer.calling)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = peer.timeout_s
     # Longer than the others: the answer that fails to come is to be named, not the silence.

@@ -18,7 +18,7 @@ def connect(host: str, port: int, tls: Tls | None, timeout_s: float, who: str) -
         Retryable: Nobody answers, or breaks off.
         Rejected: The certificates do not fit, or a file of ours is missing.
     """
-    context = None if tls is None else client_context(tls)
+    context = None if tls is None else client_context(tls, who)
     try:
         plain = socket.create_connection((host, port), timeout=timeout_s)
     except (OSError, UnicodeError) as error:

@@ -27,8 +27,8 @@ def secret(path: Path, key: str) -> str:
     """Read one line of text from a file that a setting names, at every use, so that it can be changed.
 
     Raises:
-        Rejected: The file is missing or empty, or holds more than a line of printable ASCII; the message names the
-            setting and the file, and nothing of what stands in it.
+        Rejected: The file is missing or empty, or holds more than a line of printable ASCII; the message begins with
+            `key` and the file, and tells nothing of what stands in it.
     """
     try:
         with path.open("rb") as file:

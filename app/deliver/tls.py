@@ -56,8 +56,8 @@ class _Socket(ssl.SSLSocket):
 Context.sslsocket_class = _Socket
 
 
-def client_context(tls: Tls | None) -> Context:
-    """Make what a connection needs; None: what the system trusts, and no certificate of ours.
+def client_context(tls: Tls | None, who: str) -> Context:
+    """Make what a connection to `who` needs; None: what the system trusts, and no certificate of ours.
 
     Raises:
         Rejected: A file is missing, or is no PEM of what it should be.
@@ -73,7 +73,7 @@ def client_context(tls: Tls | None) -> Context:
             made.load_verify_locations(cafile=tls.ca_file)
     except OSError as error:
         words = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise Rejected(f"tls.ca_file {tls.ca_file}: {words}") from error
+        raise Rejected(f"{who}: tls.ca_file {tls.ca_file}: {words}") from error
     if tls.certificate_file is not None and tls.key_file is not None:
         try:
             # Without a password of ours OpenSSL would ask for one at the terminal.
@@ -81,7 +81,7 @@ def client_context(tls: Tls | None) -> Context:
         except OSError as error:
             words = "no pair in PEM without a password" if isinstance(error, ssl.SSLError) else error.strerror
             files = f"tls.certificate_file {tls.certificate_file}, tls.key_file {tls.key_file}"
-            raise Rejected(f"{files}: {words}") from error
+            raise Rejected(f"{who}: {files}: {words}") from error
     return made
 
 

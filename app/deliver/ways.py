@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from app.deliver import dimse
+from app.deliver import dicomweb, dimse, fhir, mllp, webhook
 from app.deliver.echo import echo as echo_dicom
 from app.destinations import (
     Destination,
@@ -14,7 +14,7 @@ from app.destinations import (
     WebhookDestination,
 )
 from app.documents import Document, Receipt
-from app.errors import AppError, Rejected
+from app.errors import AppError
 
 
 def deliver(document: Document, destination: Destination) -> Receipt:
@@ -31,8 +31,14 @@ def deliver(document: Document, destination: Destination) -> Receipt:
     match destination:
         case DicomDestination():
             return dimse.deliver(document, destination)
-        case DicomWebDestination() | FhirDestination() | Hl7Destination() | WebhookDestination():
-            raise Rejected(f"{destination.name}: nothing speaks {destination.kind} yet")
+        case DicomWebDestination():
+            return dicomweb.deliver(document, destination)
+        case FhirDestination():
+            return fhir.deliver(document, destination)
+        case Hl7Destination():
+            return mllp.deliver(document, destination)
+        case WebhookDestination():
+            return webhook.deliver(document, destination)
         case _:
             assert_never(destination)
 
@@ -74,8 +80,14 @@ def echo(destination: Destination) -> str:
     match destination:
         case DicomDestination():
             return echo_dicom(destination)
-        case DicomWebDestination() | FhirDestination() | Hl7Destination() | WebhookDestination():
-            raise Rejected(f"{destination.name}: nothing speaks {destination.kind} yet")
+        case DicomWebDestination():
+            return dicomweb.echo(destination)
+        case FhirDestination():
+            return fhir.echo(destination)
+        case Hl7Destination():
+            return mllp.echo(destination)
+        case WebhookDestination():
+            return webhook.echo(destination)
         case _:
             assert_never(destination)
 
