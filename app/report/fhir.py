@@ -5,7 +5,6 @@ from the report: posting a bundle twice makes no second report. Patient, order a
 and not sent: they are the hospital's. What each element holds is written down in docs/conformance.md.
 """
 
-import json
 import re
 from collections.abc import Collection
 from datetime import datetime
@@ -14,7 +13,18 @@ from html import escape
 from app.codes import PRIVATE
 from app.findings import Algorithm, Report
 from app.report.fhir_observations import Observations, Observed
-from app.report.fhir_values import DICOM_UID, SYSTEMS, Resource, concept, notes, of_terminology, oid, pruned, uuid_url
+from app.report.fhir_values import (
+    DICOM_UID,
+    SYSTEMS,
+    Resource,
+    concept,
+    laid_out,
+    notes,
+    of_terminology,
+    oid,
+    pruned,
+    uuid_url,
+)
 from app.report.identity import Identity, decoded, one_line
 from app.report.items import FAMILY, MANUFACTURER
 from app.report.shown import answer
@@ -45,24 +55,23 @@ def fhir_bundle(report: Report, source: Source, made_at: datetime, *, outlined: 
         KeyError: A finding is not in the code table.
     """
     identity = decoded(source.identity)
-    marks = _marks(report.algorithm)
     device = _software_uid(report.algorithm)
     common = _common(report, identity, made_at)
-    about = {"meta": marks, **common, "device": {"reference": uuid_url(device), "type": "Device"}}
-    observed = Observations(report, source, about, outlined).all()
+    by = {"device": {"reference": uuid_url(device), "type": "Device"}}
+    observed = Observations(report, source, common | by, outlined).all()
     content = {
         "resourceType": "Bundle",
         "id": uuid_url(report_uid(report, "fhir", "bundle")).removeprefix("urn:uuid:"),
-        "meta": marks,
+        "meta": _marks(report.algorithm),
         "type": "transaction",
         "timestamp": _instant(made_at),
         "entry": [
-            _entry(device, {**_device(report.algorithm), "meta": marks}),
-            _entry(report_uid(report, "fhir"), {**_diagnostic_report(report, source, common, observed), "meta": marks}),
+            _entry(device, _device(report.algorithm)),
+            _entry(report_uid(report, "fhir"), _diagnostic_report(report, source, common, observed)),
             *(_entry(each.uid, each.resource) for each in observed),
         ],
     }
-    return (json.dumps(pruned(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (laid_out(pruned(content)) + "\n").encode()
 
 
 def _entry(uid: str, resource: Resource) -> Resource:
@@ -70,7 +79,7 @@ def _entry(uid: str, resource: Resource) -> Resource:
     identifier = resource["identifier"][0]
     return {
         "fullUrl": uuid_url(uid),
-        "resource": {"resourceType": resource["resourceType"], **resource},
+        "resource": resource,
         "request": {
             "method": "POST",
             "url": resource["resourceType"],
@@ -85,6 +94,7 @@ def _common(report: Report, identity: Identity, made_at: datetime) -> Resource:
     order["identifier"]["value"] = identity.accession_number  # type: ignore[index]
     day = identity.study_date
     return {
+        "meta": _marks(report.algorithm),
         "status": "preliminary",
         "basedOn": [order] if identity.accession_number else [],
         "partOf": [_study(report)],
@@ -99,12 +109,13 @@ def _diagnostic_report(report: Report, source: Source, common: Resource, observe
     lines = _lines(report)
     return {
         "resourceType": "DiagnosticReport",
+        "meta": shared.pop("meta"),
         "text": {"status": "generated", "div": _narrative(lines, list(remarks(report)))},
-        **shared,
         "identifier": [
             {"system": DICOM_UID, "value": oid(report_uid(report, "fhir"))},
             {"system": DICOM_UID, "value": oid(report_uid(report, "sr")), "type": {"text": "DICOM SR"}},
         ],
+        **shared,
         "category": [{"coding": [of_terminology("v2-0074", "RAD", "Radiology")]}],
         "code": concept(
             PROCEDURES.get(source.modality, ANY_PROCEDURE), text=report.algorithm.title or report.algorithm.name
@@ -137,6 +148,7 @@ def _device(algorithm: Algorithm) -> Resource:
     names = {"model-name": algorithm.name, "user-friendly-name": algorithm.title}
     return {
         "resourceType": "Device",
+        "meta": _marks(algorithm),
         "identifier": [{"system": DICOM_UID, "value": oid(_software_uid(algorithm))}],
         "status": "active",
         "manufacturer": MANUFACTURER,

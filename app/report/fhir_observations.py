@@ -4,7 +4,7 @@ What can be is laid out as HL7's guide "DICOM SR to FHIR Resource Mapping" has i
 docs/conformance.md tells where R4 or a finding that is absent made a difference.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from app.codes import CALIBRATED, THRESHOLD, Code
@@ -21,6 +21,7 @@ from app.findings import (
     Report,
 )
 from app.report.fhir_values import (
+    DICOM_UID,
     Resource,
     certainty,
     concept,
@@ -42,6 +43,7 @@ from app.report.uids import lesion_tracking_uid, report_uid, structure_tracking_
 from app.report.words import (
     ATTENTION,
     about_slices,
+    disclaimer,
     lesion_name,
     named,
     percent,
@@ -117,14 +119,19 @@ class Observations:
         made += map(self._class, self._report.classes)
         return made
 
-    def _observation(self, uid: str, code: Resource, *, member: bool = False, **content: object) -> Observed:
+    def _observation(
+        self, uid: str, code: Resource, *, member: bool = False, words: Iterable[str] = (), **content: object
+    ) -> Observed:
+        """One Observation, which may be shown by itself: the disclaimer stands in each."""
         resource = {
             "resourceType": "Observation",
-            **self._common,
-            "identifier": [{"system": "urn:dicom:uid", "value": oid(uid)}],
+            "meta": self._common.get("meta"),
+            "identifier": [{"system": DICOM_UID, "value": oid(uid)}],
             "category": [{"coding": [of_terminology("observation-category", "imaging", "Imaging")]}, concept(GROUP)],
             "code": code,
             **content,
+            "note": notes(dict.fromkeys((disclaimer(self._report.algorithm), *words))),
+            **{key: value for key, value in self._common.items() if key != "meta"},
         }
         return Observed(uid, resource, member)
 
@@ -133,7 +140,7 @@ class Observations:
             report_uid(self._report, "outcome"),
             concept(STATUS),
             valueCodeableConcept=concept(OUTCOME_CODES[self._report.outcome]),
-            note=notes(remarks(self._report)),
+            words=remarks(self._report),
         )
 
     def _finding(self, finding: Finding, members: list[Observed]) -> Observed:
@@ -150,7 +157,7 @@ class Observations:
             concept(kind.code, text=named(kind.name)),
             **self._answer(finding.presence),
             interpretation=[{"coding": [of_terminology("v3-ObservationInterpretation", *each)]} for each in means],
-            note=notes([about_slices(finding, by_image=self._source.by_image)] if finding.slices else []),
+            words=[about_slices(finding, by_image=self._source.by_image)] if finding.slices else [],
             bodySite=None if kind.site is None else concept(kind.site),
             hasMember=[{"reference": uuid_url(member.uid), "type": "Observation"} for member in members],
             component=components + [told(SOURCE_IMAGE, oid(uid)) for uid in images],
@@ -187,7 +194,7 @@ class Observations:
                 concept(VISUAL_EXPLANATION, text=f"Where the network looked for: {named(kind.name)}, {name}"),
                 member=True,
                 valueCodeableConcept=concept(GRAD_CAM),
-                note=notes([ATTENTION]),
+                words=[ATTENTION],
                 component=[where, image],
             )
         return self._observation(
@@ -224,7 +231,7 @@ class Observations:
             structure_tracking_uid(self._report, structure),
             concept(structure.code, text=structure.name),
             **(self._no_answer() if volume is None else {}),
-            note=notes([f"Segmentation of {structure.words}. {UNTESTED}"]),
+            words=[f"Segmentation of {structure.words}. {UNTESTED}"],
             component=[
                 *measured(VOLUME, None if volume is None else round(volume, DECIMALS), CUBIC_MILLIMETER),
                 *seen,
@@ -238,7 +245,7 @@ class Observations:
             report_uid(self._report, "tracking", "class", each.name, each.sop_instance_uid),
             concept(each.code, text=f"Class {each.name}"),
             **(self._no_answer() if each.score is None else {}),
-            note=notes([f"{each.words[0].upper()}{each.words[1:]}. {NO_OPERATING_POINT}"]),
+            words=[f"{each.words[0].upper()}{each.words[1:]}. {NO_OPERATING_POINT}"],
             component=[*certainty(each.score), *image],
         )
 

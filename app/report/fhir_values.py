@@ -3,6 +3,7 @@
 Empty values are left out at the end (`pruned`), since FHIR knows no empty strings, lists or objects.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from app.report.words import percent
 
 Resource = dict[str, Any]
 
+LINE = 140
 UCUM = "http://unitsofmeasure.org"
 DICOM_UID = "urn:dicom:uid"
 SYSTEMS = {
@@ -94,6 +96,25 @@ def pruned(value: Any) -> Any:
     if isinstance(value, list):
         return [each for each in map(pruned, value) if not _empty(each)]
     return value
+
+
+def laid_out(value: Any, depth: int = 0) -> str:
+    """Write JSON for people, too: what fits into a line stands in one.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, dict | list) or len(line) + depth <= LINE:
+        return line
+    if isinstance(value, dict):
+        opening, closing = "{", "}"
+        parts = [f"{json.dumps(key)}: {laid_out(each, depth + 1)}" for key, each in value.items()]
+    else:
+        opening, closing = "[", "]"
+        parts = [laid_out(each, depth + 1) for each in value]
+    inner = f",\n{' ' * (depth + 1)}".join(parts)
+    return f"{opening}\n{' ' * (depth + 1)}{inner}\n{' ' * depth}{closing}"
 
 
 def _empty(value: Any) -> bool:

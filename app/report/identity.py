@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
+from pydicom.multival import MultiValue
 
 REPLACEMENT = "\ufffd"
 # Each sets the character set back to the first one (PS3.5 section 6.1.2.5.3).
@@ -105,8 +106,8 @@ def _is_control(character: str) -> bool:
 
 
 def _shown(character: str) -> str:
-    """No controls, surrogates or code points that are no characters: neither XML nor a receiver takes them."""
-    lost = unicodedata.category(character) in {"Cc", "Cs"} or ord(character) & 0xFFFE == 0xFFFE
+    """No controls, line ends, surrogates or code points that are no characters: receivers and XML do not take them."""
+    lost = unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or ord(character) & 0xFFFE == 0xFFFE
     return REPLACEMENT if lost else character
 
 
@@ -133,7 +134,8 @@ def _text(elements: Dataset, keyword: str) -> str:
         return ""
     if isinstance(element, RawDataElement):
         return _decode(element.value, _character_sets(elements))
-    return str(element.value)
+    value = element.value
+    return "\\".join(map(str, value)) if isinstance(value, MultiValue | list) else str(value)
 
 
 def _character_sets(elements: Dataset) -> list[str]:
