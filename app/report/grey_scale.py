@@ -38,6 +38,8 @@ KEYWORDS = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
+Where = tuple[Dataset, int | None]
+"""An image, and which of its frames, from 1; None for all of it."""
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 FINENESS = 1000
 """Of the aspect ratio, which is a pair of integers."""
@@ -93,12 +95,12 @@ def read_grey_scale(stack: SourceStack, instance: Instance, frame: int | None) -
     )
 
 
-def apply_grey_scales(document: Dataset, shown: Sequence[tuple[Dataset, GreyScale]], window: Window | None) -> None:
+def apply_grey_scales(document: Dataset, shown: Sequence[tuple[Where, GreyScale]], window: Window | None) -> None:
     """Say how each image is shown.
 
     Args:
         document: A presentation state.
-        shown: Each image that it is about, with its grey scale; one of several frames may come more than once.
+        shown: Each image, or frame, that it is about, with its grey scale.
         window: In place of the images' own.
 
     Raises:
@@ -156,14 +158,19 @@ def _area(scale: GreyScale) -> Dataset:
     return area
 
 
-def _with_images(about: Dataset, images: Sequence[Dataset], shown: Sequence[tuple[Dataset, GreyScale]]) -> Dataset:
+def _with_images(about: Dataset, images: Sequence[Where], shown: Sequence[tuple[Where, GreyScale]]) -> Dataset:
     """Name the images that an item is about, where it is not about all."""
     if len(images) == len(shown):
         return about
+    frames: dict[tuple[str, str], list[int]] = {}
+    for image, frame in images:
+        frames.setdefault((image.SOPClassUID, image.SOPInstanceUID), []).extend([] if frame is None else [frame])
     references = []
-    for sop_class, uid in dict.fromkeys((image.SOPClassUID, image.SOPInstanceUID) for image in images):
+    for (sop_class, uid), chosen in frames.items():
         reference = Dataset()
         reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = sop_class, uid
+        if chosen:
+            reference.ReferencedFrameNumber = chosen
         references.append(reference)
     about.ReferencedImageSequence = references
     return about

@@ -19,6 +19,8 @@ from reportlab.pdfgen.canvas import Canvas
 from app.errors import Failed
 
 WIDTH, HEIGHT = 595.0, 842.0
+LEFT = 36.0
+INNER = WIDTH - 2 * LEFT
 LEADING = 1.32
 FONTS = Path("/usr/share/fonts/truetype")
 REGULAR, BOLD, EAST_ASIAN = "DejaVuSans", "DejaVuSans-Bold", "DroidSansFallback"
@@ -146,9 +148,10 @@ class Page:
         """Draw a picture; y is its upper edge."""
         self._canvas.drawImage(ImageReader(BytesIO(jpeg)), x, HEIGHT - y - height, width, height)
 
-    def lines_of(self, text: str, width: float, size: float, *, bold: bool = False) -> int:
-        """How many lines a text needs."""
-        return len(list(self._wrapped(self._drawable(text, bold=bold), width, size, bold=bold)))
+    def height(self, texts: Sequence[str], width: float, most: int, size: float = 8) -> float:
+        """What `paragraphs` will need."""
+        lines = [len(list(self._wrapped(self._drawable(text, bold=False), width, size, bold=False))) for text in texts]
+        return min(sum(lines), most) * size * LEADING
 
     def content(self) -> bytes:
         """The page as a PDF file; the same page gives the same bytes."""

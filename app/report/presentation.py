@@ -109,7 +109,7 @@ def presentation_state(
     )
     document.ContentCreatorName = ""  # type 2: it is nobody's name
     document.Laterality = ""  # type 2C for a paired body part: whether it is one we are not told
-    apply_grey_scales(document, [(each.image, each.scale) for each in drawn], window)
+    apply_grey_scales(document, [((each.image, each.frame), each.scale) for each in drawn], window)
     _stamp(document, made_at)
     for element in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
         document[element] = source.identity.get_item(element)

@@ -8,38 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.findings import Finding, LesionKind, Presence, RegionKind, Report
+from app.findings import Outcome, Report
+from app.report.findings_table import findings_table
 from app.report.identity import Identity, PersonName, decoded, one_line
-from app.report.page import BLACK, GREY, RED, WHITE, WIDTH, Page
+from app.report.page import BLACK, GREY, INNER, LEFT, RED, WHITE, Page
 from app.report.source import Source
 from app.report.words import (
     disclaimer,
     early,
     ended,
-    most_suspicious,
-    named,
     provenance,
-    shown_lesions,
-    shown_regions,
-    suspicious_slices,
 )
 from app.structures import in_words
 from app.study import Series, Study
-from app.words import percents
 
-LEFT = 36.0
-INNER = WIDTH - 2 * LEFT
-MOST_FINDINGS, MOST_MEASURED, MOST_PICTURES = 10, 10, 3
-PICTURE_HEIGHT, PICTURE_PIXELS, QUALITY = 190.0, 640, 88
+MOST_MEASURED, MOST_PICTURES = 10, 3
+LOWEST, HIGHEST, CAPTION = 50.0, 320.0, 18.0
+"""Heights of the key images, and of what is written below them."""
+PICTURE_PIXELS, QUALITY = 760, 85
+INDENT, GAP, BOTTOM = 88.0, 4.0, 785.0
 NOTHING = "Nothing was determined: by this analysis no finding is present, and none is absent."
 UNVERIFIED = "Automatic analysis. Preliminary: nobody has verified it."
 LOST = (
     "\u25a1 stands for a letter that the fonts of this page cannot draw, or cannot join or turn as its script wants; "
     "the DICOM header has it as it was sent."
 )
-COLUMNS = ((0.0, "Finding"), (150.0, "Answer"), (222.0, "Certainty"), (284.0, "Threshold"), (344.0, "Where"))
-LISTED = 6
-"""Numbers of slices that are listed."""
 
 Picture = NDArray[np.uint8]
 
@@ -66,12 +59,17 @@ def summary(
     y = _head(page, report, made_at)
     y = _identity(page, decoded(source.identity), y)
     y = _state(page, report, y)
-    y = _findings(page, report, source, y)
-    y = _pictures(page, pictures[:MOST_PICTURES], more, y)
-    y = _section(page, "Looked at", _looked_at(source), y, 3)
-    y = _section(page, "Not looked at", _not_looked_at(study, source), y, 4)
-    y = _section(page, "To know", report.notes, y, 6)
-    _section(page, "Who says it", [_who(report)], y, 4)
+    y = _measured(page, report, y) if not report.findings else findings_table(page, report, y, by_image=source.by_image)
+    sections = (
+        ("Looked at", _looked_at(report, source), 3),
+        ("Not looked at", _not_looked_at(report, study, source), 4),
+        ("To know", report.notes, 6),
+        ("Who says it", _who(report), 6),
+    )
+    below = sum(page.height(texts, INNER - INDENT, most) + GAP for _, texts, most in sections if texts)
+    y = _pictures(page, pictures[:MOST_PICTURES], more, y, BOTTOM - y - below)
+    for heading, texts, most in sections:
+        y = _section(page, heading, texts, y, most)
     _foot(page, report)
     return page.content()
 
@@ -120,107 +118,34 @@ def _joined(*parts: str) -> str:
 def _state(page: Page, report: Report, y: float) -> float:
     """What to know before the first finding is read: urgency, and how an analysis ended that did not succeed."""
     told = [early(report)] if report.urgent else []
-    if (end := ended(report)) and report.outcome.value != "succeeded":
-        told.append(end)
+    if report.outcome is not Outcome.SUCCEEDED:
+        told.append(ended(report))
     if not report.determined:
         told.append(NOTHING)
     return page.paragraphs(told, LEFT, y, INNER, 6, 10, bold=True, colour=RED) + (3 if told else 0)
 
 
-def _findings(page: Page, report: Report, source: Source, y: float) -> float:
-    if not report.findings:
-        lines = in_words(report.structures, report.classes)
-        return _section(page, "Measured", lines, y, MOST_MEASURED) if lines else y
-    for offset, heading in COLUMNS:
-        page.line(heading, LEFT + offset, y, 100, 8, colour=GREY)
-    y += 13
-    page.rule(LEFT, y, INNER)
-    y += 3
-    shown = report.findings if len(report.findings) <= MOST_FINDINGS else report.findings[: MOST_FINDINGS - 1]
-    for finding in shown:
-        y = _row(page, finding, y, by_image=source.by_image)
-    if left := len(report.findings) - len(shown):
-        y = page.line(f"...and {left} more", LEFT, y, INNER, 9)
-    return page.paragraphs([_calibration(shown)], LEFT, y, INNER, 2, 7.5, colour=GREY) + 4
+def _measured(page: Page, report: Report, y: float) -> float:
+    """What a Model Zoo bundle measured."""
+    return _section(page, "Measured", in_words(report.structures, report.classes), y, MOST_MEASURED)
 
 
-def _row(page: Page, finding: Finding, y: float, *, by_image: bool) -> float:
-    found = finding.presence is Presence.PRESENT
-    certainty, threshold = _numbers(finding)
-    where = _where(finding, by_image=by_image)
-    cells = (named(finding.kind), _ANSWERS[finding.presence], certainty, threshold)
-    for (offset, _), (following, _), cell in zip(COLUMNS, COLUMNS[1:], cells, strict=False):
-        page.line(cell, LEFT + offset, y, following - offset - 4, 9, bold=found)
-    below = page.paragraphs([where], LEFT + COLUMNS[-1][0], y, INNER - COLUMNS[-1][0], 2, 8)
-    return max(y + 13, below) + 1
-
-
-_ANSWERS = {
-    Presence.PRESENT: "present",
-    Presence.ABSENT: "not found",
-    Presence.UNDETERMINED: "undetermined",
-}
-
-
-def _numbers(finding: Finding) -> tuple[str, str]:
-    if finding.certainty is None or finding.threshold is None or finding.presence is Presence.UNDETERMINED:
-        return "–", "–"
-    certainty, threshold = percents(finding.certainty, finding.threshold, fewest_decimals=1)
-    return f"{certainty} %{'' if finding.calibrated else ' *'}", f"{threshold} %"
-
-
-def _calibration(findings: Sequence[Finding]) -> str:
-    """What the numbers mean."""
-    told = [each for each in findings if each.certainty is not None and each.presence is not Presence.UNDETERMINED]
-    if not told:
-        return ""
-    words = "Certainty at or above the threshold is called present."
-    if any(each.calibrated for each in told):
-        words += " It was calibrated: fitted to how often the finding was there in the data it was fitted on."
-    return words if all(each.calibrated for each in told) else f"{words} * A score that was not calibrated."
-
-
-def _where(finding: Finding, *, by_image: bool) -> str:
-    if finding.presence is not Presence.PRESENT:
-        return ""
-    noun = "image" if by_image else "slice"
-    parts = []
-    if lesions := shown_lesions(finding):
-        volume = sum(lesion.volume_mm3 for lesion in lesions) / 1000
-        region = lesions[0].kind is LesionKind.REGION
-        count = "outlined" if region else f"{len(lesions)} lesion{'' if len(lesions) == 1 else 's'}"
-        parts.append(f"{count}, {volume:.1f} ml")
-    kinds = [region.kind for region in shown_regions(finding)]
-    if boxes := kinds.count(RegionKind.DETECTION):
-        parts.append(f"{boxes} box{'' if boxes == 1 else 'es'}")
-    if looked := kinds.count(RegionKind.ATTENTION):
-        parts.append(f"{looked} place{'' if looked == 1 else 's'} where the network looked (no detection)")
-    chosen = {score.sop_instance_uid: score for score in suspicious_slices(finding)}.values()
-    numbers = [str(number) for number, score in enumerate(finding.slices, 1) if score in chosen]
-    if len(finding.slices) > 1 and numbers:
-        more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
-        listed = ", ".join(numbers[:LISTED])
-        parts.append(f"{noun}{'' if len(numbers) == 1 else 's'} {listed}{more} of {len(finding.slices)}")
-        top = most_suspicious(finding)
-        if top is not None and len(numbers) > 1:
-            parts.append(f"most suspicious: {finding.slices.index(top) + 1}")
-    return "; ".join(parts)
-
-
-def _pictures(page: Page, shown: Sequence[Picture], more: int, y: float) -> float:
-    if not shown:
+def _pictures(page: Page, shown: Sequence[Picture], more: int, y: float, height: float) -> float:
+    """As high as there is room; none where there is nearly none."""
+    most = min(HIGHEST, height - CAPTION)
+    if not shown or most < LOWEST:
         return y
     gap = 8.0
     room = (INNER - gap * (len(shown) - 1)) / len(shown)
     x, lowest = LEFT, y
     for picture in shown:
         height, width = picture.shape[:2]
-        scale = min(PICTURE_HEIGHT / height, room / width)
+        scale = min(most / height, room / width)
         page.picture(_jpeg(picture), x, y, width * scale, height * scale)
         lowest = max(lowest, y + height * scale)
         x += width * scale + gap
     words = "Key images, not for measuring." + (f" ...and {more} more in the study." if more else "")
-    return page.line(words, LEFT, lowest + 2, INNER, 7.5, colour=GREY) + 3
+    return page.line(words, LEFT, lowest + 2, INNER, 7.5, colour=GREY) + GAP
 
 
 def _jpeg(picture: Picture) -> bytes:
@@ -234,12 +159,16 @@ def _jpeg(picture: Picture) -> bytes:
 def _section(page: Page, heading: str, texts: Sequence[str], y: float, most: int) -> float:
     if not texts:
         return y
-    page.line(heading, LEFT, y, 84, 8, bold=True)
-    return page.paragraphs(texts, LEFT + 88, y, INNER - 88, most) + 3
+    page.line(heading, LEFT, y, INDENT - 4, 8, bold=True)
+    return page.paragraphs(texts, LEFT + INDENT, y, INNER - INDENT, most) + GAP
 
 
-def _looked_at(source: Source) -> list[str]:
-    return [_series(stack.series) for stack in source.stacks]
+def _looked_at(report: Report, source: Source) -> list[str]:
+    """The analysed series, if the analysis came to an end."""
+    if report.outcome not in {Outcome.SUCCEEDED, Outcome.PARTIAL}:
+        return []
+    part = ", in part" if report.outcome is Outcome.PARTIAL else ""
+    return [f"{_series(stack.series)}{part}" for stack in source.stacks]
 
 
 def _series(series: Series) -> str:
@@ -252,10 +181,13 @@ def _series(series: Series) -> str:
     return f'{words}, "{description}"' if description else words
 
 
-def _not_looked_at(study: Study, source: Source) -> list[str]:
-    """What else came with the study, each with why it was not read; the reasons that come first matter most."""
+def _not_looked_at(report: Report, study: Study, source: Source) -> list[str]:
+    """What came with the study and was not read, each with why; the reasons that come first matter most."""
     analysed = {(stack.series.uid, stack.series.stack) for stack in source.stacks}
-    words = [f"Missing: {sign}" for sign in study.missing]
+    words = []
+    if not _looked_at(report, source):
+        words += [f"{_series(stack.series)}: analysis {report.outcome.value}" for stack in source.stacks]
+    words += [f"Missing: {sign}" for sign in study.missing]
     words += [f"Unreadable: {each.reason}" for each in study.unreadable]
     for stack in source.stacks:
         words += [f"Damaged: {reason}" for reason in stack.series.damaged]
@@ -269,9 +201,9 @@ def _not_looked_at(study: Study, source: Source) -> list[str]:
     return words
 
 
-def _who(report: Report) -> str:
-    status = f"; status: {report.algorithm.status}"
-    return f"{provenance(report.algorithm)}{status}; study revision {report.revision}"
+def _who(report: Report) -> list[str]:
+    parts = provenance(report.algorithm).split("; ", 2)
+    return [*parts, f"status: {report.algorithm.status}; study revision {report.revision}"]
 
 
 def _foot(page: Page, report: Report) -> None:
