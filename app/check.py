@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.deliver import echo
-from app.destinations import Destination
+from app.destinations import Destination, DicomDestination
 from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
@@ -142,6 +142,9 @@ def check_destinations(settings: Settings) -> Iterator[Result]:
         yield Result("destinations", State.WARNING, "none: results stay in the results folder")
     for destination in settings.destinations:
         what = f"destination {destination.name}"
+        barred = _cannot_call_back(settings, destination)
+        if barred:
+            yield Result(what, State.ERROR, barred)
         try:
             answer = echo(destination)
         except Retryable as error:
@@ -151,6 +154,19 @@ def check_destinations(settings: Settings) -> Iterator[Result]:
             yield Result(what, State.ERROR, str(error))
         else:
             yield Result(what, State.OK, answer)
+
+
+def _cannot_call_back(settings: Settings, destination: Destination) -> str:
+    """Why a destination cannot bring its storage commitments to our listener, in words; "" where it can."""
+    if not isinstance(destination, DicomDestination) or destination.commitment is None:
+        return ""
+    allowed = settings.listener.allowed_calling_ae
+    if not allowed or destination.ae_title in allowed:
+        return ""
+    return (
+        f"{destination.ae_title} has to call our listener to say that it commits to storage, and is not among "
+        "listener.allowed_calling_ae; add it there"
+    )
 
 
 def _meanwhile(destination: Destination) -> str:

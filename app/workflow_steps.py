@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from app import outcomes, workflow_metrics
+from app import outcomes, revisions, workflow_metrics
 from app.assemble import assemble
 from app.assignment import Assignment
 from app.documents import Waiting
@@ -231,6 +231,8 @@ class Steps:
             AppError: No document could be made.
         """
         study = self.study(key)
+        family = revisions.others(self.settings.results, key)
+        report = replace(report, replaces=revisions.replaced_by(report, self._outcome(key), family))
         with self._timed(key, "report", report.algorithm.name), edge("encoding"):
             wanted = {kind for destination in self.settings.destinations for kind in destination.documents}
             documents = encode(report, study, self.folder(key), window=self._window(report), kinds=wanted)
@@ -240,7 +242,7 @@ class Steps:
             Shipment(document.path.name, destination.name)
             for destination in self.settings.destinations
             for document in documents
-            if document.kind in destination.documents and not document.problem
+            if destination.wants(document)
         )
         self._record(key, lambda known: outcomes.with_report(known, report, documents, shipments))
         if report.urgent:

@@ -24,6 +24,7 @@ from highdicom.sr import (
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage
 
 from app.codes import Code
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Report
@@ -35,7 +36,7 @@ from app.report.regions import region_groups
 from app.report.segmentation import SOP_CLASS_UID, segmentation_series_uid, segmentation_uid
 from app.report.source import Source
 from app.report.structures import class_groups, structure_groups, structure_segmentation_uid
-from app.report.uids import device_uid, report_uid
+from app.report.uids import device_uid, predecessor_uid, report_uid
 from app.report.words import (
     about_lesions,
     about_regions,
@@ -108,6 +109,7 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
         device_serial_number=fitted(report.algorithm.weights_sha256),
         content_date=made_at.date(),
         content_time=made_at.time().replace(tzinfo=None),
+        previous_versions=_predecessors(report) or None,
     )
     # Added last: highdicom copies and searches all that it is given, which for the images of a stack takes long.
     root = document.ContentSequence
@@ -238,6 +240,19 @@ def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list
     for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
         setattr(evidence[0], keyword, None)
     return evidence
+
+
+def _predecessors(report: Report) -> list[Dataset]:
+    """The SRs that this one replaces, for the Predecessor Documents Sequence (PS3.3 C.17.2)."""
+    found = []
+    for predecessor in report.replaces:
+        item = Dataset()
+        item.SOPClassUID = Comprehensive3DSRStorage
+        item.SOPInstanceUID = predecessor_uid(report, predecessor, "sr")
+        item.StudyInstanceUID = report.study_uid
+        item.SeriesInstanceUID = predecessor_uid(report, predecessor, "sr", "series")
+        found.append(item)
+    return found
 
 
 def _stamp(document: Dataset, made_at: datetime) -> None:

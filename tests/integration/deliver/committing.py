@@ -1,4 +1,4 @@
-"""A stand-in PACS that does storage commitment as SCP, in all the ways that peers do it, and some that they must not."""
+"""A stand-in PACS that does storage commitment as SCP, in the ways that peers do it and some that they must not."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, _config, build_context, build_role, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, Verification
 
 from app.commitments import ALL_COMMITTED, PUSH_MODEL, PUSH_MODEL_INSTANCE, SOME_FAILED
 
@@ -30,7 +30,7 @@ class Habits:
         action_status: Answer to N-ACTION.
         store_status: Answer to C-STORE; anything but success is a warning, and the object is stored.
         commits: Whether it does storage commitment at all.
-        unwanted: SOP classes that it does not accept.
+        unwanted: A SOP class that it does not accept.
     """
 
     answers: bool = True
@@ -43,6 +43,7 @@ class Habits:
     action_status: int = 0
     store_status: int = 0
     commits: bool = True
+    unwanted: str = ""
 
 
 @dataclass
@@ -71,7 +72,11 @@ class CommittingPacs:
         if self.habits.commits:
             entity.add_supported_context(PUSH_MODEL)
         _config.UNRESTRICTED_STORAGE_SERVICE = True
-        handlers = [(evt.EVT_C_STORE, self._on_store), (evt.EVT_N_ACTION, self._on_action)]
+        handlers = [
+            (evt.EVT_REQUESTED, self._on_request),
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_N_ACTION, self._on_action),
+        ]
         self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = self._server.socket.getsockname()[1]
         return self
@@ -83,6 +88,12 @@ class CommittingPacs:
             thread.join()
         self._server.shutdown()
         self._server.server_close()
+
+    def _on_request(self, event: evt.Event) -> None:
+        """Make a class that is not wanted one that nobody knows, before pynetdicom accepts everything."""
+        for context in event.assoc.requestor.primitive.presentation_context_definition_list:
+            if context.abstract_syntax == self.habits.unwanted:
+                context.abstract_syntax = ModalityPerformedProcedureStep
 
     def _on_store(self, event: evt.Event) -> int:
         self.stored.append(str(event.request.AffectedSOPInstanceUID))

@@ -1,4 +1,4 @@
-"""Storage commitment over real associations: answers on the same association, by way of our listener, wrong, or none."""
+"""Storage commitment over real associations: answered there, by way of our listener, wrongly, late, or never."""
 
 import json
 import time
