@@ -30,11 +30,12 @@ from app.report.items import FAMILY, MANUFACTURER
 from app.report.shown import answer
 from app.report.source import Source
 from app.report.sr import ANY_PROCEDURE, PROCEDURES
-from app.report.uids import derived_uid, report_uid
+from app.report.uids import derived_uid, predecessor_uid, report_uid
 from app.report.words import disclaimer, provenance, remarks
 from app.structures import in_words
 
 XHTML = "http://www.w3.org/1999/xhtml"
+REPLACES = "http://hl7.org/fhir/StructureDefinition/diagnosticReport-replaces"
 STUDY_UID = {"system": SYSTEMS["DCM"], "code": "110180", "display": "Study Instance UID"}
 
 
@@ -90,13 +91,12 @@ def _entry(uid: str, resource: Resource) -> Resource:
 
 def _common(report: Report, identity: Identity, made_at: datetime) -> Resource:
     """What the report and its Observations share. Preliminary and never final: nobody verified it."""
-    order = {"type": "ServiceRequest", "identifier": {"type": _v2("ACSN", "Accession ID")}}
-    order["identifier"]["value"] = identity.accession_number  # type: ignore[index]
+    number = {"type": _v2("ACSN", "Accession ID"), "value": identity.accession_number}
     day = identity.study_date
     return {
         "meta": _marks(report.algorithm),
         "status": "preliminary",
-        "basedOn": [order] if identity.accession_number else [],
+        "basedOn": [{"type": "ServiceRequest", "identifier": number}] if identity.accession_number else [],
         "partOf": [_study(report)],
         "subject": _patient(identity),
         "effectiveDateTime": None if day is None else day.isoformat(),
@@ -111,6 +111,7 @@ def _diagnostic_report(report: Report, source: Source, common: Resource, observe
         "resourceType": "DiagnosticReport",
         "meta": shared.pop("meta"),
         "text": {"status": "generated", "div": _narrative(lines, list(remarks(report)))},
+        "extension": _replaces(report),
         "identifier": [
             {"system": DICOM_UID, "value": oid(report_uid(report, "fhir"))},
             {"system": DICOM_UID, "value": oid(report_uid(report, "sr")), "type": {"text": "DICOM SR"}},
@@ -124,6 +125,18 @@ def _diagnostic_report(report: Report, source: Source, common: Resource, observe
         "imagingStudy": [_study(report)],
         "conclusion": "\n".join(map(one_line, (*remarks(report), *lines))),
     }
+
+
+def _replaces(report: Report) -> list[Resource]:
+    """Reports on earlier revisions that this one stands for (FHIR R4, extension diagnosticReport-replaces)."""
+    earlier = [oid(predecessor_uid(report, each, "fhir")) for each in report.replaces]
+    return [
+        {
+            "url": REPLACES,
+            "valueReference": {"type": "DiagnosticReport", "identifier": {"system": DICOM_UID, "value": uid}},
+        }
+        for uid in earlier
+    ]
 
 
 def _lines(report: Report) -> list[str]:

@@ -20,7 +20,7 @@ from app.report.identity import Identity, decoded
 from app.report.items import MANUFACTURER
 from app.report.source import Source
 from app.report.sr import ANY_PROCEDURE, PROCEDURES
-from app.report.uids import device_uid, report_uid
+from app.report.uids import device_uid, predecessor_uid, report_uid
 from app.report.words import remarks
 
 VERSION = "2.5.1"
@@ -59,7 +59,7 @@ def hl7_message(report: Report, source: Source, made_at: datetime) -> bytes:
     filler = escaped(identity.accession_number) or components(report_uid(report, "hl7"), MANUFACTURER)
     _add(order, "ORC", {1: "RE", 3: filler})
     _add(order, "OBR", _request(report, source, identity, made_at, filler))
-    _note(order, remarks(report))
+    _note(order, (*remarks(report), *_replaced(report)))
     if report.urgent:
         _add(order.add_group("ORU_R01_TIMING_QTY"), "TQ1", {1: "1", 9: "S"})
     seen_at = _moment(identity.study_date, identity.study_time)
@@ -74,7 +74,11 @@ def hl7_message(report: Report, source: Source, made_at: datetime) -> bytes:
 
 def control_id(report: Report) -> str:
     """MSH-10, which the answer repeats: derived, so that a message sent again is known to be the same."""
-    return UUID(int=int(report_uid(report, "hl7").removeprefix("2.25."))).hex[:CONTROL_ID].upper()
+    return _control_id(report_uid(report, "hl7"))
+
+
+def _control_id(uid: str) -> str:
+    return UUID(int=int(uid.removeprefix("2.25."))).hex[:CONTROL_ID].upper()
 
 
 def _header(report: Report, made_at: datetime) -> Fields:
@@ -119,6 +123,12 @@ def _request(report: Report, source: Source, identity: Identity, made_at: dateti
         25: "P",
         **urgent,
     }
+
+
+def _replaced(report: Report) -> Iterable[str]:
+    """Which messages on earlier revisions this one stands for, by their MSH-10."""
+    earlier = ", ".join(_control_id(predecessor_uid(report, each, "hl7")) for each in report.replaces)
+    return [f"Replaces the message on an earlier revision of the study: {earlier}"] if earlier else []
 
 
 def _add(group: Group, name: str, fields: Fields) -> None:

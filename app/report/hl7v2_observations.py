@@ -30,11 +30,11 @@ from app.report.words import (
     ATTENTION,
     about_slices,
     lesion_name,
+    most_suspicious,
     named,
     percent,
     shown_lesions,
     shown_regions,
-    suspicious_slices,
     undetermined,
 )
 from app.structures import UNTESTED, ClassScore, Structure
@@ -133,8 +133,9 @@ def _finding(report: Report, finding: Finding, source: Source, group: str) -> li
     if finding.threshold is not None:
         told += _percent(THRESHOLD, finding.threshold, group)
         told.append(Obx("CWE", coded(CALIBRATED), coded(YES_NO[finding.calibrated]), group))
-    images = dict.fromkeys(score.sop_instance_uid for score in suspicious_slices(finding))
-    return told + [_words(SOURCE_IMAGE, uid, group) for uid in images]
+    # One image: a note tells which others there are, and an OBX for each slice of a volume helps no reader.
+    top = most_suspicious(finding) if present else None
+    return told if top is None else [*told, _words(SOURCE_IMAGE, top.sop_instance_uid, group)]
 
 
 def _region(report: Report, finding: Finding, region: Region, name: str, group: str) -> list[Obx]:
