@@ -19,8 +19,9 @@ from app.study import uid_hash
 
 PUSH_MODEL: Final = "1.2.840.10008.1.20.1"
 PUSH_MODEL_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
-# Statuses of N-EVENT-REPORT (PS3.7 section 10.1.1.1.8 and Annex C).
+# Statuses of N-EVENT-REPORT and N-ACTION (PS3.7 sections 10.1.1.1.8 and 10.1.4.1.10, and Annex C).
 SUCCESS, PROCESSING_FAILURE, NO_SUCH_EVENT, INVALID_ARGUMENT = 0x0000, 0x0110, 0x0113, 0x0115
+UNRECOGNISED_OPERATION = 0x0211
 ALL_COMMITTED, SOME_FAILED = 1, 2
 """Event types (PS3.4 section J.3.3.1)."""
 UNKNOWN_REASON: Final = 0x0110
@@ -140,6 +141,12 @@ def take_report(event: Any, ledger: Ledger) -> tuple[int, None]:
         failed=len(answer.failed),
     )
     return SUCCESS, None
+
+
+def refuse_request(event: Any) -> tuple[int, None]:
+    """Answer an N-ACTION: we ask for commitment, and promise none ourselves."""
+    log.warning("commitment_not_offered", calling_ae=str(event.assoc.requestor.ae_title).strip())
+    return UNRECOGNISED_OPERATION, None
 
 
 def parse(information: Dataset) -> tuple[str, Answer]:

@@ -176,3 +176,8 @@ Destination = Annotated[
     | Annotated[WebhookDestination, Tag("webhook")],
     Discriminator(_kind),
 ]
+
+
+def commitment_of(destination: Destination) -> Commitment | None:
+    """Whether a destination is asked for storage commitment, and how."""
+    return destination.commitment if isinstance(destination, DicomDestination) else None

@@ -8,7 +8,7 @@ import structlog
 
 from app.commitments import Answer, Ledger
 from app.deliver.commitment import ask, verdict
-from app.destinations import Commitment, Destination, DicomDestination
+from app.destinations import Commitment, DicomDestination, commitment_of
 from app.documents import Document, Receipt, Waiting
 from app.errors import AppError, Retryable
 from app.workflow_edges import edge
@@ -19,11 +19,6 @@ AWAITED: Final = "; stored, its storage commitment is awaited"
 SHORTEST_GLANCE_S, LONGEST_GLANCE_S = 0.5, 60.0
 BY_HAND_S: Final = 60.0
 """How long a replay by hand waits for the answer, at most."""
-
-
-def commitment_of(destination: Destination) -> Commitment | None:
-    """Whether a destination is asked for commitment, and how."""
-    return destination.commitment if isinstance(destination, DicomDestination) else None
 
 
 def request(

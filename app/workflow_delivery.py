@@ -11,12 +11,12 @@ from app import outcomes, revisions, workflow_metrics
 from app.breakers import Breakers
 from app.commitments import Ledger
 from app.deliver import deliver, deliver_all
-from app.destinations import Destination, DicomDestination
+from app.destinations import Destination, DicomDestination, commitment_of
 from app.documents import Document, Receipt, Waiting
 from app.errors import AppError, Rejected, Retryable
 from app.outcomes import Shipment, StudyOutcome
 from app.settings import Settings
-from app.workflow_commitment import commit_by_hand, commitment_of
+from app.workflow_commitment import commit_by_hand
 from app.workflow_edges import edge
 from app.workflow_order import sending
 from bundles.common.strict import nearest

@@ -9,13 +9,14 @@ import structlog
 from app import outcomes, workflow_metrics
 from app.breakers import Breakers, file_of
 from app.commitments import Ledger
-from app.destinations import Destination, DicomDestination
+from app.destinations import Destination, DicomDestination, commitment_of
 from app.documents import Document, Receipt, Waiting
 from app.errors import AppError, Failed, Retryable
 from app.outcomes import Shipment, StudyOutcome
 from app.settings import Settings
-from app.workflow_commitment import commitment_of, look, not_committed, request
+from app.workflow_commitment import look, not_committed, request
 from app.workflow_delivery import FIRST, HELD_BACK, again, attempt_in_order, right_of_way
+from app.workflow_edges import edge
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ class Shipping:
             The receipt, once it is clear how it ends; else why it waits and until when.
 
         Raises:
-            AppError: The study has no such document, or the folder of results cannot be written.
+            Retryable: The folder of results cannot be written.
         """
         before = outcomes.waiting_of(known, shipment)
         destination = next((each for each in self.settings.destinations if each.name == shipment.destination), None)
@@ -57,10 +58,23 @@ class Shipping:
                 shipment.destination, shipment.document, False, before.attempts if before else 0, detail
             )
         else:
-            found = self._advance(known, _document(known, shipment), destination, before)
+            found = self._try(known, shipment, destination, before)
         _count(found, before)
         _notice(known, found)
         return found
+
+    def _try(
+        self, known: StudyOutcome, shipment: Shipment, destination: Destination, before: Waiting | None
+    ) -> Receipt | Waiting:
+        """What breaks on our side is a dead letter with a reason, like any other."""
+        try:
+            with edge("delivering"):
+                return self._advance(known, _document(known, shipment), destination, before)
+        except Retryable:
+            raise
+        except AppError as error:
+            attempts = before.attempts if before else 0
+            return Receipt(destination.name, shipment.document, False, attempts, str(error))
 
     def _advance(
         self, known: StudyOutcome, document: Document, destination: Destination, before: Waiting | None

@@ -5,7 +5,7 @@ the study's outcome, and may be run again after a crash without harm.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -271,12 +271,15 @@ class Steps:
         found = outcomes.receipt_of(known, shipment)
         if found is not None and found.delivered:
             return None
-        with self._timed(key, "deliver", f"{shipment.document} to {shipment.destination}"):
+        waiting = outcomes.waiting_of(known, shipment)
+        only_looks = waiting is not None and waiting.asked_at
+        what = f"{shipment.document} to {shipment.destination}"
+        with nullcontext() if only_looks else self._timed(key, "deliver", what):
             found_out = self.shipping.advance(known, shipment)
         if isinstance(found_out, Waiting):
-            waiting = found_out
-            self._record(key, lambda known: outcomes.with_waiting(known, waiting))
-            return max(waiting.until - time.time(), 0.0)
+            waits = found_out
+            self._record(key, lambda known: outcomes.with_waiting(known, waits))
+            return max(waits.until - time.time(), 0.0)
         receipt = found_out
         if not receipt.delivered and not receipt.superseded_by:
             log.error("dead_letter", study=key[:12], destination=receipt.destination, reason=receipt.detail)

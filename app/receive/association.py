@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
 
-from app.commitments import Ledger, take_report
+from app.commitments import Ledger, refuse_request, take_report
 from app.receive import metrics
 from app.receive.command import pdus
 from app.receive.spool import Spool
@@ -149,6 +149,7 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         assoc.acceptor.supported_contexts = list(self.server.contexts)
         assoc.requestor.address_info = self.remote
         assoc.bind(evt.EVT_N_EVENT_REPORT, take_report, [self.server.ledger])
+        assoc.bind(evt.EVT_N_ACTION, refuse_request)
         return assoc
 
 

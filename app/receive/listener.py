@@ -19,6 +19,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, _co
 
 from app import log
 from app.commitments import PUSH_MODEL, Ledger
+from app.destinations import commitment_of
 from app.errors import Failed
 from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
@@ -125,8 +126,9 @@ def _application_entity(settings: Settings) -> AE:
     processes = options.processes
     ae = AE(options.ae_title)
     ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
-    # Of storage commitment we are the user: the peer that opens the association proposes itself as provider.
-    ae.add_supported_context(PUSH_MODEL, DEFAULT_TRANSFER_SYNTAXES, scu_role=False, scp_role=True)
+    if any(commitment_of(destination) for destination in settings.destinations):
+        # We are its user: the peer that opens the association proposes itself as provider.
+        ae.add_supported_context(PUSH_MODEL, DEFAULT_TRANSFER_SYNTAXES, scu_role=False, scp_role=True)
     ae.require_calling_aet = list(options.allowed_calling_ae)
     ae.require_called_aet = options.require_called_ae
     ae.maximum_associations = -(-options.max_associations // processes)

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
+from pynetdicom import AE, build_context
 from structlog.testing import capture_logs
 
-from app.commitments import ALL_COMMITTED, INVALID_ARGUMENT, SUCCESS, Answer, Ledger
+from app.commitments import (
+    ALL_COMMITTED,
+    INVALID_ARGUMENT,
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    SUCCESS,
+    Answer,
+    Ledger,
+)
 from app.deliver import deliver
 from app.deliver.commitment import ask, verdict
 from app.documents import Document
@@ -27,12 +36,15 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "results")
 
 
-def listener_settings(ledger: Ledger, folder: Path) -> Settings:
+def listener_settings(ledger: Ledger, folder: Path, *, calls_back: bool = True) -> Settings:
+    """Of a listener to which a destination may call back, or none may."""
+    commitment = {} if calls_back else None
     return Settings.model_validate(
         {
             "listener": {"host": "127.0.0.1", "port": 0},
             "spool": {"folder": folder, "min_free_mb": 0},
             "results": ledger.results,
+            "destinations": [{"name": "pacs", "host": "h", "port": 1, "ae_title": "PACS", "commitment": commitment}],
         }
     )
 
@@ -121,6 +133,20 @@ def test_a_peer_that_does_no_commitment_is_told_apart(
         ask(sr, destination(pacs.port), ledger, wait_s=0)
     with pytest.raises(Retryable, match="is the peer running"):
         ask(sr, destination(free_port), ledger, wait_s=0)
+
+
+def test_we_promise_nothing_ourselves(ledger: Ledger, tmp_path: Path) -> None:
+    """A scanner that asks for the commitment of its images is refused, and sees at once that it asks in vain."""
+    asked = Dataset()
+    asked.TransactionUID, asked.ReferencedSOPSequence = generate_uid(), []
+    for calls_back, established, status in ((True, True, 0x0211), (False, False, None)):
+        with running(listener_settings(ledger, tmp_path / "spool", calls_back=calls_back)) as port:
+            scanner = AE("CT1").associate("127.0.0.1", port, [build_context(PUSH_MODEL)], ae_title="VIGIL")
+            assert scanner.is_established is established
+            if status is not None:
+                answer, _ = scanner.send_n_action(asked, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+                assert answer.Status == status
+                scanner.release()
 
 
 def test_a_report_that_cannot_be_kept_is_not_acknowledged(ledger: Ledger, tmp_path: Path) -> None:

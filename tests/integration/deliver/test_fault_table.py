@@ -16,6 +16,7 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage
 
 from app.breakers import left_alone
+from app.commitments import Ledger
 from app.deliveries import Delivery, Standing, undelivered
 from app.demo.pacs import Faults, Pacs
 from app.documents import DocumentKind, Receipt
@@ -25,6 +26,7 @@ from app.web.health import destinations
 from app.workflow import replay
 from app.workflow_delivery import HELD_BACK
 from tests.integration.deliver.committing import CommittingPacs, Habits
+from tests.integration.deliver.test_commitment import listener_settings
 from tests.integration.deliver.test_dimse import silent
 from tests.integration.workflow.conftest import Installation, free_port
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
@@ -151,8 +153,7 @@ def installation(tmp_path: Path) -> Installation:
 @contextmanager
 def listening(installation: Installation) -> Iterator[int]:
     """Our listener, for the answers of peers that call back."""
-    installation.overrides["listener"] = {"host": "127.0.0.1", "port": 0}
-    with running(installation.settings) as port:
+    with running(listener_settings(Ledger(installation.settings.results), installation.folder / "received")) as port:
         yield port
 
 
