@@ -93,7 +93,7 @@ def decoded(elements: Dataset) -> Identity:
 
 def exact(text: str) -> str:
     """An identifier: its blanks inside stay, since they tell it from another; what is no character is replaced."""
-    return "".join(_shown(character) for character in text.strip(" \0"))
+    return "".join(" " if unicodedata.category(c) == "Zs" else _shown(c) for c in text.strip(" \0")).strip(" ")
 
 
 def one_line(text: str) -> str:

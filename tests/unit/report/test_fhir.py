@@ -39,7 +39,7 @@ def told(report: Report, source: Source, **options: Any) -> dict[str, Any]:
 def about(source: Source, **values: str) -> Source:
     identity = Dataset()
     for keyword, value in values.items():
-        identity.add(DataElement(keyword, "LO", value, validation_mode=config.IGNORE))
+        identity.add(DataElement(keyword, "UT", value, validation_mode=config.IGNORE))
     return replace(source, identity=identity)
 
 

@@ -32,7 +32,7 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Source:
 def about(source: Source, **values: str) -> Source:
     identity = Dataset()
     for keyword, value in values.items():
-        identity.add(DataElement(keyword, "LO", value, validation_mode=config.IGNORE))
+        identity.add(DataElement(keyword, "UT", value, validation_mode=config.IGNORE))
     return replace(source, identity=identity)
 
 

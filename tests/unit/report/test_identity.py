@@ -128,5 +128,13 @@ def test_nothing_said_is_nothing() -> None:
     assert decoded(empty) == decoded(Dataset()) == Identity()
 
 
+def test_a_header_from_memory_keeps_its_backslashes() -> None:
+    remembered = Dataset()
+    remembered.add(DataElement("PatientID", "LO", "A\\7", validation_mode=config.IGNORE))
+    remembered.add(DataElement("PatientName", "PN", "Doe^Jane", validation_mode=config.IGNORE))
+    read = decoded(remembered)
+    assert (read.patient_id, spelled(read.names)) == ("A\\7", "Doe^Jane")
+
+
 def test_an_identifier_keeps_its_blanks_and_text_does_not() -> None:
     assert (exact(" A  7\x07\0 "), one_line(" A \r\n 7\x07x\ud800\uffff ")) == ("A  7\ufffd", "A 7 x\ufffd\ufffd")
