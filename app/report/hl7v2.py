@@ -69,7 +69,8 @@ def hl7_message(report: Report, source: Source, made_at: datetime) -> bytes:
         group = order.add_group("ORU_R01_OBSERVATION")
         _add(group, "OBX", {1: str(number), **each.fields, 14: seen_at, 18: device if each.of_algorithm else ""})
         _note(group, each.notes)
-    return (message.to_er7().rstrip("\r") + "\r").encode()
+    written: str = message.to_er7()
+    return (written.rstrip("\r") + "\r").encode()
 
 
 def control_id(report: Report) -> str:

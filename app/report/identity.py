@@ -8,11 +8,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 
 REPLACEMENT = "\ufffd"
@@ -130,11 +130,11 @@ def _text(elements: Dataset, keyword: str) -> str:
     """
     tag = tag_for_keyword(keyword)
     element = elements.get_item(tag) if tag is not None and tag in elements else None
-    if element is None or element.value is None:
+    value: Any = None if element is None else element.value
+    if value is None:
         return ""
-    if isinstance(element, RawDataElement):
-        return _decode(element.value, _character_sets(elements))
-    value = element.value
+    if isinstance(value, bytes):
+        return _decode(value, _character_sets(elements))
     return "\\".join(map(str, value)) if isinstance(value, MultiValue | list) else str(value)
 
 
