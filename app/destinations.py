@@ -9,6 +9,7 @@ from app.documents import DICOM_KINDS, Document, DocumentKind
 from bundles.common.strict import Strict
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
+Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 DICOM = "dicom"
 
@@ -85,7 +86,7 @@ class DicomDestination(_Way):
     possible: ClassVar = DICOM_KINDS
 
     kind: Literal["dicom"] = "dicom"
-    host: str
+    host: Host
     port: Port
     ae_title: AeTitle
     calling_ae_title: AeTitle = "VIGIL"
@@ -138,7 +139,7 @@ class Hl7Destination(_Way):
     possible: ClassVar = frozenset({DocumentKind.HL7})
 
     kind: Literal["hl7"]
-    host: str
+    host: Host
     port: Port
     documents: tuple[DocumentKind, ...] = (DocumentKind.HL7,)
     tls: Tls | None = None

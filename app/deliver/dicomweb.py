@@ -48,7 +48,7 @@ def deliver(document: Document, destination: DicomWebDestination) -> Receipt:
     }
     answer = ask(destination, "POST", "/studies", headers=headers, content=body)
     log.info("document_sent", destination=destination.name, kind=document.kind.value, status=str(answer))
-    if answer.status not in JUDGED:
+    if answer.status not in JUDGED and not answer.succeeded:
         raise failure(answer, destination)
     detail = _judged(answer, document.sop_instance_uid, destination)
     return Receipt(destination.name, document.path.name, delivered=True, attempts=1, detail=detail)
@@ -69,7 +69,7 @@ def echo(destination: DicomWebDestination) -> str:
 def _judged(answer: Answer, uid: str, destination: DicomWebDestination) -> str:
     data_set = _data_set(answer)
     for item in _items(data_set, FAILED):
-        if _value(item, SOP_INSTANCE_UID) in {uid, None}:
+        if _value(item, SOP_INSTANCE_UID) in (uid, None):
             return _failed(answer, _value(item, FAILURE_REASON), destination)
     for item in _items(data_set, REFERENCED):
         if _value(item, SOP_INSTANCE_UID) == uid:

@@ -16,12 +16,14 @@ from app.errors import Rejected, Retryable
 MEDIA_TYPE: Final = "application/fhir+json"
 R4: Final = "4.0"
 # http://hl7.org/fhir/R4/codesystem-issue-type.html: what stands below "transient" there, and the others that may pass.
-PASSING: Final = frozenset({"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"})
-SEVERE: Final = frozenset({"fatal", "error"})
+# Tuples: what is looked for comes from outside and need not be hashable.
+PASSING: Final = ("transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled")
+SEVERE: Final = ("fatal", "error")
 # A path of names and numbers: an expression may as well compare with a value, and values are the patient's.
 PLAIN_PATH: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+|\[\d+\])*", re.ASCII)
 CODE: Final = re.compile(r"[a-z][a-z-]{0,30}", re.ASCII)
 MOST_ISSUES: Final = 5
+LONGEST_PATH: Final = 200
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ def deliver(document: Document, destination: FhirDestination) -> Receipt:
     if document.kind is not DocumentKind.FHIR:
         raise Rejected(f"{document.path.name}: {document.kind.value} is no FHIR bundle")
     bundle = content(document)
+    entries = _entries(bundle)
     headers = {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE, "Prefer": "return=minimal"}
     answer = ask(destination, "POST", headers=headers, content=bundle)
     log.info("document_sent", destination=destination.name, kind=document.kind.value, status=str(answer))
@@ -46,7 +49,7 @@ def deliver(document: Document, destination: FhirDestination) -> Receipt:
         document.path.name,
         delivered=True,
         attempts=1,
-        detail=f"{answer}: {_made(answer, said, _entries(bundle), destination)}",
+        detail=f"{answer}: {_made(answer, said, entries, destination)}",
     )
 
 
@@ -87,8 +90,9 @@ def in_words(outcome: Mapping[str, Any]) -> tuple[str, bool]:
 def _issue(issue: Mapping[str, Any]) -> str:
     code = str(issue.get("code", ""))
     words = f"{issue.get('severity')}: {code if CODE.fullmatch(code) else 'of no known code'}"
-    places = issue.get("expression") or issue.get("location") or []
-    plain = [each for each in places if isinstance(each, str) and PLAIN_PATH.fullmatch(each) and len(each) < 200]
+    places = issue.get("expression") or issue.get("location")
+    told = [each for each in places if isinstance(each, str)] if isinstance(places, list) else []
+    plain = [each for each in told if len(each) <= LONGEST_PATH and PLAIN_PATH.fullmatch(each)]
     return f"{words} at {', '.join(plain[:3])}" if plain else words
 
 

@@ -128,7 +128,7 @@ def parse(frame: bytes) -> Acknowledgement | None:
     if about is None:
         return None
     said = [_at(each, 3).split(component)[0] for each in segments if each[0] == "ERR"]
-    if not said:
+    if not any(said):
         # ERR-1 before version 2.5: segment, sequence, field, then the code, whose parts "&" separates.
         said = [_at([*_at(each, 1).split(component), "", "", ""], 3) for each in segments if each[0] == "ERR"]
     said.append(_at(about, 6).split(component)[0])
@@ -187,7 +187,7 @@ def _await(connection: socket.socket, control_id: str, destination: Hl7Destinati
 
 def _next_frame(received: bytearray) -> tuple[bytes, bool]:
     """Take the first whole frame out of what was received; white space between frames is passed over."""
-    while received[:1] in {b"\r", b"\n"}:
+    while received.startswith((b"\r", b"\n")):
         del received[:1]
     end = received.find(END)
     if not received.startswith(START) or end < 0:

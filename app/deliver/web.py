@@ -161,5 +161,5 @@ def _why(error: httpx.HTTPError, destination: Web) -> AppError:
     if isinstance(error, httpx.TimeoutException):
         return Retryable(f"{who}: no answer within {destination.timeout_s:g} s")
     if isinstance(error, httpx.ProtocolError):
-        return Retryable(f"{who}: it does not speak HTTP as it should; is the url right?")
+        return Retryable(f"{who}: its answer broke off, or is no HTTP; is the url right?")
     return Retryable(f"{who}: the connection was lost{f'; {about_ours(destination.tls)}?' if secured else ''}")

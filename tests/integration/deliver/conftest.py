@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,12 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    token: str = ""
 
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
+    def get(self, path: str, **headers: str) -> bytes:
+        asked = {"Authorization": self.token, **headers} if self.token else headers
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", headers=asked)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             content: bytes = answer.read()
             return content
 
@@ -80,11 +84,17 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    folder = tmp_path_factory.mktemp("orthanc")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@contextmanager
+def running_orthanc(folder: Path, token: str = "", **changes: object) -> Iterator[Orthanc]:
+    """Orthanc with these changes to its configuration; `token` is what it asks for in Authorization."""
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
-        server = Orthanc(one.getsockname()[1], other.getsockname()[1])
+        server = Orthanc(one.getsockname()[1], other.getsockname()[1], token)
     configuration = {
         "Name": "test",
         "StorageDirectory": str(folder / "storage"),
@@ -95,6 +105,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "Plugins": [],
+        **changes,
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     program = shutil.which("Orthanc", path=f"/usr/sbin:{os.environ['PATH']}")
