@@ -34,8 +34,8 @@ def begin(report: Report, source: Source, sop_class: str, kind: str, made_at: da
     document.Manufacturer = MANUFACTURER
     document.ManufacturerModelName = fitted(report.algorithm.name)
     document.SoftwareVersions = fitted(report.algorithm.version)
-    document.InstanceCreationDate = document.ContentDate = made_at.strftime("%Y%m%d")
-    document.InstanceCreationTime = document.ContentTime = made_at.strftime("%H%M%S.%f")
+    document.InstanceCreationDate = made_at.strftime("%Y%m%d")
+    document.InstanceCreationTime = made_at.strftime("%H%M%S.%f")
     return document
 
 

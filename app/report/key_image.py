@@ -131,6 +131,7 @@ def _data_set(
     report: Report, source: Source, instance: Instance, picture: NDArray[np.uint8], made_at: datetime
 ) -> Dataset:
     document = begin(report, source, SecondaryCaptureImageStorage, "key_image", made_at)
+    document.ContentDate, document.ContentTime = document.InstanceCreationDate, document.InstanceCreationTime
     document.Modality = "OT"
     document.ConversionType = "WSD"
     document.SeriesNumber = SERIES_NUMBER

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from io import BytesIO
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 from reportlab.lib.utils import ImageReader
@@ -17,6 +17,7 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from app.errors import Failed
+from app.report.words import plain
 
 WIDTH, HEIGHT = 595.0, 842.0
 LEFT = 36.0
@@ -35,6 +36,10 @@ ELLIPSIS = "\u2026"
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 LONGEST = 2000
 """Characters of one text that are looked at: more than a page holds."""
+BASIC_PLANE = 0xFFFF
+"""Letters beyond it come out of a PDF as another reader wants; they are rare in these fonts."""
+NARROWEST = 5
+"""Letters to an em: of narrower ones fewer than would fit stand on a line."""
 
 Colour = tuple[float, float, float]
 BLACK: Colour = (0, 0, 0)
@@ -76,7 +81,7 @@ class Page:
             raise Failed(MISSING)
         self._buffer = BytesIO()
         self._canvas = Canvas(self._buffer, pagesize=(WIDTH, HEIGHT), invariant=1, pageCompression=1)
-        self._canvas.setTitle(title)
+        self._canvas.setTitle(plain(title))
         self._canvas.setAuthor("Vigil")
         self._canvas.setCreator("Vigil")
         self._canvas.setSubject("Summary of an automatic image analysis")
@@ -128,8 +133,8 @@ class Page:
         Returns:
             The upper edge of a line below them.
         """
-        wrapped = [list(self._wrapped(self._drawable(text, bold=bold), width, size, bold=bold)) for text in texts]
-        for part in _at_most(wrapped, most):
+        wrapped = self._lines(texts, width, most, size, bold=bold)
+        for part in _at_most(wrapped, most, len(texts)):
             y = self.line(part, x, y, width, size, bold=bold, colour=colour)
         return y
 
@@ -150,14 +155,21 @@ class Page:
 
     def height(self, texts: Sequence[str], width: float, most: int, size: float = 8) -> float:
         """What `paragraphs` will need."""
-        lines = [len(list(self._wrapped(self._drawable(text, bold=False), width, size, bold=False))) for text in texts]
-        return min(sum(lines), most) * size * LEADING
+        lines = sum(len(each) for each in self._lines(texts, width, most, size))
+        return min(lines, most) * size * LEADING
 
     def content(self) -> bytes:
         """The page as a PDF file; the same page gives the same bytes."""
         self._canvas.showPage()
         self._canvas.save()
         return self._buffer.getvalue()
+
+    def _lines(
+        self, texts: Sequence[str], width: float, most: int, size: float, *, bold: bool = False
+    ) -> list[list[str]]:
+        """Lines of each text, of no more texts and no more of each than it takes to see that there are too many."""
+        drawable = (self._drawable(text, bold=bold) for text in texts[: most + 1])
+        return [list(islice(self._wrapped(text, width, size, bold=bold), most + 1)) for text in drawable]
 
     def _drawable(self, text: str, *, bold: bool) -> str:
         """In one line, with □ for what cannot be drawn."""
@@ -180,6 +192,9 @@ class Page:
         return sum(pdfmetrics.stringWidth(run, name, size) for name, run in self._runs(text, bold=bold))
 
     def _fitting(self, text: str, width: float, size: float, *, bold: bool) -> str:
+        longest = int(NARROWEST * width / size) + 1
+        if len(text) > longest:
+            text = text[:longest] + ELLIPSIS
         if self._width(text, size, bold=bold) <= width:
             return text
         return text[: self._most(text, width, size, bold=bold, tail=ELLIPSIS)].rstrip() + ELLIPSIS
@@ -197,11 +212,12 @@ class Page:
 
     def _wrapped(self, text: str, width: float, size: float, *, bold: bool) -> Iterator[str]:
         """Lines that end at a blank where there is one; a word that is too long is cut."""
+        longest = int(NARROWEST * width / size) + 1
         while text:
-            if self._width(text, size, bold=bold) <= width:
+            if len(text) <= longest and self._width(text, size, bold=bold) <= width:
                 yield text
                 return
-            most = self._most(text, width, size, bold=bold)
+            most = self._most(text[:longest], width, size, bold=bold)
             blank = text.rfind(" ", 0, most + 1)
             end = blank if blank > 0 else most
             yield text[:end]
@@ -213,28 +229,28 @@ def _font_of(character: str, *, bold: bool) -> str:
     """The first font that draws a character; "" for none."""
     for name in (BOLD if bold else REGULAR, REGULAR, EAST_ASIAN):
         found = font(name)
-        if found is not None and ord(character) in found.face.charToGlyph:
+        if found is not None and ord(character) in found.face.charToGlyph and ord(character) <= BASIC_PLANE:
             return name
     return ""
 
 
-def _at_most(texts: Sequence[Sequence[str]], most: int) -> Iterable[str]:
-    total = sum(len(lines) for lines in texts)
-    if total <= most:
+def _at_most(texts: Sequence[Sequence[str]], most: int, count: int) -> Iterable[str]:
+    """The first lines of texts; of how many there are in all, since only the first of them are given."""
+    if count <= len(texts) and sum(len(lines) for lines in texts) <= most:
         return [line for lines in texts for line in lines]
     shown: list[str] = []
     for number, lines in enumerate(texts):
-        last = number == len(texts) - 1
+        last = number == count - 1
         room = most - len(shown) - (0 if last else 1)
         if len(lines) <= room:
             shown += lines
             continue
-        left = len(texts) - number
+        left = count - number
         if last or (number == 0 and room > 0):  # a text by itself is worth its beginning
             shown += [*lines[: room - 1], f"{lines[room - 1]} {ELLIPSIS}"]
             left -= 1
         return [*shown, f"...and {left} more"] if left else shown
-    return shown
+    return [*shown, f"...and {count - len(texts)} more"]
 
 
 def _pdf_date(moment: datetime) -> str:

@@ -32,6 +32,7 @@ def encapsulated_pdf(report: Report, source: Source, content: bytes, made_at: da
     """
     document = begin(report, source, EncapsulatedPDFStorage, KIND, made_at)
     document.SOPInstanceUID = report_uid(report, KIND)
+    document.ContentDate, document.ContentTime = document.InstanceCreationDate, document.InstanceCreationTime
     document.Modality = "DOC"
     document.SeriesNumber = SERIES_NUMBER
     document.InstanceNumber = 1

@@ -5,7 +5,6 @@ those of the key images.
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -18,28 +17,29 @@ from highdicom.pr import (
     GraphicLayer,
     GraphicObject,
     GraphicTypeValues,
-    GrayscaleSoftcopyPresentationState,
     TextJustificationValues,
     TextObject,
 )
 from pydicom import Dataset
+from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from app.errors import Failed
 from app.findings import RegionKind, Report
 from app.report.contours import Points, outline
 from app.report.frames import frame_number
 from app.report.grey_scale import GreyScale, apply_grey_scales, read_grey_scale
-from app.report.items import MANUFACTURER
+from app.report.instance import add_meta, begin
 from app.report.outlines import MaskOf, Outline, outlines_on
 from app.report.picture import CYAN, YELLOW
 from app.report.shown import Mark, Shown, content, shown_images
 from app.report.source import Source
 from app.report.uids import report_uid
-from app.report.words import disclaimer, fitted, plain, series_description, shown_lesions, shown_regions
+from app.report.words import disclaimer, fitted, plain, shown_lesions, shown_regions
 from app.study import Instance
 from bundles.common.contract import Window
 
 SERIES_NUMBER = 9004
+KIND = "presentation"
 FOUND, LOOKED = "VIGIL", "VIGIL_ATTENTION"
 DASHES = 9
 """On each side of a dashed box: dashes, and the gaps between them. As lines of their own, since few viewers know Line
@@ -90,30 +90,40 @@ def presentation_state(
     if not drawn:
         raise Failed("no presentation state: the mask of the analysis is missing, and nothing else is to be drawn")
     layers = _layers(drawn)
-    images = {each.image.SOPInstanceUID: each.image for each in drawn}
-    document: Dataset = GrayscaleSoftcopyPresentationState(
-        referenced_images=[_of_one_size(image) for image in images.values()],
-        series_instance_uid=report_uid(report, "presentation", "series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=report_uid(report, "presentation"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=fitted(report.algorithm.name),
-        software_versions=fitted(report.algorithm.version),
-        device_serial_number=fitted(report.algorithm.weights_sha256),
-        content_label="RESEARCH ONLY" if report.algorithm.research_only else FOUND,
-        content_description=disclaimer(report.algorithm) or fitted(report.algorithm.title or report.algorithm.name),
-        graphic_annotations=[each for one in drawn for each in _annotations(report, one, layers)],
-        graphic_layers=list(layers.values()),
-        series_description=series_description(report),
+    document = begin(report, source, GrayscaleSoftcopyPresentationStateStorage, KIND, made_at)
+    document.SOPInstanceUID = report_uid(report, KIND)
+    document.Modality = "PR"
+    document.SeriesNumber = SERIES_NUMBER
+    document.InstanceNumber = 1
+    document.DeviceSerialNumber = fitted(report.algorithm.weights_sha256)
+    # Type 2C for a paired body part (PS3.3 C.7.3.1): whether it is one we are not told, so it is there and empty.
+    document.Laterality = ""
+    document.PresentationCreationDate = document.InstanceCreationDate
+    document.PresentationCreationTime = document.InstanceCreationTime
+    document.ContentLabel = "RESEARCH ONLY" if report.algorithm.research_only else FOUND
+    document.ContentDescription = disclaimer(report.algorithm) or fitted(
+        report.algorithm.title or report.algorithm.name
     )
     document.ContentCreatorName = ""  # type 2: it is nobody's name
-    document.Laterality = ""  # type 2C for a paired body part: whether it is one we are not told
+    document.ReferencedSeriesSequence = _referenced(drawn)
+    document.GraphicLayerSequence = list(layers.values())
+    document.GraphicAnnotationSequence = [each for one in drawn for each in _annotations(report, one, layers)]
     apply_grey_scales(document, [((each.image, each.frame), each.scale) for each in drawn], window)
-    _stamp(document, made_at)
-    for element in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
-        document[element] = source.identity.get_item(element)
+    add_meta(document)
     return document
+
+
+def _referenced(drawn: Sequence[_Drawn]) -> list[Dataset]:
+    """Every image, by its series (PS3.3 C.11.11)."""
+    images = {each.image.SOPInstanceUID: each.image for each in drawn}
+    found: dict[str, Dataset] = {}
+    for image in images.values():
+        series = found.setdefault(image.SeriesInstanceUID, Dataset())
+        series.SeriesInstanceUID = image.SeriesInstanceUID
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+        series.ReferencedImageSequence = [*series.get("ReferencedImageSequence", ()), item]
+    return list(found.values())
 
 
 def _drawn(report: Report, source: Source, shown: Shown, mask_of: MaskOf | None) -> _Drawn:
@@ -123,30 +133,19 @@ def _drawn(report: Report, source: Source, shown: Shown, mask_of: MaskOf | None)
     frame = frame if instance.frames > 1 else None
     outlines, legend = outlines_on(report, shown.index, mask_of) if shown.index is not None else ((), ())
     scale = read_grey_scale(stack, instance, frame)
-    image = _image(report, stack.series.uid, instance, scale)
+    image = _image(stack.series.uid, instance, scale)
     return _Drawn(image, frame, scale, (*about.lines, *legend), about.marks, outlines)
 
 
-def _image(report: Report, series_uid: str, instance: Instance, scale: GreyScale) -> Dataset:
-    """What a presentation state takes over from an image, so that no other element of it can break it."""
+def _image(series_uid: str, instance: Instance, scale: GreyScale) -> Dataset:
+    """What an annotation asks of its image, so that no other element of it can break it."""
     image = Dataset()
     image.SOPClassUID, image.SOPInstanceUID = instance.sop_class_uid, instance.sop_instance_uid
-    image.StudyInstanceUID, image.SeriesInstanceUID = report.study_uid, series_uid
-    image.Rows, image.Columns, image.SamplesPerPixel = scale.rows, scale.columns, 1
+    image.SeriesInstanceUID = series_uid
+    image.Rows, image.Columns = scale.rows, scale.columns
     if instance.frames > 1:
         image.NumberOfFrames = instance.frames
-    for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
-        setattr(image, keyword, "")
-    for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
-        setattr(image, keyword, None)
     return image
-
-
-def _of_one_size(image: Dataset) -> Dataset:
-    """The library wants images of one size, which the standard does not: `apply_grey_scales` names the true ones."""
-    same = deepcopy(image)
-    same.Rows = same.Columns = 1
-    return same
 
 
 def _layers(drawn: Sequence[_Drawn]) -> dict[str, GraphicLayer]:
@@ -155,7 +154,7 @@ def _layers(drawn: Sequence[_Drawn]) -> dict[str, GraphicLayer]:
         FOUND: GraphicLayer(FOUND, 1, "What the algorithm found", display_color=CIELabColor.from_rgb(*YELLOW)),
     }
     if any(mark.kind is RegionKind.ATTENTION for each in drawn for mark in each.marks):
-        words = "Where the network looked: no detection, no outline, no measurement"
+        words = "Where the network looked: no detection and no measurement"
         layers[LOOKED] = GraphicLayer(LOOKED, 2, fitted(words), display_color=CIELabColor.from_rgb(*CYAN))
     return layers
 
@@ -218,11 +217,3 @@ def _at_top(said: str) -> TextObject:
     return TextObject(
         text, AnnotationUnitsValues.DISPLAY, bounding_box=TOP, text_justification=TextJustificationValues.LEFT
     )
-
-
-def _stamp(document: Dataset, made_at: datetime) -> None:
-    """Replace the library's clock by ours."""
-    document.InstanceCreationDate = document.PresentationCreationDate = made_at.strftime("%Y%m%d")
-    document.InstanceCreationTime = document.PresentationCreationTime = made_at.strftime("%H%M%S.%f")
-    for equipment in document.get("ContributingEquipmentSequence", ()):
-        equipment.ContributionDateTime = made_at.strftime("%Y%m%d%H%M%S.%f")

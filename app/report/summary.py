@@ -28,6 +28,7 @@ LOWEST, HIGHEST, CAPTION = 50.0, 320.0, 18.0
 PICTURE_PIXELS, QUALITY = 760, 85
 INDENT, GAP, BOTTOM = 88.0, 4.0, 785.0
 NOTHING = "Nothing was determined: by this analysis no finding is present, and none is absent."
+REPLACES = "This result stands for an earlier one on the same study, which is out of date."
 UNVERIFIED = "Automatic analysis. Preliminary: nobody has verified it."
 LOST = (
     "\u25a1 stands for a letter that the fonts of this page cannot draw, or cannot join or turn as its script wants; "
@@ -122,6 +123,8 @@ def _state(page: Page, report: Report, y: float) -> float:
         told.append(ended(report))
     if not report.determined:
         told.append(NOTHING)
+    if report.replaces:
+        told.append(REPLACES)
     return page.paragraphs(told, LEFT, y, INNER, 6, 10, bold=True, colour=RED) + (3 if told else 0)
 
 
