@@ -63,8 +63,8 @@ def undelivered(settings: Settings) -> tuple[Delivery, ...]:
     """
     found = [(outcome, rows) for outcome in _outcomes(settings) if (rows := tuple(_of(outcome)))]
     relation = relations(settings.results, [outcome for outcome, _ in found])
-    rows = [row for outcome, rows in found if not relation[outcome.key].superseded_by for row in rows]
-    return tuple(sorted(rows, key=lambda each: (-each.received_at, each.study, each.document, each.destination)))
+    counting = [row for outcome, rows in found if not relation[outcome.key].superseded_by for row in rows]
+    return tuple(sorted(counting, key=lambda each: (-each.received_at, each.study, each.document, each.destination)))
 
 
 def _outcomes(settings: Settings) -> Iterator[StudyOutcome]:

@@ -29,9 +29,9 @@ def show_deliveries(settings: Settings, *, as_json: bool) -> int:
 
 def _table(settings: Settings, found: tuple[Delivery, ...]) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDE)
-    for each in left_alone(settings.run):
-        until = f"{datetime.fromtimestamp(each.until).astimezone():%H:%M:%S}"
-        words = f"{each.destination} is left alone: {each.failures} failures in a row, tried again {until}"
+    for peer in left_alone(settings.run):
+        until = f"{datetime.fromtimestamp(peer.until).astimezone():%H:%M:%S}"
+        words = f"{peer.destination} is left alone: {peer.failures} failures in a row, tried again {until}"
         console.print(Text(words, style="yellow"))
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("received", "document", "destination", "state", "sent", "reason, and what to do"):

@@ -29,6 +29,7 @@ class Habits:
         wrong: Whether the answer names a transaction that nobody began.
         action_status: Answer to N-ACTION.
         store_status: Answer to C-STORE; anything but success is a warning, and the object is stored.
+        questions: Where it is more than one: only the first question is answered, once so many were asked.
         commits: Whether it does storage commitment at all.
         unwanted: A SOP class that it does not accept.
     """
@@ -42,6 +43,7 @@ class Habits:
     wrong: bool = False
     action_status: int = 0
     store_status: int = 0
+    questions: int = 1
     commits: bool = True
     unwanted: str = ""
 
@@ -105,7 +107,7 @@ class CommittingPacs:
         information = event.action_information
         self.asked.append(str(information.TransactionUID))
         fails = len(self.asked) <= self.habits.failing
-        if self.habits.answers:
+        if self.habits.answers and (self.habits.questions == 1 or len(self.asked) == 1):
             answer = (event.assoc, *self._answer(information, fails=fails))
             thread = threading.Thread(target=self._report, args=answer, daemon=True)
             self._threads.append(thread)
@@ -130,6 +132,9 @@ class CommittingPacs:
 
     def _report(self, association: Any, answer: Dataset, kind: int) -> None:
         time.sleep(max(self.habits.delay_s, 0.05))  # after the response to N-ACTION
+        deadline = time.monotonic() + 60
+        while len(self.asked) < self.habits.questions and time.monotonic() < deadline:
+            time.sleep(0.02)
         for _ in range(self.habits.repeated):
             if self.habits.call_back:
                 self.call_back(answer, kind)

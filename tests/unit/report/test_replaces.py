@@ -13,7 +13,7 @@ from app.report.json_report import json_report
 from app.study import Study
 from tests.unit.report.factory import MADE_AT, make_report
 
-EARLIER = replace(make_report(), revision="0123456789abcdef")
+EARLIER = replace(make_report(), revision="e" * 16)
 
 
 def predecessor(report: Report) -> Predecessor:
