@@ -6,6 +6,7 @@ from app.codes import Code
 from app.report.identity import PersonName, exact, one_line
 
 ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
+MORE = "..."
 REPRESENTATIONS = {"alphabetic": "A", "ideographic": "I", "phonetic": "P"}
 """Table 0465, Name/address representation."""
 
@@ -18,6 +19,16 @@ def escaped(value: str) -> str:
 def text(value: str) -> str:
     """Write text for people, in one line."""
     return one_line(value).translate(ESCAPES)
+
+
+def shortened(value: str, length: int) -> str:
+    """Write text for people, in one line of at most `length` characters, without cutting an escape sequence."""
+    written = text(value)
+    if len(written) <= length:
+        return written
+    cut = written[: length - len(MORE)]
+    # Every escape sequence has two backslashes: an odd number of them is one that was cut.
+    return (cut[: cut.rindex("\\")] if cut.count("\\") % 2 else cut) + MORE
 
 
 def components(*parts: str) -> str:

@@ -13,7 +13,7 @@ from pydicom import DataElement, Dataset, config
 
 from app.findings import Algorithm, Predecessor, Presence
 from app.report.hl7v2 import control_id, hl7_message
-from app.report.hl7v2_values import escaped, number, text
+from app.report.hl7v2_values import escaped, number, shortened, text
 from app.report.identity import exact, one_line
 from app.report.source import Source, read_source
 from tests.unit.report.factory import MADE_AT, make_report, make_study
@@ -102,6 +102,13 @@ def test_over_long_values_are_sent_whole(chest: Source) -> None:
     assert [len(message.field(*place)) for place in (("PID", 3), ("PID", 5), ("OBR", 3))] == [300, 3000, 300]
     longest = max(map(len, read(chest, notes=("n" * 100_000,)).all("NTE", 3)))
     assert longest == 65536
+
+
+@given(st.text("ab|\\", min_size=10, max_size=60), st.integers(10, 40))
+def test_what_is_shortened_ends_between_escapes(words: str, length: int) -> None:
+    written = shortened(words, length)
+    assert len(written) <= length
+    assert written.count("\\") % 2 == 0
 
 
 def test_the_control_id_is_of_the_report_and_not_of_the_hour(chest: Source) -> None:
