@@ -28,7 +28,7 @@ REGULAR, BOLD, EAST_ASIAN = "DejaVuSans", "DejaVuSans-Bold", "DroidSansFallback"
 FILES = {
     REGULAR: FONTS / "dejavu" / "DejaVuSans.ttf",
     BOLD: FONTS / "dejavu" / "DejaVuSans-Bold.ttf",
-    EAST_ASIAN: FONTS / "droid" / "DroidSansFallbackFull.ttf",
+    EAST_ASIAN: Path("/usr/share/fonts-droid-fallback/truetype/DroidSansFallback.ttf"),
 }
 MISSING = "the page needs DejaVu Sans: install the Debian package fonts-dejavu-core"
 NO_GLYPH = "\u25a1"
