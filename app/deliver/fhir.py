@@ -22,6 +22,7 @@ SEVERE: Final = ("fatal", "error")
 # A path of names and numbers: an expression may as well compare with a value, and values are the patient's.
 PLAIN_PATH: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+|\[\d+\])*", re.ASCII)
 CODE: Final = re.compile(r"[a-z][a-z-]{0,30}", re.ASCII)
+SUCCESS: Final = re.compile(r"2\d\d\b", re.ASCII)
 MOST_ISSUES: Final = 5
 LONGEST_PATH: Final = 200
 
@@ -110,11 +111,11 @@ def _made(answer: Answer, said: Mapping[str, Any], expected: int, destination: F
     if (said.get("resourceType"), said.get("type")) != ("Bundle", "transaction-response"):
         words = "its answer is no transaction-response; is the url the base of a FHIR server that takes transactions?"
         raise Rejected(f"{destination.name}: {answer}, but {words}")
-    statuses = [str(_mapping(entry, "response").get("status", ""))[:3] for entry in _list(said, "entry")]
-    done = [status for status in statuses if status.startswith("2")]
+    statuses = [str(_mapping(entry, "response").get("status", "")) for entry in _list(said, "entry")]
+    done = [status for status in statuses if SUCCESS.match(status)]
     if not len(done) == len(statuses) == expected:
         raise Rejected(f"{destination.name}: {answer}, but {len(done)} of {expected} entries were taken")
-    there = done.count("200")
+    there = sum(status.startswith("200") for status in done)
     return f"{len(done) - there} resources made" + (f", {there} were there already" if there else "")
 
 
