@@ -1,5 +1,6 @@
 """Texts, codes, numbers and names as HL7 v2.5.1 writes them (chapter 2, sections 2.7 and 2.A)."""
 
+import math
 from collections.abc import Iterable
 
 from app.codes import Code
@@ -42,7 +43,13 @@ def coded(*codes: Code) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with at most two decimals (datatype NM)."""
+    """Write a number with at most two decimals (datatype NM).
+
+    Raises:
+        ValueError: It is not finite.
+    """
+    if not math.isfinite(value):
+        raise ValueError("a number is not finite")
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
