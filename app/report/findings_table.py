@@ -75,7 +75,7 @@ def _calibration(findings: Sequence[Finding]) -> str:
         return ""
     words = "Certainty at or above the threshold is called present."
     if any(each.calibrated for each in told):
-        words += " It was calibrated: fitted to how often the finding was there in the data it was fitted on."
+        words += " It was calibrated: fitted to observed frequencies."
     return words if all(each.calibrated for each in told) else f"{words} * A score that was not calibrated."
 
 

@@ -125,7 +125,7 @@ def _state(page: Page, report: Report, y: float) -> float:
         told.append(NOTHING)
     if report.replaces:
         told.append(REPLACES)
-    return page.paragraphs(told, LEFT, y, INNER, 6, 10, bold=True, colour=RED) + (3 if told else 0)
+    return page.paragraphs(told, LEFT, y, INNER, 6, 10, bold=True, colour=RED) + (6 if told else 0)
 
 
 def _measured(page: Page, report: Report, y: float) -> float:
