@@ -5,7 +5,6 @@ from the report: posting a bundle twice makes no second report. Patient, order a
 and not sent: they are the hospital's. What each element holds is written down in docs/conformance.md.
 """
 
-import re
 from collections.abc import Collection
 from datetime import datetime
 from html import escape
@@ -200,12 +199,11 @@ def _study(report: Report) -> Resource:
 def _patient(identity: Identity) -> Resource:
     """By identifier, with the name for people; the issuer is a system where it is an OID, else a name."""
     issuer = identity.issuer
-    is_oid = bool(re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", issuer))
     identifier = {
         "type": _v2("PI", "Patient internal identifier"),
-        "system": oid(issuer) if is_oid else "",
+        "system": oid(issuer) if identity.issued_by_oid else "",
         "value": identity.patient_id,
-        "assigner": {"display": "" if is_oid else one_line(issuer)},
+        "assigner": {"display": "" if identity.issued_by_oid else one_line(issuer)},
     }
     name = " / ".join(each.words for each in identity.names)
     told = {"identifier": identifier if identity.patient_id else None, "display": name}

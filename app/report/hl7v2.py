@@ -97,7 +97,7 @@ def _header(report: Report, made_at: datetime) -> Fields:
 def _patient(identity: Identity) -> Fields:
     """PID. A name that is not known is said to be so (table 0200, U); an identifier is never made up."""
     issuer = identity.issuer
-    authority = f"&{issuer}&ISO" if issuer and set(issuer) <= set("0123456789.") else escaped(issuer)
+    authority = f"&{issuer}&ISO" if identity.issued_by_oid else escaped(issuer)
     number = f"{escaped(identity.patient_id)}^^^{authority}^PI" if identity.patient_id else ""
     return {
         1: "1",

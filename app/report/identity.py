@@ -74,6 +74,11 @@ class Identity:
     study_description: str = ""
     referring: tuple[PersonName, ...] = ()
 
+    @property
+    def issued_by_oid(self) -> bool:
+        """Whether the issuer is an object identifier, and not a name."""
+        return re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", self.issuer) is not None
+
 
 def decoded(elements: Dataset) -> Identity:
     """Decode the elements of `Source.identity`, which stay as they are."""

@@ -85,6 +85,7 @@ def test_every_representation_of_a_name(tmp_path: Path) -> None:
 def test_says_who_gave_the_identifier(chest: Source) -> None:
     by_name = read(about(chest, PatientID="1", IssuerOfPatientID="St. Mary & Co"))
     assert [by_name.field("PID", 3, part) for part in (1, 4, 5)] == ["1", "St. Mary & Co", "PI"]
+    assert read(about(chest, PatientID="1", IssuerOfPatientID="12")).field("PID", 3, 4) == "12"
     by_oid = hl7_message(chest_report(), about(chest, PatientID="1", IssuerOfPatientID="1.2.40"), MADE_AT)
     assert b"|1^^^&1.2.40&ISO^PI|" in by_oid
 
