@@ -6,6 +6,7 @@ Framing: HL7 v2 transport specification, MLLP release 1. Acknowledgements: HL7 v
 
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -156,46 +157,51 @@ def _control_id(message: bytes, document: Document) -> str:
 
 
 def _await(connection: socket.socket, control_id: str, destination: Hl7Destination) -> Acknowledgement:
-    who, deadline = _who(destination), time.monotonic() + destination.timeout_s
-    received, others = bytearray(), 0
-    while True:
-        frame, found = _next_frame(received)
-        if found:
-            acknowledgement = parse(frame)
+    frames, others = _frames(connection, destination), 0
+    try:
+        while True:
+            acknowledgement = parse(next(frames))
             if acknowledgement is None:
-                raise Rejected(f"{who}: its answer is no HL7 acknowledgement")
+                raise Rejected(f"{_who(destination)}: its answer is no HL7 acknowledgement")
             if acknowledgement.control_id == control_id:
                 return acknowledgement
             others += 1
-            continue
+    except Retryable as error:
+        if not others:
+            raise
+        raise Retryable(f"{error}; {others} for other messages than ours (MSA-2)") from error
+
+
+def _frames(connection: socket.socket, destination: Hl7Destination) -> Iterator[bytes]:
+    """Give what comes in frames; ends by an error alone."""
+    who, deadline, received = _who(destination), time.monotonic() + destination.timeout_s, bytearray()
+    while True:
+        while (frame := _next_frame(received)) is not None:
+            yield frame
         if received and not received.startswith(START):
             raise Rejected(f"{who}: its answer is not framed as MLLP; is this the port of an HL7 interface?")
         if len(received) > LARGEST_ANSWER:
             raise Rejected(f"{who}: its answer is longer than {LARGEST_ANSWER >> 20} MiB")
         left = deadline - time.monotonic()
         if left <= 0:
-            raise Retryable(f"{who}: no acknowledgement within {destination.timeout_s:g} s{_instead(others)}")
+            raise Retryable(f"{who}: no acknowledgement within {destination.timeout_s:g} s")
         connection.settimeout(left)
         try:
             part = connection.recv(65_536)
         except TimeoutError:
             continue
         if not part:
-            raise Retryable(f"{who}: it closed the connection without an acknowledgement{_instead(others)}")
+            raise Retryable(f"{who}: it closed the connection without an acknowledgement")
         received += part
 
 
-def _next_frame(received: bytearray) -> tuple[bytes, bool]:
-    """Take the first whole frame out of what was received; white space between frames is passed over."""
+def _next_frame(received: bytearray) -> bytes | None:
+    """Take the first whole frame out of what was received; line ends between frames are passed over."""
     while received.startswith((b"\r", b"\n")):
         del received[:1]
     end = received.find(END)
     if not received.startswith(START) or end < 0:
-        return b"", False
+        return None
     frame = bytes(received[1:end])
     del received[: end + len(END)]
-    return frame, True
-
-
-def _instead(others: int) -> str:
-    return f"; {others} for other messages than ours (MSA-2)" if others else ""
+    return frame
