@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes, default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 
@@ -155,10 +155,10 @@ def _character_sets(elements: Dataset) -> list[str]:
 
 
 def _decode(value: bytes, sets: list[str]) -> str:
-    if not sets:
-        return value.decode("ascii", "replace")
+    """ASCII alone where nothing else is declared or known: ISO 8859-1, which pydicom takes then, would be a guess."""
     try:
-        return decode_bytes(value, convert_encodings(sets), DELIMITERS)
+        encodings = ["ascii" if each == default_encoding else each for each in convert_encodings(sets or [""])]
+        return decode_bytes(value, encodings, DELIMITERS)
     except (LookupError, ValueError):
         return value.decode("ascii", "replace")
 

@@ -83,6 +83,9 @@ def test_takes_a_name_apart() -> None:
         (None, "Müller".encode("latin1"), "M\ufffdller"),
         ("ISO_IR 192", "Müller".encode("latin1"), "M\ufffdller"),
         ("ISO_IR 999", b"Doe", "Doe"),
+        ("ISO_IR 999", "Müller".encode("latin1"), "M\ufffdller"),
+        ("\\ISO 2022 IR 87", "Müller".encode("latin1"), "M\ufffdller"),
+        ("ISO_IR 6", "Müller".encode("latin1"), "M\ufffdller"),
         ("\\ISO 2022 IR 87", b"\x1b$BK-\x1b(B", "豊"),
     ],
 )
