@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.deliver import echo
+from app.deliver.web import Web
 from app.destinations import Destination, DicomDestination
 from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
@@ -145,6 +146,9 @@ def check_destinations(settings: Settings) -> Iterator[Result]:
         barred = _cannot_call_back(settings, destination)
         if barred:
             yield Result(what, State.ERROR, barred)
+        if _in_the_clear(destination):
+            words = "its token and the documents go there unencrypted; give an address that begins with https"
+            yield Result(what, State.WARNING, words)
         try:
             answer = echo(destination)
         except Retryable as error:
@@ -167,6 +171,13 @@ def _cannot_call_back(settings: Settings, destination: Destination) -> str:
         f"{destination.ae_title} has to call our listener to say that it commits to storage, and is not among "
         "listener.allowed_calling_ae; add it there"
     )
+
+
+def _in_the_clear(destination: Destination) -> bool:
+    """Whether a secret leaves this machine for everybody on the way to read."""
+    if not isinstance(destination, Web) or destination.token_file is None or destination.url.scheme == "https":
+        return False
+    return destination.url.host not in {"localhost", "127.0.0.1", "[::1]"}
 
 
 def _meanwhile(destination: Destination) -> str:

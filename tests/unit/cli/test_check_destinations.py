@@ -47,6 +47,17 @@ def test_missing_certificates_are_an_error_that_names_the_file(destination: dict
     assert f"tls.ca_file {tmp_path / 'gone'}: No such file or directory" in result.detail
 
 
+@pytest.mark.parametrize(("host", "told"), [("no-such-host.invalid", True), ("127.0.0.1", False)])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_token_that_goes_unencrypted_is_a_warning(host: str, told: bool, scheme: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("abc")
+    results = checked({**HOOK, "url": f"{scheme}://{host}:1/in", "token_file": tmp_path / "token"})
+    words = [result.detail for result in results if result.detail.startswith("its token")]
+    assert words == ["its token and the documents go there unencrypted; give an address that begins with https"] * (
+        told and scheme == "http"
+    )
+
+
 def test_one_that_answers_is_told_with_what_was_tried() -> None:
     with web_peer(Reply(200, b"[]")) as heard:
         (result,) = checked({**DOWN[1], "url": f"http://127.0.0.1:{heard.port}/dicom-web"})
