@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
@@ -28,24 +30,31 @@ def show_deliveries(settings: Settings, *, as_json: bool) -> int:
 
 
 def _table(settings: Settings, found: tuple[Delivery, ...]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
     for peer in left_alone(settings.run):
         until = f"{datetime.fromtimestamp(peer.until).astimezone():%H:%M:%S}"
-        words = f"{peer.destination} is left alone: {peer.failures} failures in a row, tried again {until}"
-        console.print(Text(words, style="yellow"))
+        failures = "1 failure" if peer.failures == 1 else f"{peer.failures} failures in a row"
+        console.print(Text(f"{peer.destination} is left alone: {failures}, tried again {until}", style="yellow"))
+    for study, group in groupby(found, key=lambda each: each.study):
+        rows = list(group)
+        received = datetime.fromtimestamp(rows[0].received_at).astimezone()
+        console.print(Text(f"study {study}, received {received:%Y-%m-%d %H:%M:%S}", style="bold"), soft_wrap=True)
+        console.print(_rows(rows))
+        for advice in dict.fromkeys(each.advice for each in rows):
+            # One line, however long: it may be a command to copy.
+            console.print(Text(f"→ {advice}\n"), soft_wrap=True)
+    if not found:
+        console.print("Everything is delivered.")
+
+
+def _rows(rows: Sequence[Delivery]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("received", "document", "destination", "state", "sent", "reason, and what to do"):
+    for column in ("document", "destination", "state", "sent", "reason"):
         table.add_column(column, overflow="fold", justify="right" if column == "sent" else "left")
-    for each in found:
-        table.add_row(
-            f"{datetime.fromtimestamp(each.received_at).astimezone():%Y-%m-%d %H:%M:%S}",
-            Text(f"{each.document}\nof {each.study}"),
-            each.destination,
-            Text(each.standing, style=TONES.get(each.standing, "yellow")),
-            str(each.attempts),
-            Text(f"{each.reason}\n→ {each.advice}"),
-        )
-    console.print(table if found else "Everything is delivered.")
+    for each in rows:
+        state = Text(each.standing, style=TONES.get(each.standing, "yellow"))
+        table.add_row(each.document, each.destination, state, str(each.attempts), Text(each.reason))
+    return table
 
 
 def _plain(each: Delivery) -> dict[str, object]:

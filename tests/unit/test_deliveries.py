@@ -94,13 +94,16 @@ def test_the_command_shows_a_table(tmp_path: Path, capsys: pytest.CaptureFixture
         raise Retryable("down")
     assert run(tmp_path) == 0
     shown = capsys.readouterr().out
-    assert "pacs is left alone: 1 failures in a row" in shown
+    assert "pacs is left alone: 1 failure, tried again" in shown
     assert all(word in shown for word in (KEY, "waiting", "pacs: no connection"))
     outcomes.begin(
         tmp_path / "results", replace(outcomes.with_receipt(PUBLISHED, REFUSED), key=f"{'0' * 32}-{'1' * 16}")
     )
     assert run(tmp_path) == 1
-    assert "dead letter" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "dead letter" in shown
+    command = f"python -m app replay {'0' * 32}-{'1' * 16} --destination pacs"
+    assert any(line.endswith(command) for line in shown.splitlines())  # in one piece, to be copied
 
 
 def test_the_command_speaks_json_without_naming_the_patient_or_the_study(
