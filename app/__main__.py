@@ -102,6 +102,18 @@ def studies(
     show_studies(_settings(config), limit)
 
 
+@cli.command(rich_help_panel="Look")
+def deliveries(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """List documents that have not reached a destination, why, and what to do. Exit code 1 with dead letters."""
+    settings = _settings(config)
+    from app.cli.deliveries import show_deliveries
+
+    raise typer.Exit(show_deliveries(settings, as_json=as_json))
+
+
 @cli.command(rich_help_panel="Send")
 def send(
     folder: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders, searched for files.")],

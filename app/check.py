@@ -11,10 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.deliver import echo
+from app.deliver.web import Web
+from app.destinations import Destination, DicomDestination
 from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
-from app.settings import Destination, Settings, load
+from app.settings import Settings, load
 from app.web.health import free_mb, too_full
 from app.workflow_database import beats_of, open_engine
 
@@ -136,21 +138,46 @@ def check_ports(settings: Settings) -> Iterator[Result]:
 
 
 def check_destinations(settings: Settings) -> Iterator[Result]:
-    """C-ECHO to every destination. One that is down is a warning: the service starts, and delivers when it is back."""
+    """Ask every destination. One that is down is a warning: the service starts, and delivers when it is back."""
     if not settings.destinations:
         yield Result("destinations", State.WARNING, "none: results stay in the results folder")
     for destination in settings.destinations:
         what = f"destination {destination.name}"
-        peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
+        barred = _cannot_call_back(settings, destination)
+        if barred:
+            yield Result(what, State.ERROR, barred)
+        if _in_the_clear(destination):
+            words = "its token and the documents go there unencrypted; give an address that begins with https"
+            yield Result(what, State.WARNING, words)
         try:
-            echo(destination)
+            answer = echo(destination)
         except Retryable as error:
             words = str(error).removesuffix(".")
             yield Result(what, State.WARNING, f"{words}{'' if words.endswith('?') else '.'} {_meanwhile(destination)}")
         except AppError as error:
             yield Result(what, State.ERROR, str(error))
         else:
-            yield Result(what, State.OK, f"{peer} answers C-ECHO")
+            yield Result(what, State.OK, answer)
+
+
+def _cannot_call_back(settings: Settings, destination: Destination) -> str:
+    """Why a destination cannot bring its storage commitments to our listener, in words; "" where it can."""
+    if not isinstance(destination, DicomDestination) or destination.commitment is None:
+        return ""
+    allowed = settings.listener.allowed_calling_ae
+    if not allowed or destination.ae_title in allowed:
+        return ""
+    return (
+        f"{destination.ae_title} has to call our listener to say that it commits to storage, and is not among "
+        "listener.allowed_calling_ae; add it there"
+    )
+
+
+def _in_the_clear(destination: Destination) -> bool:
+    """Whether a secret leaves this machine for everybody on the way to read."""
+    if not isinstance(destination, Web) or destination.token_file is None or destination.url.scheme == "https":
+        return False
+    return destination.url.host not in {"localhost", "127.0.0.1", "[::1]"}
 
 
 def _meanwhile(destination: Destination) -> str:

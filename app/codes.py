@@ -19,6 +19,9 @@ PRIVATE = "99VIGIL"
 """Coding scheme of words that no table here knows: the word itself is the meaning."""
 LONGEST_MEANING = 64
 
+THRESHOLD = Code("threshold", PRIVATE, "Certainty from which on a finding is called present")
+CALIBRATED = Code("calibrated", PRIVATE, "Whether the certainty was fitted to observed frequencies")
+
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 UNSORTED = Code("85756007", "SCT", "Tissue")

@@ -16,7 +16,15 @@ class AppError(Exception):
 
 
 class Retryable(AppError):
-    """The same attempt may succeed later: a destination is down, a disk is full, a database is locked."""
+    """The same attempt may succeed later: a destination is down, a disk is full, a database is locked.
+
+    Attributes:
+        after_s: Not before so many seconds, where the other side said so.
+    """
+
+    def __init__(self, message: str, after_s: float = 0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
 
 
 class Rejected(AppError):

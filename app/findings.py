@@ -221,6 +221,22 @@ class Algorithm:
 
 
 @dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A report of the same bundle on an earlier revision of the study, whose SR was made: what its UIDs derive from.
+
+    Attributes:
+        revision: Of the study.
+        series_uid, stack: Its first analysed series.
+        version: Of the bundle.
+    """
+
+    revision: str
+    series_uid: str
+    stack: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What one bundle says of one series of one study revision.
 
@@ -237,6 +253,7 @@ class Report:
             radiograph study.
         structures: Of a Model Zoo bundle that segments, in place of findings: everything that it was to outline.
         classes: Of a Model Zoo bundle that classifies, in place of findings.
+        replaces: Reports on earlier revisions that this one stands for, the newest first.
     """
 
     study_uid: str
@@ -252,6 +269,7 @@ class Report:
     more: tuple[tuple[str, int], ...] = ()
     structures: tuple[Structure, ...] = ()
     classes: tuple[ClassScore, ...] = ()
+    replaces: tuple[Predecessor, ...] = ()
 
     @property
     def determined(self) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from app.assignment import Decision
-from app.documents import Document, Receipt
+from app.documents import Document, Receipt, Waiting
 from app.errors import Rejected, Retryable
 from app.findings import Report
 from app.settings import Settings
@@ -82,6 +82,7 @@ class StudyOutcome:
         documents: Every document, also one that could not be made.
         shipments: What is to be delivered.
         receipts: How deliveries ended; one for each shipment in the end.
+        waiting: Deliveries that were begun and have not ended, and why.
         timings: Seconds of each stage.
     """
 
@@ -102,6 +103,7 @@ class StudyOutcome:
     documents: tuple[Document, ...] = ()
     shipments: tuple[Shipment, ...] = ()
     receipts: tuple[Receipt, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     timings: tuple[Timing, ...] = ()
 
     @property
@@ -223,7 +225,24 @@ def with_receipt(outcome: StudyOutcome, receipt: Receipt) -> StudyOutcome:
     found = receipt_of(outcome, Shipment(receipt.document, receipt.destination))
     if found is not None and found.delivered:
         return outcome
-    return replace(outcome, receipts=(*(each for each in outcome.receipts if each is not found), receipt))
+    return replace(
+        outcome,
+        receipts=(*(each for each in outcome.receipts if each is not found), receipt),
+        waiting=_others(outcome.waiting, receipt),
+    )
+
+
+def with_waiting(outcome: StudyOutcome, waiting: Waiting) -> StudyOutcome:
+    """Note why a delivery has not ended, in the place of what was noted of it before."""
+    return replace(outcome, waiting=(*_others(outcome.waiting, waiting), waiting))
+
+
+def waiting_of(outcome: StudyOutcome, shipment: Shipment) -> Waiting | None:
+    """Why a delivery has not ended; None where it was not begun, or has."""
+    for waiting in outcome.waiting:
+        if (waiting.document, waiting.destination) == (shipment.document, shipment.destination):
+            return waiting
+    return None
 
 
 def receipt_of(outcome: StudyOutcome, shipment: Shipment) -> Receipt | None:
@@ -258,6 +277,10 @@ def study(settings: Settings, key_or_uid: str) -> StudyOutcome | None:
             if revisions:
                 return max(revisions, key=lambda each: each.received_at)
     return None
+
+
+def _others(waiting: Sequence[Waiting], one: Receipt | Waiting) -> tuple[Waiting, ...]:
+    return tuple(each for each in waiting if (each.document, each.destination) != (one.document, one.destination))
 
 
 def _identity(report: Report) -> tuple[str, str, int]:

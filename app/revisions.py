@@ -14,7 +14,7 @@ import structlog
 from app import outcomes
 from app.documents import Document, DocumentKind
 from app.errors import Rejected
-from app.findings import Report
+from app.findings import Predecessor, Report
 from app.outcomes import OUTCOME, Shipment, StudyOutcome
 
 log = structlog.get_logger()
@@ -77,6 +77,23 @@ def overtaken_by(shipment: Shipment, known: StudyOutcome, family: Iterable[Study
     return ""
 
 
+def replaced_by(report: Report, known: StudyOutcome, family: Iterable[StudyOutcome]) -> tuple[Predecessor, ...]:
+    """The reports on earlier revisions that a report stands for, as `overtaken_by` has it, and whose SR was made.
+
+    Args:
+        report: Of the revision `known`; its documents need not be there yet.
+        known: Its revision, routed.
+        family: Other revisions of the study, the newest first.
+    """
+    return tuple(
+        Predecessor(before.revision, before.series_uid, before.stack, before.algorithm.version)
+        for older in family
+        if is_newer(known, older)
+        for before in older.reports
+        if _speaks_for(report, before, known) and _has_sr(older, before)
+    )
+
+
 def relations(results: Path, shown: Sequence[StudyOutcome]) -> Mapping[str, Relation]:
     """Where each of `shown` stands among all revisions of its study, by key."""
     have = {outcome.key: outcome for outcome in shown}
@@ -124,6 +141,19 @@ def _answers(newer: StudyOutcome, report: Report) -> tuple[Report, ...]:
         for each in same or of_bundle
         if (each.determined or not report.determined)
         and any(_made_from(document, each) and not document.problem for document in newer.documents)
+    )
+
+
+def _speaks_for(report: Report, before: Report, known: StudyOutcome) -> bool:
+    if report.algorithm.name != before.algorithm.name or (before.determined and not report.determined):
+        return False
+    return not set(report.stacks).isdisjoint(before.stacks) or not _assigns(known, before)
+
+
+def _has_sr(outcome: StudyOutcome, report: Report) -> bool:
+    return any(
+        document.kind is DocumentKind.SR and not document.problem and _made_from(document, report)
+        for document in outcome.documents
     )
 
 

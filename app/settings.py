@@ -7,17 +7,15 @@ Unknown keys are refused with the nearest known one.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
-from app.documents import DocumentKind
+from app.destinations import AeTitle, Destination, Port
 from app.errors import Rejected
 from bundles.common.strict import ConfigurationError, Strict, read_mapping, validate
 
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
-Port = Annotated[int, Field(ge=0, le=65535)]
 PREFIX = "VIGIL_"
 
 
@@ -85,20 +83,6 @@ class Worker(Strict):
     id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$")
     heartbeat_s: float = Field(5, gt=0)
     takeover_s: float = Field(30, gt=0)
-
-
-class Destination(Strict):
-    """A DICOM peer that gets the results."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    host: str
-    port: Port
-    ae_title: AeTitle
-    calling_ae_title: AeTitle = "VIGIL"
-    documents: tuple[DocumentKind, ...] = (DocumentKind.SR, DocumentKind.KEY_IMAGE, DocumentKind.SEG)
-    attempts: int = Field(5, ge=1)
-    backoff_s: float = Field(2, gt=0)
-    timeout_s: float = Field(30, gt=0)
 
 
 class Http(Strict):

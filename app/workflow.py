@@ -119,14 +119,17 @@ def publish(key: str, number: int, report: Report) -> None:
 
 
 @DBOS.workflow(name="deliver_document")
-def deliver_document(key: str, shipment: Shipment, attempt: int) -> None:
-    """Deliver one document to one destination; where that must wait, a delayed workflow tries again."""
+def deliver_document(key: str, shipment: Shipment, turn: int) -> None:
+    """Deliver one document to one destination; where that must wait, a delayed workflow takes its next turn.
+
+    A turn need not be an attempt: a destination may be left alone for now, or a storage commitment be awaited.
+    """
     steps = _steps[0]
     with steps.active("deliver_document"):
-        pause_s = DBOS.run_step(_patiently("deliver"), steps.deliver, key, shipment, attempt)
+        pause_s = DBOS.run_step(_patiently("deliver"), steps.deliver, key, shipment)
         if pause_s is None:
             return
-        name = f"{key}/redeliver/{shipment.document}/{shipment.destination}/{attempt + 1}"
+        name = f"{key}/redeliver/{shipment.document}/{shipment.destination}/{turn + 1}"
         options = SetEnqueueOptions(
             delay_seconds=pause_s,
             queue_partition_key=shipment.destination,
@@ -134,7 +137,7 @@ def deliver_document(key: str, shipment: Shipment, attempt: int) -> None:
             priority=steps.right_of_way(key, shipment),
         )
         with SetWorkflowID(name), options:
-            DBOS.enqueue_workflow(REDELIVERY, deliver_document, key, shipment, attempt + 1)
+            DBOS.enqueue_workflow(REDELIVERY, deliver_document, key, shipment, turn + 1)
 
 
 def _patiently(name: str) -> StepOptions:

@@ -16,7 +16,7 @@ from app.settings import Database, Settings
 log = structlog.get_logger()
 
 APPLICATION = "vigil"
-VERSION = "4"
+VERSION = "5"
 """Names the steps of the workflows. Recovery resumes only workflows of the same version: bump it when steps change, and
 let the old worker finish first."""
 

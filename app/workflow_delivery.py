@@ -1,17 +1,22 @@
 """Delivery with its bookkeeping: one attempt of the workflow, and the replay of a finished study by hand."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from app import outcomes, revisions, workflow_metrics
+from app.breakers import Breakers
+from app.commitments import Ledger
 from app.deliver import deliver, deliver_all
-from app.documents import Document, Receipt
+from app.destinations import Destination, DicomDestination, commitment_of
+from app.documents import Document, Receipt, Waiting
 from app.errors import AppError, Rejected, Retryable
 from app.outcomes import Shipment, StudyOutcome
-from app.settings import Destination, Settings
+from app.settings import Settings
+from app.workflow_commitment import commit_by_hand
 from app.workflow_edges import edge
 from app.workflow_order import sending
 from bundles.common.strict import nearest
@@ -19,6 +24,7 @@ from bundles.common.strict import nearest
 log = structlog.get_logger()
 
 LONGEST_BACKOFF_S = 300.0
+HELD_BACK = "held back: the destination failed several times in a row and is left alone for a while"
 FIRST, LATER = 1, 2
 """Priorities in the queue of deliveries that have to be tried again."""
 
@@ -36,9 +42,14 @@ def right_of_way(known: StudyOutcome, shipment: Shipment) -> int:
     return FIRST if urgent else LATER
 
 
-def attempt_in_order(
-    results: Path, known: StudyOutcome, document: Document, destination: Destination, attempt: int
-) -> Receipt | float:
+def attempt_in_order(  # noqa: PLR0917  a study, what of it, to whom and how: always given in this order
+    results: Path,
+    known: StudyOutcome,
+    document: Document,
+    destination: Destination,
+    attempt: int,
+    breakers: Breakers,
+) -> Receipt | Waiting:
     """Send a document once, unless a newer revision of its study has overtaken it; see `attempt_delivery`.
 
     Raises:
@@ -48,36 +59,46 @@ def attempt_in_order(
     with sending(results, known, destination.name) as family:
         newer = revisions.overtaken_by(shipment, known, family)
         if not newer:
-            return attempt_delivery(document, destination, attempt)
-    workflow_metrics.DELIVERIES.labels(destination.name, "superseded").inc()
+            urgent = right_of_way(known, shipment) == FIRST
+            return attempt_delivery(document, destination, attempt, breakers, urgent=urgent)
     log.info("document_superseded", study=known.key[:12], destination=destination.name, newer=newer)
     detail = f"not sent: revision {newer}, with later images, is sent in its place"
     return Receipt(destination.name, shipment.document, False, attempt - 1, detail, superseded_by=newer)
 
 
-def attempt_delivery(document: Document, destination: Destination, attempt: int) -> Receipt | float:
-    """Send a document once.
+def attempt_delivery(
+    document: Document, destination: Destination, attempt: int, breakers: Breakers, *, urgent: bool = False
+) -> Receipt | Waiting:
+    """Send a document once, unless its destination is left alone for now.
 
     Returns:
-        The receipt, where the destination took it, refused it, or was tried often enough; else the seconds to wait
-        before the next attempt (exponential, from the settings of the destination).
+        The receipt, where the destination took it, refused it, or was tried often enough; else why it waits.
     """
     name = document.path.name
     try:
-        with edge("delivering"):
-            receipt = replace(deliver(document, destination), attempts=attempt)
+        with breakers.passage(destination, urgent=urgent) as wait_s:
+            if wait_s:
+                until = time.time() + wait_s
+                return Waiting(destination.name, name, attempt - 1, HELD_BACK, until)
+            with edge("delivering"):
+                return replace(deliver(document, destination), attempts=attempt)
     except Retryable as error:
-        if attempt < destination.attempts:
-            workflow_metrics.DELIVERIES.labels(destination.name, "retried").inc()
-            pause_s = min(destination.backoff_s * 2 ** (attempt - 1), LONGEST_BACKOFF_S)
-            log.warning("delivery_retried", destination=destination.name, reason=str(error), pause_s=pause_s)
-            return float(pause_s)
-        receipt = Receipt(destination.name, name, delivered=False, attempts=attempt, detail=f"given up: {error}")
+        return again(name, destination, attempt, error)
     except AppError as error:
-        receipt = Receipt(destination.name, name, delivered=False, attempts=attempt, detail=str(error))
-    outcome = "delivered" if receipt.delivered else "undelivered"
-    workflow_metrics.DELIVERIES.labels(destination.name, outcome).inc()
-    return receipt
+        return Receipt(destination.name, name, delivered=False, attempts=attempt, detail=str(error))
+
+
+def again(name: str, destination: Destination, attempt: int, error: Retryable) -> Receipt | Waiting:
+    """What follows an attempt in vain: the next one after a pause, or the end of the attempts.
+
+    The pause doubles with each attempt (from the settings of the destination), and is no shorter than what the
+    destination asked for.
+    """
+    if attempt >= destination.attempts:
+        return Receipt(destination.name, name, delivered=False, attempts=attempt, detail=f"given up: {error}")
+    pause_s = max(min(destination.backoff_s * 2.0 ** min(attempt - 1, 30), LONGEST_BACKOFF_S), error.after_s)
+    log.warning("delivery_retried", destination=destination.name, reason=str(error), pause_s=pause_s)
+    return Waiting(destination.name, name, attempt, str(error), time.time() + pause_s)
 
 
 def replay(
@@ -113,9 +134,9 @@ def replay(
 
 
 def _replay_to(settings: Settings, known: StudyOutcome, peer: Destination) -> Sequence[Receipt]:
-    documents = [each for each in known.documents if each.kind in peer.documents and not each.problem]
+    documents = [each for each in known.documents if peer.wants(each)]
     receipts = []
-    for receipt in deliver_all(documents, peer) if documents else ():
+    for receipt in _deliver_all(documents, peer, Ledger(settings.results)):
         before = outcomes.receipt_of(known, Shipment(receipt.document, peer.name))
         receipts.append(replace(receipt, attempts=receipt.attempts + (before.attempts if before else 0)))
         outcome = "delivered" if receipt.delivered else "undelivered"
@@ -123,6 +144,15 @@ def _replay_to(settings: Settings, known: StudyOutcome, peer: Destination) -> Se
         log.info("document_replayed", study=known.key[:12], destination=peer.name, outcome=outcome)
     outcomes.record(settings.results / known.key, lambda found: _with_receipts(found, receipts))
     return receipts
+
+
+def _deliver_all(documents: Sequence[Document], peer: Destination, ledger: Ledger) -> Iterator[Receipt]:
+    of_name = {document.path.name: document for document in documents}
+    for receipt in deliver_all(documents, peer) if documents else ():
+        if receipt.delivered and isinstance(peer, DicomDestination) and commitment_of(peer):
+            yield commit_by_hand(receipt, of_name[receipt.document], peer, ledger)
+        else:
+            yield receipt
 
 
 def _with_receipts(found: StudyOutcome, receipts: Sequence[Receipt]) -> StudyOutcome:

@@ -15,6 +15,17 @@ TURNAROUND_SECONDS = Histogram(
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 1000, 3600),
 )
 DELIVERIES = Counter("vigil_deliveries_total", "Attempts to deliver a document", ("destination", "outcome"))
+LEFT_ALONE = Gauge(
+    "vigil_destination_left_alone",
+    "1 where a destination failed several times in a row and is left alone for a while",
+    ("destination",),
+    multiprocess_mode="livemax",
+)
+URGENT_NOTICE_SECONDS = Histogram(
+    "vigil_urgent_notice_seconds",
+    "Seconds from the last image of a study to the first delivered document of a report flagged for early reading",
+    buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 1000, 3600),
+)
 REPORTS = Counter("vigil_reports_total", "Reports by bundle and outcome", ("bundle", "outcome"))
 EARLY_READING = Counter("vigil_early_reading_total", "Reports flagged for early reading, by bundle", ("bundle",))
 QUEUE_DEPTH = Gauge(

@@ -5,7 +5,7 @@ the study's outcome, and may be run again after a crash without harm.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Protocol
 
 import structlog
 
-from app import outcomes, workflow_metrics
+from app import outcomes, revisions, workflow_metrics
 from app.assemble import assemble
 from app.assignment import Assignment
-from app.documents import Document, Receipt
+from app.documents import Waiting
 from app.errors import AppError, Failed, Rejected, Retryable
 from app.findings import Outcome, Report
 from app.infer.catalogue import Catalogue
@@ -29,17 +29,17 @@ from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
 from app.study import Look, Study
-from app.workflow_delivery import attempt_in_order, right_of_way
+from app.workflow_delivery import right_of_way
 from app.workflow_edges import Stopped, bounded, edge
 from app.workflow_look import Viewer, look_at, look_for_contrast, notes_of, with_looks
 from app.workflow_plan import Plan, plan_of
+from app.workflow_shipping import Shipping
 from bundles.common.contract import Window
 
 log = structlog.get_logger()
 
 REMEMBERED_STUDIES = 16
 MOST_BEGINNINGS = 3
-LONGEST_BACKOFF_S = 300.0
 RETRY_PAUSE_S = 1.0
 
 
@@ -64,6 +64,7 @@ class Steps:
         contrast: Tells whether heads show contrast agent; None where nothing is to look.
         draining: Set when the worker is to stop: no further analysis begins.
         stopping: Set when the worker gives up waiting for running analyses.
+        shipping: Deliveries, with what is known of the destinations.
     """
 
     settings: Settings
@@ -75,10 +76,14 @@ class Steps:
     contrast: Viewer | None = None
     draining: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
+    shipping: Shipping = field(init=False)
     _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
     _active: list[str] = field(default_factory=list, init=False)
     _timings: dict[str, list[Timing]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.shipping = Shipping.of(self.settings)
 
     @contextmanager
     def active(self, workflow: str) -> Iterator[None]:
@@ -226,15 +231,18 @@ class Steps:
             AppError: No document could be made.
         """
         study = self.study(key)
+        family = revisions.others(self.settings.results, key)
+        report = replace(report, replaces=revisions.replaced_by(report, self._outcome(key), family))
         with self._timed(key, "report", report.algorithm.name), edge("encoding"):
-            documents = encode(report, study, self.folder(key), window=self._window(report))
+            wanted = {kind for destination in self.settings.destinations for kind in destination.documents}
+            documents = encode(report, study, self.folder(key), window=self._window(report), kinds=wanted)
         if all(document.problem for document in documents):
             raise Failed(f"no document could be made: {documents[0].problem if documents else 'no encoder'}")
         shipments = tuple(
             Shipment(document.path.name, destination.name)
             for destination in self.settings.destinations
             for document in documents
-            if document.kind in destination.documents and not document.problem
+            if destination.wants(document)
         )
         self._record(key, lambda known: outcomes.with_report(known, report, documents, shipments))
         if report.urgent:
@@ -253,28 +261,26 @@ class Steps:
         """Priority of a delivery that has to wait."""
         return right_of_way(self._outcome(key), shipment)
 
-    def deliver(self, key: str, shipment: Shipment, attempt: int) -> float | None:
-        """Try once to deliver a document, and write the receipt once it is clear how it ends.
+    def deliver(self, key: str, shipment: Shipment) -> float | None:
+        """Do what is next to deliver a document, and write down how it ended, or why it waits.
 
         Returns:
-            Seconds to wait before the next attempt; None where there is nothing more to do.
+            Seconds until it is to be looked at again; None where there is nothing more to do.
         """
         known = self._outcome(key)
         found = outcomes.receipt_of(known, shipment)
         if found is not None and found.delivered:
             return None
-        destinations = {each.name: each for each in self.settings.destinations}
-        destination = destinations.get(shipment.destination)
-        if destination is None:
-            detail = f"the settings know no destination '{shipment.destination}' any more; `replay` sends it elsewhere"
-            receipt = Receipt(shipment.destination, shipment.document, delivered=False, attempts=attempt, detail=detail)
-        else:
-            with self._timed(key, "deliver", f"{shipment.document} to {shipment.destination}"):
-                document = _document(known, shipment)
-                outcome = attempt_in_order(self.settings.results, known, document, destination, attempt)
-            if isinstance(outcome, float):
-                return outcome
-            receipt = outcome
+        waiting = outcomes.waiting_of(known, shipment)
+        only_looks = waiting is not None and waiting.asked_at
+        what = f"{shipment.document} to {shipment.destination}"
+        with nullcontext() if only_looks else self._timed(key, "deliver", what):
+            found_out = self.shipping.advance(known, shipment)
+        if isinstance(found_out, Waiting):
+            waits = found_out
+            self._record(key, lambda known: outcomes.with_waiting(known, waits))
+            return max(waits.until - time.time(), 0.0)
+        receipt = found_out
         if not receipt.delivered and not receipt.superseded_by:
             log.error("dead_letter", study=key[:12], destination=receipt.destination, reason=receipt.detail)
         self._record(key, lambda known: outcomes.with_receipt(known, receipt))
@@ -361,10 +367,3 @@ def _without_last(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     """Leave out one beginning: a stop is no death."""
     last = len(names) - 1 - names[::-1].index(name)
     return (*names[:last], *names[last + 1 :])
-
-
-def _document(known: StudyOutcome, shipment: Shipment) -> Document:
-    for document in known.documents:
-        if document.path.name == shipment.document:
-            return document
-    raise Failed(f"study {known.key} has no document {shipment.document}")

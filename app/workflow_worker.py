@@ -65,6 +65,7 @@ def run(settings: Settings, stop: Event) -> None:
 def _work(steps: Steps, stop: Event) -> None:
     settings = steps.settings
     settings.results.mkdir(parents=True, exist_ok=True)
+    steps.shipping.ledger.prune()
     engine = open_engine(settings.database)
     workflow.use(steps)
     DBOS(config=configuration(settings, engine))

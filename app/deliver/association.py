@@ -5,12 +5,16 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
+from app.deliver.connection import broken_off
+from app.deliver.tls import Context, client_context, refusal
+from app.destinations import Tls
 from app.errors import AppError, Rejected, Retryable
 
 # Send the bytes of the file as they are: a document is never decoded and encoded again on its way out.
@@ -30,6 +34,7 @@ class Peer:
         host, port: Where it listens.
         called, calling: Its AE title and ours.
         timeout_s: For the connection, and for each answer.
+        tls: None speaks DICOM without TLS.
     """
 
     host: str
@@ -37,18 +42,22 @@ class Peer:
     called: str
     calling: str
     timeout_s: float
+    tls: Tls | None = None
 
     def __str__(self) -> str:
         return f"{self.called} at {self.host}:{self.port}"
 
 
-def associate(peer: Peer, contexts: Sequence[PresentationContext]) -> Association:
-    """Open an association that proposes `contexts`, at most 128.
+def associate(
+    peer: Peer, contexts: Sequence[PresentationContext], handlers: Sequence[tuple[Any, ...]] = ()
+) -> Association:
+    """Open an association that proposes `contexts`, at most 128; `handlers` serve what the peer asks on it.
 
     Raises:
         Retryable: Nobody answers, the peer aborts, or it rejects for now.
-        Rejected: The peer rejects for good, or accepts none of the contexts.
+        Rejected: The peer rejects for good, or accepts none of the contexts; certificates do not fit.
     """
+    secure = None if peer.tls is None else client_context(peer.tls, str(peer))
     entity = AE(ae_title=peer.calling)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = peer.timeout_s
     # Longer than the others: the answer that fails to come is to be named, not the silence.
@@ -61,12 +70,13 @@ def associate(peer: Peer, contexts: Sequence[PresentationContext]) -> Associatio
             contexts=list(contexts),
             ae_title=peer.called,
             max_pdu=MAX_PDU,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _on_open, [opened])],
+            tls_args=None if secure is None else (secure, peer.host),
+            evt_handlers=[(evt.EVT_CONN_OPEN, _on_open, [opened]), *handlers],
         )
     except OSError as error:
         raise Retryable(f"{peer}: {error.strerror or error}; is the host name right?") from error
     if not association.is_established:
-        raise _why(association, peer, bool(opened))
+        raise _tls_trouble(secure, association, peer) or _why(association, peer, bool(opened))
     return association
 
 
@@ -101,6 +111,16 @@ def _on_open(event: evt.Event, opened: list[bool]) -> None:
     connection = event.assoc.dul.socket
     if connection is not None and connection.socket is not None:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _tls_trouble(secure: Context | None, association: Association, peer: Peer) -> AppError | None:
+    trouble = None if secure is None else secure.trouble
+    if trouble is None or association.is_rejected:
+        return None
+    if found := refusal(trouble, peer.tls, str(peer)):
+        return found
+    lost = isinstance(trouble, TimeoutError | ConnectionResetError | BrokenPipeError)
+    return broken_off(trouble, peer.tls, str(peer)) if lost else None
 
 
 def _why(association: Association, peer: Peer, opened: bool) -> AppError:

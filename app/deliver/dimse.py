@@ -15,29 +15,20 @@ from pynetdicom.association import Association
 
 from app.deliver.association import Peer, accepts, associate, close, readable
 from app.deliver.statuses import Verdict, in_words, meaning
-from app.documents import Document, DocumentKind, Receipt
+from app.destinations import DicomDestination
+from app.documents import DICOM_KINDS, Document, Receipt
 from app.errors import AppError, Rejected, Retryable
-from app.settings import Destination
 
 log = structlog.get_logger()
 
 
-def deliver(document: Document, destination: Destination) -> Receipt:
-    """Store one document at one destination: one attempt, one association.
-
-    Returns:
-        A receipt with `delivered` true; its detail holds the status in words, warnings included.
-
-    Raises:
-        Retryable: The same attempt may succeed later: nobody answers, the peer aborts or is out of resources.
-        Rejected: It will not: the peer does not know us, does not want this kind of object, or cannot understand it;
-            or the document has no file, or is no DICOM object.
-    """
+def deliver(document: Document, destination: DicomDestination) -> Receipt:
+    """Store one document at one destination: one attempt, one association; see `app.deliver.ways.deliver`."""
     with Sender((document,), destination) as sender:
         return sender.send(document)
 
 
-def deliver_all(documents: Sequence[Document], destination: Destination) -> tuple[Receipt, ...]:
+def deliver_all(documents: Sequence[Document], destination: DicomDestination) -> tuple[Receipt, ...]:
     """Store several documents over one association, each tried once.
 
     Returns:
@@ -56,7 +47,7 @@ def deliver_all(documents: Sequence[Document], destination: Destination) -> tupl
     return tuple(receipts[position] for position in range(len(documents)))
 
 
-def _send(documents: Mapping[int, Document], destination: Destination) -> dict[int, Receipt]:
+def _send(documents: Mapping[int, Document], destination: DicomDestination) -> dict[int, Receipt]:
     if not documents:
         return {}
     try:
@@ -66,7 +57,7 @@ def _send(documents: Mapping[int, Document], destination: Destination) -> dict[i
         return {position: _failed(document, destination, error) for position, document in documents.items()}
 
 
-def peer_of(destination: Destination) -> Peer:
+def peer_of(destination: DicomDestination) -> Peer:
     """Take the address out of a destination's settings."""
     return Peer(
         destination.host,
@@ -74,6 +65,7 @@ def peer_of(destination: Destination) -> Peer:
         called=destination.ae_title,
         calling=destination.calling_ae_title,
         timeout_s=destination.timeout_s,
+        tls=destination.tls,
     )
 
 
@@ -84,20 +76,20 @@ def _attempt(sender: "Sender", document: Document) -> Receipt:
         return _failed(document, sender.destination, error)
 
 
-def _failed(document: Document, destination: Destination, error: AppError) -> Receipt:
+def _failed(document: Document, destination: DicomDestination, error: AppError) -> Receipt:
     return Receipt(destination.name, document.path.name, delivered=False, attempts=1, detail=str(error))
 
 
 class Sender(AbstractContextManager["Sender"]):
     """One association to a destination, for the documents it was opened with."""
 
-    def __init__(self, documents: Sequence[Document], destination: Destination) -> None:
+    def __init__(self, documents: Sequence[Document], destination: DicomDestination) -> None:
         self.destination = destination
         self._syntaxes = [_syntaxes(document) for document in documents]
         self._association: Association | None = None
 
     def __enter__(self) -> Self:
-        """Open the association; see `deliver` for what it raises."""
+        """Open the association; see `app.deliver.ways.deliver` for what it raises."""
         contexts = [build_context(sop_class, syntax) for sop_class, syntax in dict.fromkeys(self._syntaxes)]
         self._association = associate(peer_of(self.destination), contexts)
         return self
@@ -110,7 +102,7 @@ class Sender(AbstractContextManager["Sender"]):
             close(self._association)
 
     def send(self, document: Document) -> Receipt:
-        """Store one of the documents; see `deliver` for what it returns and raises."""
+        """Store one of the documents; see `app.deliver.ways.deliver` for the rest."""
         association = self._association
         if association is None or not association.is_established:
             raise Retryable(f"{self.destination.name}: the association was lost before {document.path.name}")
@@ -163,8 +155,8 @@ def store(association: Association, path: Path) -> int:
 def _syntaxes(document: Document) -> tuple[str, str]:
     if document.problem:
         raise Rejected(f"{document.path.name} was never made: {document.problem}")
-    if document.kind is DocumentKind.JSON:
-        raise Rejected(f"{document.path.name}: JSON cannot be sent by DIMSE; take `json` out of the destination")
+    if document.kind not in DICOM_KINDS:
+        raise Rejected(f"{document.path.name}: {document.kind.value} is no DICOM object and cannot be sent by DIMSE")
     return syntaxes(document.path)
 
 

@@ -5,38 +5,17 @@ from pynetdicom.sop_class import Verification
 
 from app.deliver.association import associate, close
 from app.deliver.dimse import peer_of
-from app.documents import DocumentKind
-from app.errors import AppError, Rejected, Retryable
-from app.settings import Destination
+from app.destinations import DicomDestination
+from app.errors import Rejected, Retryable
 
 SUCCESS = 0x0000
 
 
-def reachable(destination: Destination) -> str | None:
-    """Try C-ECHO.
-
-    Returns:
-        None where the destination answers and can carry what it is to get; else why not, and what to do.
-    """
+def echo(destination: DicomDestination) -> str:
+    """Try C-ECHO; see `app.deliver.ways.echo`."""
+    name, peer = destination.name, peer_of(destination)
     try:
-        echo(destination)
-    except AppError as error:
-        return str(error)
-    return None
-
-
-def echo(destination: Destination) -> None:
-    """Try C-ECHO.
-
-    Raises:
-        Retryable: The destination does not answer now, and may do so later.
-        Rejected: It does not know us, or cannot carry what it is to get; the message says what to do.
-    """
-    name = destination.name
-    if DocumentKind.JSON in destination.documents:
-        raise Rejected(f"{name}: JSON cannot be sent by DIMSE; take `json` out of its documents")
-    try:
-        association = associate(peer_of(destination), [build_context(Verification)])
+        association = associate(peer, [build_context(Verification)])
     except Retryable as error:
         raise Retryable(f"{name}: {error}") from error
     except Rejected as error:
@@ -49,3 +28,4 @@ def echo(destination: Destination) -> None:
         close(association)
     if status != SUCCESS:
         raise Retryable(f"{name}: C-ECHO was not answered with success")
+    return f"{peer} answers C-ECHO{'' if destination.tls is None else ', over TLS'}"

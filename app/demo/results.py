@@ -31,6 +31,10 @@ NAMES = {
     DocumentKind.KEY_IMAGE: ("key_image", ".dcm"),
     DocumentKind.SEG: ("segmentation", ".seg.dcm"),
     DocumentKind.JSON: ("report", ".json"),
+    DocumentKind.PRESENTATION: ("presentation", ".dcm"),
+    DocumentKind.PDF: ("report", ".pdf.dcm"),
+    DocumentKind.FHIR: ("report", ".fhir.json"),
+    DocumentKind.HL7: ("report", ".hl7"),
 }
 
 

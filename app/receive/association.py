@@ -6,11 +6,13 @@ from socketserver import TCPServer
 from typing import Any, Final
 
 import structlog
+from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
 
+from app.commitments import Ledger, refuse_request, take_report
 from app.receive import metrics
 from app.receive.command import pdus
 from app.receive.spool import Spool
@@ -146,6 +148,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         assoc.acceptor.implementation_version_name = ae.implementation_version_name
         assoc.acceptor.supported_contexts = list(self.server.contexts)
         assoc.requestor.address_info = self.remote
+        assoc.bind(evt.EVT_N_EVENT_REPORT, take_report, [self.server.ledger])
+        assoc.bind(evt.EVT_N_ACTION, refuse_request)
         return assoc
 
 
@@ -157,12 +161,14 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
         listening: A bound and listening socket.
         spool: Where to store.
         stall_s: How long a peer may pause within a PDU, seconds.
+        ledger: Storage commitments that we asked for; their answers go there.
     """
 
-    def __init__(self, ae: Any, listening: socket.socket, spool: Spool, stall_s: float) -> None:
+    def __init__(self, ae: Any, listening: socket.socket, spool: Spool, stall_s: float, ledger: Ledger) -> None:
         self._listening = listening
         self.spool = spool
         self.stall_s = stall_s
+        self.ledger = ledger
         super().__init__(ae, listening.getsockname(), ae.ae_title, ae.supported_contexts, request_handler=_Handler)
 
     def server_bind(self) -> None:

@@ -1,4 +1,7 @@
-"""The DIMSE listener: C-ECHO and C-STORE into the spool, in a process of its own that never imports torch."""
+"""The DIMSE listener: C-ECHO, C-STORE into the spool, and answers to storage commitments that we asked for.
+
+In a process of its own that never imports torch.
+"""
 
 import contextlib
 import logging
@@ -12,9 +15,11 @@ from multiprocessing.process import BaseProcess
 from typing import Final
 
 import structlog
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, _config
 
 from app import log
+from app.commitments import PUSH_MODEL, Ledger
+from app.destinations import commitment_of
 from app.errors import Failed
 from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
@@ -91,7 +96,8 @@ def _serving(settings: Settings, listening: socket.socket) -> Iterator[None]:
     _configure_pynetdicom()
     spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
     ae = _application_entity(settings)
-    server = ListeningServer(ae, listening, spool, settings.listener.dimse_timeout_s)
+    ledger = Ledger(settings.results)
+    server = ListeningServer(ae, listening, spool, settings.listener.dimse_timeout_s, ledger)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener")
     thread.start()
     try:
@@ -120,6 +126,9 @@ def _application_entity(settings: Settings) -> AE:
     processes = options.processes
     ae = AE(options.ae_title)
     ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
+    if any(commitment_of(destination) for destination in settings.destinations):
+        # We are its user: the peer that opens the association proposes itself as provider.
+        ae.add_supported_context(PUSH_MODEL, DEFAULT_TRANSFER_SYNTAXES, scu_role=False, scp_role=True)
     ae.require_calling_aet = list(options.allowed_calling_ae)
     ae.require_called_aet = options.require_called_ae
     ae.maximum_associations = -(-options.max_associations // processes)

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from app.commitments import PUSH_MODEL
 from app.receive import metrics
 from app.receive.command import C_STORE_REQUEST, Command, ProtocolError, decode, store_response
 from app.receive.dataset import Buffer, UnintelligibleError, is_uid
@@ -25,8 +26,11 @@ OUT_OF_RESOURCES: Final = 0xA700
 CANNOT_UNDERSTAND: Final = 0xC000
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
+NO_STORAGE: Final = frozenset({VERIFICATION, PUSH_MODEL})
 _MAX_COMMAND: Final = 1 << 16
-_MAX_OTHER_DATA: Final = 1 << 20  # data sets of anything but C-STORE; C-ECHO, all we serve beside it, has none
+_MAX_OTHER_DATA: Final = (
+    1 << 20
+)  # data sets of anything but C-STORE: C-ECHO has none, an N-EVENT-REPORT names instances
 
 _log = structlog.get_logger()
 
@@ -194,8 +198,8 @@ class StorageService:
 
     def _objection(self, command: Command, context: Context) -> Refusal | None:
         """Say what can be said against an instance before its data set is read."""
-        if context.abstract_syntax_uid == VERIFICATION:
-            return Refusal(SOP_CLASS_NOT_SUPPORTED, "sop_class", "C-STORE in a context for C-ECHO")
+        if context.abstract_syntax_uid in NO_STORAGE:
+            return Refusal(SOP_CLASS_NOT_SUPPORTED, "sop_class", "C-STORE in a context for another service")
         if not is_uid(command.sop_class_uid):
             return Refusal(CANNOT_UNDERSTAND, "sop_class_uid", "AffectedSOPClassUID is missing or invalid")
         if not is_uid(command.sop_instance_uid):

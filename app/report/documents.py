@@ -1,27 +1,32 @@
 """A report into its documents, each made alone: what breaks one does not lose the others."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
 import structlog
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
-from app.documents import Document, DocumentKind
+from app.documents import ALWAYS_MADE, Document, DocumentKind
 from app.errors import AppError, Retryable
 from app.findings import Finding, Outcome, Presence, Report
 from app.masks import LabelVolume, masks_of
+from app.report.fhir import fhir_bundle
 from app.report.files import stem, write_durably
+from app.report.hl7v2 import hl7_message
 from app.report.json_report import json_report
 from app.report.key_image import key_image, key_image_uid
+from app.report.pdf import encapsulated_pdf
+from app.report.presentation import has_presentation, presentation_state
 from app.report.segmentation import segmentation, segmentation_uid
 from app.report.shown import Shown, shown_images
 from app.report.source import Source, read_source
 from app.report.sr import structured_report
 from app.report.structures import structure_segmentation, structure_segmentation_uid
+from app.report.summary import MOST_PICTURES, summary
 from app.report.uids import report_uid
 from app.report.words import shown_lesions
 from app.structures import STRUCTURES
@@ -33,9 +38,17 @@ GUARD = "An answer was given although the analysis did not succeed; it is not re
 
 
 def encode(
-    report: Report, study: Study, folder: Path, *, window: Window | None = None, made_at: datetime | None = None
+    report: Report,
+    study: Study,
+    folder: Path,
+    *,
+    window: Window | None = None,
+    made_at: datetime | None = None,
+    kinds: Collection[DocumentKind] = ALWAYS_MADE,
 ) -> tuple[Document, ...]:
     """Write the documents of a report into `folder`: SR, JSON and, where something was determined, key images.
+
+    A presentation state, where there is something to draw, and a page of paper are made where they are wanted.
 
     The same report of the same study gives the same UIDs and, with the same `made_at`, the same bytes.
 
@@ -45,6 +58,7 @@ def encode(
         folder: Made where it does not exist; the masks of the report, if any, lie there (`app.masks`).
         window: Of the key image, from the bundle's contract; None takes the grey scale of radiographs.
         made_at: When the documents were made; None is now, in local time.
+        kinds: What is wanted beside `ALWAYS_MADE`, which are made in any case.
 
     Returns:
         The SR first. A document that could not be made carries a `problem` and has no file. There is a segmentation of
@@ -72,22 +86,22 @@ def encode(
         ),
         *(document for _, document in segmentations),
     ]
-    shown = shown_images(report)
-
-    def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: _file(
-            key_image(report, sources.read(), image, window, made_at, mask_of=lambda finding: masks.read(finding.kind))
-        )
-
-    if not shown:
-        log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
-    for image in shown:
-        path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
-        uid = key_image_uid(report, image.number)
-        documents.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
+    key_images = _key_images(report, sources, masks, base, window, made_at)
+    documents += key_images
+    if DocumentKind.PRESENTATION in kinds and has_presentation(report):
+        documents.append(_presentation(report, sources, masks, base, window, made_at))
+    if DocumentKind.PDF in kinds:
+        documents.append(_page(report, study, sources, key_images, base, made_at))
     documents.append(
         _make(report, DocumentKind.JSON, "", base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
     )
+    texts: dict[DocumentKind, tuple[str, Callable[[], bytes]]] = {
+        DocumentKind.FHIR: ("fhir.json", lambda: fhir_bundle(report, sources.read(), made_at, outlined=outlined)),
+        DocumentKind.HL7: ("hl7", lambda: hl7_message(report, sources.read(), made_at)),
+    }
+    for kind, (suffix, content) in texts.items():
+        if kind in kinds:
+            documents.append(_make(report, kind, "", base.with_name(f"{base.name}.{suffix}"), content))
     return tuple(documents)
 
 
@@ -121,6 +135,10 @@ class _Masks:
             self._volumes[kind] = masks_of(self._folder, self._report, kind)
         return self._volumes[kind]
 
+    def of(self, finding: Finding) -> LabelVolume:
+        """The mask of a finding; raises as `read`."""
+        return self.read(finding.kind)
+
 
 def _segmentations(
     report: Report, sources: _Sources, masks: _Masks, base: Path, made_at: datetime
@@ -152,6 +170,50 @@ def _segmentations(
     return made
 
 
+def _key_images(  # noqa: PLR0917  what a document is made of
+    report: Report, sources: _Sources, masks: _Masks, base: Path, window: Window | None, made_at: datetime
+) -> list[Document]:
+    shown = shown_images(report)
+    if not shown:
+        log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
+
+    def picture(image: Shown) -> Callable[[], bytes]:
+        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
+
+    made = []
+    for image in shown:
+        path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
+        uid = key_image_uid(report, image.number)
+        made.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
+    return made
+
+
+def _presentation(  # noqa: PLR0917  what a document is made of
+    report: Report, sources: _Sources, masks: _Masks, base: Path, window: Window | None, made_at: datetime
+) -> Document:
+    uid = report_uid(report, DocumentKind.PRESENTATION.value)
+
+    def content() -> bytes:
+        return _file(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
+
+    return _make(report, DocumentKind.PRESENTATION, uid, base.with_name(f"{base.name}.presentation.dcm"), content)
+
+
+def _page(  # noqa: PLR0917  what a document is made of
+    report: Report, study: Study, sources: _Sources, key_images: list[Document], base: Path, made_at: datetime
+) -> Document:
+    """The page shows the key images that could be made."""
+    drawn = [image.path for image in key_images if not image.problem]
+
+    def content() -> bytes:
+        pictures = [dcmread(path).pixel_array for path in drawn[:MOST_PICTURES]]
+        written = summary(report, study, sources.read(), made_at, pictures, more=len(drawn) - len(pictures))
+        return _file(encapsulated_pdf(report, sources.read(), written, made_at))
+
+    uid = report_uid(report, DocumentKind.PDF.value)
+    return _make(report, DocumentKind.PDF, uid, base.with_name(f"{base.name}.pdf.dcm"), content)
+
+
 def _never_after_failure(report: Report) -> Report:
     """Turn the answers of an analysis that did not succeed into *undetermined*, the last time this can be done."""
     if report.outcome is Outcome.SUCCEEDED or not report.determined:
@@ -174,6 +236,7 @@ def _make(report: Report, kind: DocumentKind, uid: str, path: Path, content: Cal
         sop_instance_uid=uid,
         series_uid=report.series_uid,
         stack=report.stack,
+        urgent=report.urgent,
     )
     problem = ""
     try:

@@ -6,13 +6,15 @@ from typing import Any
 
 from app.codes import Code
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Lesion, Presence, Region, Report
-from app.report.uids import lesion_tracking_uid, structure_tracking_uid
+from app.report.uids import lesion_tracking_uid, predecessor_uid, structure_tracking_uid
 from app.report.words import disclaimer, shown_lesions, shown_regions
 from app.structures import Structure
 
 SCHEMA_VERSION = "1.2"
 SINCE_MEASURED = "1.3"
 """Of reports with structures or classes; others stay what they were."""
+SINCE_REPLACING = "1.4"
+"""Of reports that replace earlier ones."""
 
 
 def json_report(report: Report, made_at: datetime) -> bytes:
@@ -26,8 +28,10 @@ def json_report(report: Report, made_at: datetime) -> bytes:
     """
     algorithm = report.algorithm
     measured = _measured(report)
+    replaces = _replaces(report)
+    version = SINCE_REPLACING if replaces else SINCE_MEASURED if measured else SCHEMA_VERSION
     content = {
-        "schema_version": SINCE_MEASURED if measured else SCHEMA_VERSION,
+        "schema_version": version,
         "made_at": made_at.isoformat(),
         "study": {"uid": report.study_uid, "revision": report.revision},
         "series": {"uid": report.series_uid, "stack": report.stack},
@@ -47,6 +51,7 @@ def json_report(report: Report, made_at: datetime) -> bytes:
         "urgent": report.urgent,
         "findings": [_finding(report, finding) for finding in report.findings],
         **measured,
+        **replaces,
         "notes": list(report.notes),
         "seconds": report.seconds,
     }
@@ -89,6 +94,18 @@ def _measured(report: Report) -> dict[str, Any]:
             }
             for each in report.classes
         ],
+    }
+
+
+def _replaces(report: Report) -> dict[str, Any]:
+    """Reports on earlier revisions that this one stands for; {} where there is none."""
+    if not report.replaces:
+        return {}
+    return {
+        "replaces": [
+            {"revision": each.revision, "sr_sop_instance_uid": predecessor_uid(report, each, "sr")}
+            for each in report.replaces
+        ]
     }
 
 

@@ -5,19 +5,17 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.errors import Rejected
 from app.findings import Report
 from app.report.frames import frame_number
-from app.report.items import MANUFACTURER
+from app.report.instance import add_meta, begin, reference
 from app.report.outlines import MaskOf, outlines_on
 from app.report.picture import draw
 from app.report.shown import Shown, banner, content
 from app.report.source import Source, SourceStack
 from app.report.uids import report_uid
-from app.report.words import fitted, series_description
 from app.study import Instance
 from bundles.common.contract import Window
 from bundles.common.elements import numbers
@@ -66,7 +64,7 @@ def key_image(
     frame = about.frame if shown.position is None or instance.frames <= 1 else frame_number(stack, shown.position)
     grey = _grey(_pixels(instance, frame), window)
     outlines, legend = outlines_on(report, shown.index, mask_of) if shown.index is not None else ((), ())
-    picture = draw(grey, _spacing(stack), banner(report), (*about.lines, *legend), about.marks, outlines=outlines)
+    picture = draw(grey, proportions(stack), banner(report), (*about.lines, *legend), about.marks, outlines=outlines)
     document = _data_set(report, source, instance, picture, made_at)
     if instance.frames > 1 and frame is not None:
         document.SourceImageSequence[0].ReferencedFrameNumber = frame
@@ -76,7 +74,7 @@ def key_image(
     document.InstanceNumber = shown.number
     # Type 3: "identify the patient" (PS3.3 C.7.6.1.1): what we write does not, what the scanner wrote may.
     document.BurnedInAnnotation = "YES" if stack.burned_in else "NO"
-    _add_meta(document)
+    add_meta(document)
     return document
 
 
@@ -85,7 +83,7 @@ def key_image_uid(report: Report, number: int) -> str:
     return report_uid(report, "key_image") if number == 1 else report_uid(report, "key_image", str(number))
 
 
-def _spacing(stack: SourceStack) -> tuple[float, float]:
+def proportions(stack: SourceStack) -> tuple[float, float]:
     """Proportions of the pixels: of the checked geometry, else of the header where it is believable."""
     if stack.series.geometry is not None:
         return stack.series.geometry.pixel_spacing_mm
@@ -132,22 +130,12 @@ def _grey(pixels: NDArray[np.float32], window: Window | None) -> NDArray[np.uint
 def _data_set(
     report: Report, source: Source, instance: Instance, picture: NDArray[np.uint8], made_at: datetime
 ) -> Dataset:
-    document = Dataset()
-    for tag in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
-        document[tag] = source.identity.get_item(tag)
-    document.SOPClassUID = SecondaryCaptureImageStorage
-    document.StudyInstanceUID = report.study_uid
-    document.SeriesInstanceUID = report_uid(report, "key_image", "series")
+    document = begin(report, source, SecondaryCaptureImageStorage, "key_image", made_at)
+    document.ContentDate, document.ContentTime = document.InstanceCreationDate, document.InstanceCreationTime
     document.Modality = "OT"
     document.ConversionType = "WSD"
     document.SeriesNumber = SERIES_NUMBER
-    document.SeriesDescription = series_description(report)
-    document.Manufacturer = MANUFACTURER
-    document.ManufacturerModelName = fitted(report.algorithm.name)
-    document.SoftwareVersions = fitted(report.algorithm.version)
     document.ImageType = ["DERIVED", "SECONDARY"]
-    document.InstanceCreationDate = document.ContentDate = made_at.strftime("%Y%m%d")
-    document.InstanceCreationTime = document.ContentTime = made_at.strftime("%H%M%S.%f")
     document.PatientOrientation = ""
     # Type 2C for a paired body part (PS3.3 C.7.3.1): whether it is one we are not told, so it is there and empty.
     document.Laterality = ""
@@ -161,9 +149,7 @@ def _source_image(instance: Instance) -> Dataset:
     purpose = Dataset()
     purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
     purpose.CodeMeaning = "Source image for image processing operation"
-    item = Dataset()
-    item.ReferencedSOPClassUID = instance.sop_class_uid
-    item.ReferencedSOPInstanceUID = instance.sop_instance_uid
+    item = reference(instance)
     item.PurposeOfReferenceCodeSequence = [purpose]
     return item
 
@@ -178,11 +164,3 @@ def _add_pixels(document: Dataset, picture: NDArray[np.uint8]) -> None:
     content = picture.tobytes()
     document.PixelData = content + b"\0" * (len(content) % 2)
     document["PixelData"].VR = "OB"
-
-
-def _add_meta(document: Dataset) -> None:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = document.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    document.file_meta = meta

@@ -156,7 +156,7 @@ def _below_slice(report: Report, shown: Shown) -> tuple[str, ...]:
     main = report.findings[0]
     # Slices of one file share its UID: only the position tells them apart.
     number = _places(report)[shown.sop_instance_uid] if shown.place is None else shown.place + 1
-    return (f"{_answer(main)}; most suspicious: slice {number} of {len(main.slices)}",)
+    return (f"{answer(main)}; most suspicious: slice {number} of {len(main.slices)}",)
 
 
 def _below_lesions(report: Report, index: int) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _below_lesions(report: Report, index: int) -> tuple[str, ...]:
     told = [finding for finding in report.findings if shown_lesions(finding)]
     total = max(len(finding.slices) for finding in report.findings)
     place = f"slice {index + 1} of {total}" if total else f"slice {index + 1}"
-    lines = [f"{_answer(finding)}; {_amount(finding)}; {place}" for finding in told]
+    lines = [f"{answer(finding)}; {_amount(finding)}; {place}" for finding in told]
     return (*lines, early(report)) if report.urgent else tuple(lines)
 
 
@@ -179,7 +179,7 @@ def _amount(finding: Finding) -> str:
 def _below_image(report: Report, uid: str) -> tuple[str, ...]:
     places = _places(report)
     several = len(places) > 1
-    lines = [_answer(finding, _score_of(finding, uid) if several else None) for finding in report.findings]
+    lines = [answer(finding, _score_of(finding, uid) if several else None) for finding in report.findings]
     flag = [early(report)] if report.urgent else []
     number = [f"Image {places[uid]} of {len(places)}"] if several and uid in places else []
     return (*lines, *flag, *number)
@@ -193,7 +193,7 @@ def _label(finding: Finding, region: Region) -> str:
     return named(finding.kind) + score
 
 
-def _answer(finding: Finding, here: SliceScore | None = None) -> str:
+def answer(finding: Finding, here: SliceScore | None = None) -> str:
     """A finding, the answer, the number that gave it by its name, and the one it was held against.
 
     The number is a probability only where it was calibrated; it is that of the whole series or study.

@@ -3,7 +3,7 @@
 What each content item holds is written down in docs/conformance.md.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from highdicom.sr import (
@@ -24,9 +24,10 @@ from highdicom.sr import (
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage
 
 from app.codes import Code
-from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Outcome, Report
+from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Report
 from app.report.frames import source_image
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
@@ -35,17 +36,15 @@ from app.report.regions import region_groups
 from app.report.segmentation import SOP_CLASS_UID, segmentation_series_uid, segmentation_uid
 from app.report.source import Source
 from app.report.structures import class_groups, structure_groups, structure_segmentation_uid
-from app.report.uids import device_uid, report_uid
+from app.report.uids import device_uid, predecessor_uid, report_uid
 from app.report.words import (
     about_lesions,
     about_regions,
     about_slices,
-    disclaimer,
-    early,
     fitted,
     named,
     plain,
-    provenance,
+    remarks,
     series_description,
     shown_lesions,
     shown_regions,
@@ -110,6 +109,7 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
         device_serial_number=fitted(report.algorithm.weights_sha256),
         content_date=made_at.date(),
         content_time=made_at.time().replace(tzinfo=None),
+        previous_versions=_predecessors(report) or None,
     )
     # Added last: highdicom copies and searches all that it is given, which takes longer than all the rest.
     root = document.ContentSequence
@@ -209,20 +209,8 @@ def _evaluations(report: Report) -> ContainerContentItem:
         value=concept(OUTCOME_CODES[report.outcome]),
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    container.ContentSequence = ContentSequence([status, *map(comment, _remarks(report))])
+    container.ContentSequence = ContentSequence([status, *map(comment, remarks(report))])
     return container
-
-
-def _remarks(report: Report) -> Iterable[str]:
-    if report.algorithm.research_only:
-        yield disclaimer(report.algorithm)
-    if report.urgent:
-        yield early(report)
-    if report.outcome is not Outcome.SUCCEEDED:
-        yield f"Analysis {report.outcome.value}: {report.reason or 'no reason was given'}"
-    yield provenance(report.algorithm)
-    for note in report.notes:
-        yield f"Note: {note}"
 
 
 def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list[Dataset]:
@@ -254,6 +242,19 @@ def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list
     for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
         setattr(evidence[0], keyword, None)
     return evidence
+
+
+def _predecessors(report: Report) -> list[Dataset]:
+    """The SRs that this one replaces, for the Predecessor Documents Sequence (PS3.3 C.17.2)."""
+    found = []
+    for predecessor in report.replaces:
+        item = Dataset()
+        item.SOPClassUID = Comprehensive3DSRStorage
+        item.SOPInstanceUID = predecessor_uid(report, predecessor, "sr")
+        item.StudyInstanceUID = report.study_uid
+        item.SeriesInstanceUID = predecessor_uid(report, predecessor, "sr", "series")
+        found.append(item)
+    return found
 
 
 def _stamp(document: Dataset, made_at: datetime) -> None:

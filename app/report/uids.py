@@ -1,9 +1,10 @@
 """UIDs derived from what they name: the same input gives the same UID, so that a repeat is a duplicate."""
 
+from dataclasses import replace
 from hashlib import sha256
 from uuid import UUID
 
-from app.findings import Finding, Lesion, Report
+from app.findings import Finding, Lesion, Predecessor, Report
 from app.structures import Structure
 
 
@@ -32,6 +33,18 @@ def report_uid(report: Report, *kind: str) -> str:
         report.algorithm.version,
         *kind,
     )
+
+
+def predecessor_uid(report: Report, predecessor: Predecessor, *kind: str) -> str:
+    """Name one thing of a report that this one replaces, as that report named it; see `report_uid`."""
+    earlier = replace(
+        report,
+        revision=predecessor.revision,
+        series_uid=predecessor.series_uid,
+        stack=predecessor.stack,
+        algorithm=replace(report.algorithm, version=predecessor.version),
+    )
+    return report_uid(earlier, *kind)
 
 
 def lesion_tracking_uid(report: Report, finding: Finding, lesion: Lesion) -> str:

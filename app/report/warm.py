@@ -7,6 +7,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from app.findings import FINDING_KINDS, Algorithm, Finding, Outcome, Presence, Region, RegionKind, Report
+from app.report.page import BOLD, REGULAR, font
 from app.report.source import Source, SourceStack
 from app.report.sr import structured_report
 from app.report.uids import derived_uid
@@ -31,3 +32,5 @@ def warm_up() -> None:
     )
     source = Source((SourceStack(Series(uid, 0, "CT", (instance,)), Dataset()),), Dataset())
     structured_report(report, source, datetime.now(UTC))
+    for name in (REGULAR, BOLD):
+        font(name)

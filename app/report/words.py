@@ -1,9 +1,21 @@
 """What the documents say in words, and in numbers that people read. Shared by the SR, the key image and the JSON."""
 
 import unicodedata
+from collections.abc import Iterator
 from decimal import ROUND_FLOOR, Decimal
 
-from app.findings import Algorithm, Finding, Lesion, LesionKind, Presence, Region, RegionKind, Report, SliceScore
+from app.findings import (
+    Algorithm,
+    Finding,
+    Lesion,
+    LesionKind,
+    Outcome,
+    Presence,
+    Region,
+    RegionKind,
+    Report,
+    SliceScore,
+)
 
 TOP_SLICES = 3
 ATTENTION = (
@@ -81,6 +93,31 @@ def provenance(algorithm: Algorithm) -> str:
         f"Algorithm: {algorithm.name} {algorithm.version}; weights sha256 {algorithm.weights_sha256}; "
         f"training data: {algorithm.training_data}"
     )
+
+
+def remarks(report: Report) -> Iterator[str]:
+    """What holds for a report as a whole, and what to know before believing it: a line for each."""
+    if report.algorithm.research_only:
+        yield disclaimer(report.algorithm)
+    if report.urgent:
+        yield early(report)
+    if report.outcome is not Outcome.SUCCEEDED:
+        yield ended(report)
+    yield provenance(report.algorithm)
+    for note in report.notes:
+        yield f"Note: {note}"
+
+
+def ended(report: Report) -> str:
+    """Say how an analysis ended, and why."""
+    return f"Analysis {report.outcome.value}: {report.reason or 'no reason was given'}"
+
+
+def undetermined(report: Report) -> str:
+    """Say why nothing was determined."""
+    if report.outcome is not Outcome.SUCCEEDED:
+        return ended(report)
+    return " ".join(("Undetermined.", *(f"Note: {note}." for note in report.notes)))
 
 
 def suspicious_slices(finding: Finding) -> tuple[SliceScore, ...]:

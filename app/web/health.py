@@ -4,13 +4,16 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
+from app.breakers import left_alone
 from app.deliver import reachable
-from app.settings import Destination, Settings
+from app.destinations import DicomDestination
+from app.settings import Settings
 from app.web.models import Health, Part
 
 MEGABYTE = 1 << 20
@@ -88,6 +91,7 @@ def examine(settings: Settings, knock: Knock, pulse: Pulse) -> Health:
         "database": pulse.database(),
         "spool": disk(settings.spool.folder, settings.spool.min_free_mb),
         "results": disk(settings.results, 0),
+        "destinations": destinations(settings),
     }
     return Health(ok=all(part.ok for part in parts.values()), version=__version__, parts=parts)
 
@@ -96,7 +100,7 @@ def listener(settings: Settings) -> Part:
     """Knock at our own listener with C-ECHO."""
     options = settings.listener
     problem = reachable(
-        Destination(
+        DicomDestination(
             name="listener",
             host=EVERYWHERE.get(options.host, options.host),
             port=options.port,
@@ -106,6 +110,17 @@ def listener(settings: Settings) -> Part:
         )
     )
     return Part(ok=problem is None, detail=problem or f"answers C-ECHO on port {options.port}")
+
+
+def destinations(settings: Settings) -> Part:
+    """Which destinations are left alone for now. The service is well all the same: documents wait, nothing is lost."""
+    found = left_alone(settings.run)
+    told = "; ".join(
+        f"{each.destination} failed {each.failures} times in a row, tried again "
+        f"{datetime.fromtimestamp(each.until).astimezone():%H:%M:%S}"
+        for each in found
+    )
+    return Part(ok=True, detail=f"left alone: {told}; see `python -m app deliveries`" if told else "none is left alone")
 
 
 def disk(folder: Path, min_free_mb: int) -> Part:

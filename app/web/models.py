@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from app.assignment import Assignment, Declined
-from app.documents import Receipt
+from app.documents import Receipt, Waiting
 from app.findings import Finding, LesionKind, Presence, RegionKind, Report
 from app.outcomes import Shipment, State, StudyOutcome, Timing
 from app.revisions import Relation
@@ -106,6 +106,7 @@ class StudyDetail(StudySummary):
     documents: list[DocumentView]
     receipts: list[Receipt]
     pending: list[Shipment]
+    waiting: list[Waiting]
     timings: list[Timing]
 
     @classmethod
@@ -131,6 +132,7 @@ class StudyDetail(StudySummary):
             ],
             receipts=list(outcome.receipts),
             pending=list(outcome.pending),
+            waiting=list(outcome.waiting),
             timings=list(outcome.timings),
         )
 

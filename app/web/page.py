@@ -180,7 +180,11 @@ def _routing(outcome: StudyOutcome) -> str:
 
 def _deliveries(outcome: StudyOutcome) -> str:
     rows = [(f"{each.document} → {each.destination}", each.detail) for each in outcome.receipts]
-    rows += [(f"{each.document} → {each.destination}", "waiting") for each in outcome.pending]
+    waiting = {(each.document, each.destination): f"waiting: {each.detail}" for each in outcome.waiting}
+    rows += [
+        (f"{each.document} → {each.destination}", waiting.get((each.document, each.destination), "waiting"))
+        for each in outcome.pending
+    ]
     rows += [(each.path.name, each.problem) for each in outcome.documents if each.problem]
     return _table("Deliveries", rows)
 

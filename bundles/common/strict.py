@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 
 class ConfigurationError(ValueError):
@@ -61,26 +61,41 @@ def nearest(word: str, known: list[str]) -> str:
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     problems = []
     for item in error.errors():
-        location = item["loc"]
-        name = ".".join(str(part) for part in location)
-        if item["type"] == "extra_forbidden":
-            problems.append(f"unknown key '{name}'{nearest(str(location[-1]), _keys_at(location[:-1], model))}")
-        else:
-            problems.append(f"{name}: {item['msg']} (got {item['input']!r})")
+        name, holder = _walk(item["loc"], model)
+        match item["type"]:
+            case "extra_forbidden":
+                problems.append(f"unknown key '{name}'{nearest(str(item['loc'][-1]), list(holder.model_fields))}")
+            case "union_tag_invalid":
+                key = item["ctx"]["discriminator"].strip("_()'")
+                known = [each.strip("' ") for each in item["ctx"]["expected_tags"].split(",")]
+                problems.append(f"{name}.{key}: unknown '{item['ctx']['tag']}'{nearest(item['ctx']['tag'], known)}")
+            case "missing":
+                problems.append(f"{name}: {item['msg']}")
+            case "value_error":
+                problems.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+            case _:
+                problems.append(f"{name}: {item['msg']} (got {item['input']!r})")
     return "; ".join(problems)
 
 
-def _keys_at(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
-    current = model
-    for part in location:
-        field = current.model_fields.get(str(part))
+def _walk(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, type[BaseModel]]:
+    """Give the name that the user wrote, without pydantic's tags of unions, and the class that holds the last key."""
+    holder, choices, name = model, dict[str, type[BaseModel]](), list[str]()
+    for part in map(str, location):
+        if part in choices:
+            holder, choices = choices[part], {}
+            continue
+        name.append(part)
+        field = holder.model_fields.get(part)
         if field is not None:
-            current = _model_in(field.annotation) or current
-    return list(current.model_fields)
+            choices = _models_in(field.annotation)
+            holder = next(iter(choices.values()), holder)
+    return ".".join(name), holder
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+def _models_in(annotation: object, tag: str = "") -> dict[str, type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {tag: annotation}
+    parts = get_args(annotation)
+    tag = next((part.tag for part in parts if isinstance(part, Tag)), tag)
+    return {key: found for part in parts for key, found in _models_in(part, tag).items()}

@@ -19,10 +19,11 @@ from rich.table import Table
 from app.deliver import deliver
 from app.deliver.dimse import syntaxes
 from app.demo.pacs import Pacs
+from app.destinations import DicomDestination
 from app.documents import Document
 from app.log import configure
 from app.report import encode, warm_up
-from app.settings import Destination, Log
+from app.settings import Log
 from bundles.common.reader import read_stack
 from tests.benchmarks.ingest import Bound
 from tests.integration.receive.dcmtk import ROOT
@@ -86,7 +87,7 @@ def run(folder: Path) -> Result:
     encoding = in_turn(lambda: encode(report, study, folder / "out"), lambda: read_stack(paths), time.process_time)
     sr = encode(report, study, folder / "out")[0]
     with Pacs(folder / "pacs") as pacs:
-        peer = Destination(name="pacs", host="127.0.0.1", port=pacs.port, ae_title="PACS")
+        peer = DicomDestination(name="pacs", host="127.0.0.1", port=pacs.port, ae_title="PACS")
         sop_class, syntax = syntaxes(sr.path)
         delivery = in_turn(
             lambda: deliver(sr, peer), lambda: send_plainly(sr, sop_class, syntax, pacs.port), time.perf_counter

@@ -1,5 +1,6 @@
 """What became of a study: derived, durable, and the same however often a stage says it."""
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from app import outcomes
 from app.assignment import Assignment, Decision, Declined
-from app.documents import Document, DocumentKind, Receipt
+from app.documents import Document, DocumentKind, Receipt, Waiting
 from app.errors import Rejected
 from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
 from app.outcomes import Shipment, State, StudyOutcome, Timing
@@ -70,6 +71,31 @@ def test_an_outcome_survives_the_disk_unchanged(tmp_path: Path) -> None:
     full = outcomes.with_timing(outcomes.with_receipt(PUBLISHED, DELIVERED), Timing("infer", "bleeds", 1.5))
     assert outcomes.begin(tmp_path, full) == full
     assert outcomes.read(tmp_path / KEY) == full
+
+
+def test_a_file_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """Written before deliveries could wait with a reason, be committed to, or replace each other."""
+    full = outcomes.with_receipt(PUBLISHED, DELIVERED)
+    outcomes.begin(tmp_path, full)
+    file = tmp_path / KEY / outcomes.OUTCOME
+    content = json.loads(file.read_text())
+    del content["waiting"], content["receipts"][0]["committed"], content["reports"][0]["replaces"]
+    del content["documents"][0]["urgent"]
+    file.write_text(json.dumps(content))
+    assert outcomes.read(tmp_path / KEY) == full
+
+
+def test_what_waits_is_noted_until_it_ends(tmp_path: Path) -> None:
+    waiting = Waiting("pacs", SR.path.name, 1, "no connection", until=20.0)
+    noted = outcomes.with_waiting(PUBLISHED, waiting)
+    assert (outcomes.waiting_of(noted, TO_PACS), noted.state) == (waiting, State.PROCESSING)
+    asked = replace(waiting, attempts=2, transactions=("2.25.7",), asked_at=15.0)
+    again = outcomes.with_waiting(outcomes.with_waiting(noted, replace(waiting, destination="other")), asked)
+    assert {each.destination: each.attempts for each in again.waiting} == {"pacs": 2, "other": 1}
+    outcomes.begin(tmp_path, again)
+    assert outcomes.read(tmp_path / KEY) == again
+    ended = outcomes.with_receipt(again, DELIVERED)
+    assert [each.destination for each in ended.waiting] == ["other"]
 
 
 def test_saying_something_again_changes_nothing() -> None:

@@ -8,9 +8,9 @@ import pytest
 from app import outcomes
 from app.assignment import Assignment, Decision
 from app.documents import Document, DocumentKind, Receipt
-from app.findings import Algorithm, Finding, Outcome, Presence, Report
+from app.findings import Algorithm, Finding, Outcome, Predecessor, Presence, Report
 from app.outcomes import Shipment, StudyOutcome
-from app.revisions import Relation, is_newer, others, overtaken_by, relation, relations
+from app.revisions import Relation, is_newer, others, overtaken_by, relation, relations, replaced_by
 from app.study import uid_hash
 
 UID = "1.2.3"
@@ -187,3 +187,37 @@ def test_a_damaged_revision_holds_back_no_other(tmp_path: Path) -> None:
     (tmp_path / f"{STUDY}-{'2' * 16}" / outcomes.OUTCOME).write_text("{")
     assert [each.key for each in others(tmp_path, OLD.key)] == [NEW.key]
     assert relation(tmp_path, OLD).superseded_by == NEW.key
+
+
+def replaced(newer: StudyOutcome, *family: StudyOutcome) -> tuple[Predecessor, ...]:
+    """What the report of a revision replaces, asked before it has documents."""
+    return replaced_by(newer.reports[0], replace(newer, reports=(), documents=(), shipments=()), family)
+
+
+def test_a_report_names_every_report_that_it_stands_for() -> None:
+    newest = revision("2", "a1 b1 c1 d1", at=30)
+    assert replaced(newest, NEW, OLD) == (
+        Predecessor("1" * 16, THICK, 0, "1"),
+        Predecessor("0" * 16, THICK, 0, "1"),
+    )
+    assert replaced(NEW, newest, OLD) == (Predecessor("0" * 16, THICK, 0, "1"),)
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        (revision("1", "a1 b1 c1", at=20, bundle="chest"), OLD),
+        (revision("1", "a1 c1", at=20), OLD),
+        (revision("1", "a1 b1 c1", Presence.UNDETERMINED, at=20), OLD),
+        (NEW, replace(OLD, documents=())),
+        (NEW, replace(OLD, documents=tuple(replace(each, problem="strange tag") for each in OLD.documents))),
+        (NEW, revision("0", "a1 b1", None, at=10)),
+    ],
+    ids=["another bundle", "other images", "no answer", "no document", "no SR could be made", "no report yet"],
+)
+def test_a_report_names_nothing_that_it_does_not_stand_for(newer: StudyOutcome, older: StudyOutcome) -> None:
+    assert replaced(newer, older) == ()
+
+
+def test_a_series_that_is_not_assigned_any_more_is_replaced_too() -> None:
+    assert replaced(with_images(NEW, (THIN, 0)), OLD) == (Predecessor("0" * 16, THICK, 0, "1"),)

@@ -7,17 +7,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app.destinations import DicomDestination
 from app.documents import Document, DocumentKind
 from app.report import encode
-from app.settings import Destination
+from tests.integration.deliver.certificates import Certificates
 from tests.unit.report.factory import MADE_AT, make_report, make_study
 
-MakeDestination = Callable[..., Destination]
+MakeDestination = Callable[..., DicomDestination]
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,12 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    token: str = ""
 
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
+    def get(self, path: str, **headers: str) -> bytes:
+        asked = {"Authorization": self.token, **headers} if self.token else headers
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", headers=asked)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             content: bytes = answer.read()
             return content
 
@@ -54,10 +59,17 @@ def key(documents: tuple[Document, ...]) -> Document:
 
 
 @pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    return Certificates(folder)
+
+
+@pytest.fixture
 def destination() -> MakeDestination:
-    def make(port: int, **changes: object) -> Destination:
+    def make(port: int, **changes: object) -> DicomDestination:
         values = {"name": "pacs", "host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 5.0}
-        return Destination.model_validate(values | changes)
+        return DicomDestination.model_validate(values | changes)
 
     return make
 
@@ -72,11 +84,17 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    folder = tmp_path_factory.mktemp("orthanc")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@contextmanager
+def running_orthanc(folder: Path, token: str = "", **changes: object) -> Iterator[Orthanc]:
+    """Orthanc with these changes to its configuration; `token` is what it asks for in Authorization."""
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
-        server = Orthanc(one.getsockname()[1], other.getsockname()[1])
+        server = Orthanc(one.getsockname()[1], other.getsockname()[1], token)
     configuration = {
         "Name": "test",
         "StorageDirectory": str(folder / "storage"),
@@ -87,6 +105,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "Plugins": [],
+        **changes,
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     program = shutil.which("Orthanc", path=f"/usr/sbin:{os.environ['PATH']}")

@@ -125,7 +125,7 @@ def test_json_and_missing_files_are_refused_before_anyone_is_called(
     text = replace(sr, path=tmp_path / "text.dcm")
     text.path.write_text("no DICOM")
     for document, words in (
-        (as_json, "JSON cannot be sent by DIMSE"),
+        (as_json, "json is no DICOM object"),
         (replace(sr, path=tmp_path / "gone.dcm"), "is not there"),
         (replace(sr, problem="ValueError at sr.py:1"), "was never made"),
         (text, "no DICOM file"),
@@ -179,9 +179,6 @@ def test_no_small_packet_waits_for_another(sr: Document, destination: MakeDestin
 def test_reachable_says_what_to_do(destination: MakeDestination, free_port: int, tmp_path: Path) -> None:
     with Pacs(tmp_path / "pacs") as pacs:
         assert reachable(destination(pacs.port)) is None
-        assert reachable(destination(pacs.port, documents=["sr", "json"])) == (
-            "pacs: JSON cannot be sent by DIMSE; take `json` out of its documents"
-        )
     with Pacs(tmp_path / "pacs", faults=Faults(reject="permanent")) as pacs:
         assert "are both AE titles known to the peer?" in (reachable(destination(pacs.port)) or "")
     assert "is the peer running" in (reachable(destination(free_port)) or "")

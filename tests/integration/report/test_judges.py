@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
 from app.documents import Document, DocumentKind
-from app.findings import FINDING_KINDS, Outcome, Presence, Region, RegionKind, Report, SliceScore
+from app.findings import FINDING_KINDS, Outcome, Predecessor, Presence, Region, RegionKind, Report, SliceScore
 from app.masks import mask_files
 from app.report import encode
 from app.study import Instance, Series, Study
@@ -38,6 +38,7 @@ REPORTS = {
     "failed": make_report(outcome=Outcome.FAILED),
     "partial": make_report(outcome=Outcome.PARTIAL, reason="2 of 4 slices could not be decoded"),
     "not attempted": make_report(outcome=Outcome.NOT_ATTEMPTED, reason="one slice only; at least 8 were expected"),
+    "replacing": make_report(replaces=(Predecessor("1111", "1.2.3", 0, "0.9"), Predecessor("2222", "1.2.4", 1, "1.0"))),
     "cleared": make_report(algorithm=replace(PHANTOM, status="cleared", training_data="CQ500")),
 }
 RADIOGRAPHS: dict[str, tuple[Callable[[Path], Study], Report]] = {

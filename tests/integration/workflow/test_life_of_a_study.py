@@ -56,6 +56,12 @@ def test_the_same_images_again_make_nothing_new_and_late_ones_a_revision(
         second, first = installation.wait_final(2)
     assert [len(first.files), len(second.files)] == [5, 6]
     assert len({each.sop_instance_uid for each in pacs.arrived}) == len(pacs.arrived) == 2
+    before, after = (dcmread(each.path, force=True) for each in pacs.arrived)
+    assert "PredecessorDocumentsSequence" not in before
+    (predecessor,) = after.PredecessorDocumentsSequence
+    (named,) = predecessor.ReferencedSeriesSequence
+    assert named.SeriesInstanceUID == before.SeriesInstanceUID
+    assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == before.SOPInstanceUID
 
 
 def test_what_a_broken_transfer_shows_is_reported_and_the_same_images_finished_are_a_revision(

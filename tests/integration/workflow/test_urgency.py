@@ -43,9 +43,14 @@ def counted() -> float:
     return REGISTRY.get_sample_value("vigil_early_reading_total", {"bundle": "bright"}) or 0.0
 
 
+def noticed() -> tuple[float, float]:
+    """How many urgent reports were noticed, and the seconds of all of them."""
+    return tuple(REGISTRY.get_sample_value(f"vigil_urgent_notice_seconds_{each}") or 0.0 for each in ("count", "sum"))
+
+
 def test_a_report_to_be_read_early_goes_first_where_deliveries_wait(installation: Installation, tmp_path: Path) -> None:
     write_image_bundle(installation.folder / "bundles")
-    port, before = free_port(), counted()
+    port, before, (notices, seconds) = free_port(), counted(), noticed()
     installation.destination(Pacs(tmp_path / "pacs", port=port), port=port, attempts=100, backoff_s=0.5)
     for share, study in ((LESION, "1.2.3"), (PNEUMOTHORAX, "1.2.4")):
         send_to_spool(installation.spool(), [radiograph(share, study=study, series=f"{study}.1")])
@@ -58,3 +63,7 @@ def test_a_report_to_be_read_early_goes_first_where_deliveries_wait(installation
     assert found == {key: 1 if first else 2 for key, first in urgent.items()}
     assert (len(peer.arrived), {outcome.state for outcome in outcomes}) == (2, {State.DELIVERED})
     assert counted() == before + 1
+    after, spent = noticed()
+    (first,) = (outcome for outcome in outcomes if urgent[outcome.key])
+    assert after == notices + 1
+    assert 0 < spent - seconds <= (first.seconds or 0)

@@ -14,7 +14,7 @@ from app.check import State, examine
 from app.settings import Settings, load
 from tests.integration.workflow.tiny import write_bundle
 
-COMMANDS = ["serve", "listen", "work", "web", "check", "studies", "send", "replay", "demo"]
+COMMANDS = ["serve", "listen", "work", "web", "check", "studies", "deliveries", "send", "replay", "demo"]
 
 
 def run(*arguments: str) -> int:
@@ -131,7 +131,9 @@ class TestCheck:
         write_bundle(tmp_path / "bundles")
         peer = {"name": "pacs", "host": "127.0.0.1", "port": 1, "ae_title": "PACS", "documents": ["json"]}
         errors = [each for each in examine(write_settings(tmp_path, destinations=[peer])) if each.state is State.ERROR]
-        assert [(each.what, "take `json` out" in each.detail) for each in errors] == [("destination pacs", True)]
+        assert [(each.what, "destination 'pacs' cannot take json" in each.detail) for each in errors] == [
+            ("settings", True)
+        ]
 
     @pytest.mark.parametrize(
         ("enabled", "name", "reason"),

@@ -68,3 +68,42 @@ def _place(item: Dataset) -> str:
     frame = f", frame {reference.ReferencedFrameNumber}" if "ReferencedFrameNumber" in reference else ""
     segment = f", segment {reference.ReferencedSegmentNumber}" if "ReferencedSegmentNumber" in reference else ""
     return f"{reference.ReferencedSOPInstanceUID}{frame}{segment}"
+
+
+def dump_presentation(document: Dataset) -> str:
+    """What a viewer makes of a presentation state: how the images are shown, then each line and text by image."""
+    keywords = (
+        "SOPClassUID",
+        "SOPInstanceUID",
+        "SeriesInstanceUID",
+        "SeriesDescription",
+        "SeriesNumber",
+        "ContentLabel",
+        "ContentDescription",
+        "PresentationCreationDate",
+        "PresentationCreationTime",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "RescaleType",
+        "PresentationLUTShape",
+    )
+    lines = [f"{keyword}: {document.get(keyword, '(absent)')}" for keyword in keywords]
+    lines += [f"window {voi.WindowCenter} {voi.WindowWidth}" for voi in document.get("SoftcopyVOILUTSequence", ())]
+    for area in document.DisplayedAreaSelectionSequence:
+        corner, aspect = area.DisplayedAreaBottomRightHandCorner, area.PresentationPixelAspectRatio
+        lines.append(f"area to {corner[0]} {corner[1]}, pixels {aspect[0]}:{aspect[1]}, {area.PresentationSizeMode}")
+    lines += [
+        f"layer {layer.GraphicLayerOrder} {layer.GraphicLayer}: {layer.GraphicLayerDescription}"
+        for layer in document.GraphicLayerSequence
+    ]
+    for annotation in document.GraphicAnnotationSequence:
+        (image,) = annotation.ReferencedImageSequence
+        lines += ["", f"{annotation.GraphicLayer} on {image.ReferencedSOPInstanceUID}"]
+        for graphic in annotation.get("GraphicObjectSequence", ()):
+            data = " ".join(f"{value:g}" for value in graphic.GraphicData)
+            lines.append(f"  {graphic.GraphicType} {graphic.GraphicAnnotationUnits} {data}")
+        for text in annotation.get("TextObjectSequence", ()):
+            place = text.get("AnchorPoint") or text.BoundingBoxTopLeftHandCorner
+            lines.append(f"  TEXT at {place[0]:g} {place[1]:g}")
+            lines += [f"    {line}" for line in text.UnformattedTextValue.splitlines()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,3 @@
+from tests.integration.deliver.conftest import destination, orthanc
+
+__all__ = ["destination", "orthanc"]
