@@ -189,7 +189,7 @@ class Page:
             yield name, "".join(run)
 
     def _width(self, text: str, size: float, *, bold: bool) -> float:
-        return sum(pdfmetrics.stringWidth(run, name, size) for name, run in self._runs(text, bold=bold))
+        return float(sum(pdfmetrics.stringWidth(run, name, size) for name, run in self._runs(text, bold=bold)))
 
     def _fitting(self, text: str, width: float, size: float, *, bold: bool) -> str:
         longest = int(NARROWEST * width / size) + 1
