@@ -6,6 +6,7 @@ difference before committing it.
 
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,7 @@ from tests.integration.deliver.committing import CommittingPacs, Habits
 from tests.integration.deliver.test_commitment import listener_settings
 from tests.integration.deliver.test_dimse import silent
 from tests.integration.workflow.conftest import Installation, free_port
+from tests.integration.workflow.test_recovery import running as process
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
 pytestmark = pytest.mark.timeout(180)
@@ -245,12 +247,13 @@ def _check_table(path: Path, rows: list[str]) -> None:
 
 
 def test_an_awaited_commitment_outlives_the_worker(installation: Installation) -> None:
-    """The answer comes while no worker runs; the next one finds it, and does not send the document again."""
+    """It is killed; the answer comes while none runs; the next one finds it, and does not send the document again."""
     with listening(installation) as port, CommittingPacs(Habits(call_back=port, delay_s=3)) as pacs:
         add(installation, "pacs", pacs.port, commitment={"wait_s": 0, "within_s": 60})
         send_to_spool(installation.spool(), ct_slices())
-        with installation.worker():
+        with process(installation.start_process()) as worker:
             installation.wait(lambda found: bool(found and found[0].waiting))
+            os.kill(worker.pid, signal.SIGKILL)
         (row,) = undelivered(installation.settings)
         assert (row.standing, row.attempts) == (Standing.AWAITING_COMMITMENT, 1)
         deadline = time.monotonic() + 30
