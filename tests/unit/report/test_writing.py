@@ -15,6 +15,8 @@ from tests.unit.report.cases import ALL, BRAIN, made
 from tests.unit.report.factory import MADE_AT, make_study
 from tests.unit.report.volumes import enhanced_study, lesion_report
 
+pytestmark = pytest.mark.debian  # the fonts of the page
+
 
 def by_pydicom(data_set: Dataset) -> bytes:
     buffer = BytesIO()
