@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from app.deliver import echo
 from app.deliver.web import Web
 from app.destinations import Destination, DicomDestination
+from app.documents import DocumentKind
 from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
@@ -100,6 +101,21 @@ def check_folders(settings: Settings) -> Iterator[Result]:
     free = free_mb(settings.spool.folder) if settings.spool.folder.is_dir() else 0
     if free <= settings.spool.min_free_mb:
         yield Result("disk", State.ERROR, too_full(free, settings.spool.min_free_mb))
+
+
+def check_fonts(settings: Settings) -> Iterator[Result]:
+    """Of the page of paper, where a destination wants it."""
+    if not any(DocumentKind.PDF in destination.documents for destination in settings.destinations):
+        return
+    from app.report.page import BOLD, EAST_ASIAN, MISSING, REGULAR, font
+
+    if font(REGULAR) is None or font(BOLD) is None:
+        yield Result("fonts", State.ERROR, MISSING)
+    elif font(EAST_ASIAN) is None:
+        words = "names in Chinese, Japanese and Korean stand as boxes on pages; install fonts-droid-fallback"
+        yield Result("fonts", State.WARNING, words)
+    else:
+        yield Result("fonts", State.OK, "of pages of paper: there")
 
 
 def check_database(settings: Settings) -> Iterator[Result]:
@@ -194,6 +210,7 @@ def _bind(host: str, port: int) -> None:
 PARTS: tuple[Callable[[Settings], Iterator[Result]], ...] = (
     check_bundles,
     check_folders,
+    check_fonts,
     check_database,
     check_ports,
     check_destinations,

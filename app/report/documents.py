@@ -4,11 +4,10 @@ import traceback
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 
 import structlog
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 
 from app.documents import ALWAYS_MADE, Document, DocumentKind
 from app.errors import AppError, Retryable
@@ -29,6 +28,7 @@ from app.report.structures import structure_segmentation, structure_segmentation
 from app.report.summary import MOST_PICTURES, summary
 from app.report.uids import report_uid
 from app.report.words import shown_lesions
+from app.report.writing import file_bytes
 from app.structures import STRUCTURES
 from app.study import Study, uid_hash
 from bundles.common.contract import Window
@@ -82,7 +82,7 @@ def encode(
             DocumentKind.SR,
             report_uid(report, DocumentKind.SR.value),
             base.with_name(f"{base.name}.sr.dcm"),
-            lambda: _file(structured_report(report, sources.read(), made_at, outlined=outlined)),
+            lambda: file_bytes(structured_report(report, sources.read(), made_at, outlined=outlined)),
         ),
         *(document for _, document in segmentations),
     ]
@@ -151,7 +151,7 @@ def _segmentations(
         path = base.with_name(f"{base.name}.seg.dcm")
 
         def of_structures() -> bytes:
-            return _file(structure_segmentation(report, masks.read(STRUCTURES), sources.read(), made_at))
+            return file_bytes(structure_segmentation(report, masks.read(STRUCTURES), sources.read(), made_at))
 
         uid = structure_segmentation_uid(report)
         made.append((STRUCTURES, _make(report, DocumentKind.SEG, uid, path, of_structures)))
@@ -162,7 +162,7 @@ def _segmentations(
         path = base.with_name(f"{base.name}.seg{'' if number == 1 else f'-{number}'}.dcm")
 
         def encoded(finding: Finding = finding, number: int = number) -> bytes:
-            return _file(
+            return file_bytes(
                 segmentation(report, finding, masks.read(finding.kind), sources.read(), made_at, number=number)
             )
 
@@ -178,7 +178,7 @@ def _key_images(  # noqa: PLR0917  what a document is made of
         log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
 
     def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: _file(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
+        return lambda: file_bytes(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
 
     made = []
     for image in shown:
@@ -194,7 +194,7 @@ def _presentation(  # noqa: PLR0917  what a document is made of
     uid = report_uid(report, DocumentKind.PRESENTATION.value)
 
     def content() -> bytes:
-        return _file(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
+        return file_bytes(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
 
     return _make(report, DocumentKind.PRESENTATION, uid, base.with_name(f"{base.name}.presentation.dcm"), content)
 
@@ -208,7 +208,7 @@ def _page(  # noqa: PLR0917  what a document is made of
     def content() -> bytes:
         pictures = [dcmread(path).pixel_array for path in drawn[:MOST_PICTURES]]
         written = summary(report, study, sources.read(), made_at, pictures, more=len(drawn) - len(pictures))
-        return _file(encapsulated_pdf(report, sources.read(), written, made_at))
+        return file_bytes(encapsulated_pdf(report, sources.read(), written, made_at))
 
     uid = report_uid(report, DocumentKind.PDF.value)
     return _make(report, DocumentKind.PDF, uid, base.with_name(f"{base.name}.pdf.dcm"), content)
@@ -268,9 +268,3 @@ def _in_words(error: Exception) -> str:
     ours = [frame for frame in frames if "report" in Path(frame.filename).parts] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
     return f"{type(error).__name__} at {where}; the study's headers or the report hold something unexpected"
-
-
-def _file(data_set: Dataset) -> bytes:
-    buffer = BytesIO()
-    data_set.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()

@@ -11,6 +11,7 @@ from io import BytesIO
 from itertools import groupby, islice
 from pathlib import Path
 
+from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
@@ -18,6 +19,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.errors import Failed
 from app.report.words import plain
+
+rl_config.useA85 = 0  # pictures as they are: as text they are a quarter longer and take as long as all the rest
 
 WIDTH, HEIGHT = 595.0, 842.0
 LEFT = 36.0
@@ -189,7 +192,7 @@ class Page:
             yield name, "".join(run)
 
     def _width(self, text: str, size: float, *, bold: bool) -> float:
-        return sum(pdfmetrics.stringWidth(run, name, size) for name, run in self._runs(text, bold=bold))
+        return float(sum(pdfmetrics.stringWidth(run, name, size) for name, run in self._runs(text, bold=bold)))
 
     def _fitting(self, text: str, width: float, size: float, *, bold: bool) -> str:
         longest = int(NARROWEST * width / size) + 1

@@ -210,22 +210,25 @@ def _slices(report: Report, stack: SourceStack, geometry: StackGeometry) -> list
     between_rows, between_columns = (format_number_as_ds(value) for value in geometry.pixel_spacing_mm)
     direction = [format_number_as_ds(value) for value in (*geometry.row_direction, *geometry.column_direction)]
     thickness = format_number_as_ds(float(min(gaps_mm(geometry), default=1.0)))
+    shared = Dataset()
+    # An image for each slice, also where a file holds several; `_refer` puts the true names in their place.
+    shared.SOPClassUID = CTImageStorage
+    shared.StudyInstanceUID, shared.SeriesInstanceUID = report.study_uid, stack.series.uid
+    shared.FrameOfReferenceUID = stack.frame_of_reference_uid
+    shared.Rows, shared.Columns = geometry.rows, geometry.columns
+    shared.ImageOrientationPatient, shared.PixelSpacing = direction, [between_rows, between_columns]
+    shared.SliceThickness = thickness
+    shared.Modality = stack.series.modality
+    for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
+        setattr(shared, keyword, "")
+    for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
+        setattr(shared, keyword, None)
     slices = []
     for index, origin in enumerate(geometry.origins):
         image = Dataset()
-        # An image for each slice, also where a file holds several; `_refer` puts the true names in their place.
-        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, derived_uid(stack.series.uid, index)
-        image.StudyInstanceUID, image.SeriesInstanceUID = report.study_uid, stack.series.uid
-        image.FrameOfReferenceUID = stack.frame_of_reference_uid
-        image.Rows, image.Columns = geometry.rows, geometry.columns
-        image.ImageOrientationPatient, image.PixelSpacing = direction, [between_rows, between_columns]
+        image.update(shared)
+        image.SOPInstanceUID = derived_uid(stack.series.uid, index)
         image.ImagePositionPatient = [format_number_as_ds(value) for value in origin]
-        image.SliceThickness = thickness
-        image.Modality = stack.series.modality
-        for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
-            setattr(image, keyword, "")
-        for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
-            setattr(image, keyword, None)
         slices.append(image)
     return slices
 

@@ -219,12 +219,12 @@ def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list
     """
     evidence = []
     for stack in source.stacks:
+        shared = Dataset()  # what an item takes over it need not convert again
+        shared.StudyInstanceUID, shared.SeriesInstanceUID = report.study_uid, stack.series.uid
         for instance in stack.series.instances:
             item = Dataset()
-            item.SOPClassUID = instance.sop_class_uid
-            item.SOPInstanceUID = instance.sop_instance_uid
-            item.StudyInstanceUID = report.study_uid
-            item.SeriesInstanceUID = stack.series.uid
+            item.update(shared)
+            item.SOPClassUID, item.SOPInstanceUID = instance.sop_class_uid, instance.sop_instance_uid
             evidence.append(item)
     for finding in report.findings:
         if finding.kind in outlined:

@@ -10,6 +10,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context
 from structlog.testing import capture_logs
 
+from app.check import State, check_destinations
 from app.commitments import (
     ALL_COMMITTED,
     INVALID_ARGUMENT,
@@ -167,3 +168,22 @@ def test_a_report_that_cannot_be_kept_is_not_acknowledged(ledger: Ledger, tmp_pa
         broken.FailedSOPSequence = [Dataset()]
         pacs.call_back(broken, ALL_COMMITTED)
     assert pacs.statuses[1:] == [SUCCESS, 0x0113, INVALID_ARGUMENT]
+
+
+@pytest.mark.parametrize(("allowed", "barred"), [((), False), (("CT1", "PACS"), False), (("CT1",), True)])
+def test_check_tells_of_a_peer_that_may_not_call_back(allowed: tuple[str, ...], barred: bool, ledger: Ledger) -> None:
+    with CommittingPacs() as pacs:
+        settings = Settings.model_validate(
+            {
+                "listener": {"allowed_calling_ae": allowed},
+                "results": ledger.results,
+                "destinations": [
+                    {"name": "pacs", "host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS", "commitment": {}}
+                ],
+            }
+        )
+        *errors, answer = check_destinations(settings)
+    assert answer.state is State.OK
+    assert [("listener.allowed_calling_ae" in each.detail, each.state) for each in errors] == [
+        (True, State.ERROR)
+    ] * barred

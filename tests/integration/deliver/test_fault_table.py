@@ -6,6 +6,7 @@ difference before committing it.
 
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from pydicom.uid import Comprehensive3DSRStorage
 
 from app.breakers import left_alone
@@ -29,6 +31,7 @@ from tests.integration.deliver.committing import CommittingPacs, Habits
 from tests.integration.deliver.test_commitment import listener_settings
 from tests.integration.deliver.test_dimse import silent
 from tests.integration.workflow.conftest import Installation, free_port
+from tests.integration.workflow.test_recovery import running as process
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
 pytestmark = pytest.mark.timeout(180)
@@ -244,12 +247,13 @@ def _check_table(path: Path, rows: list[str]) -> None:
 
 
 def test_an_awaited_commitment_outlives_the_worker(installation: Installation) -> None:
-    """The answer comes while no worker runs; the next one finds it, and does not send the document again."""
+    """It is killed; the answer comes while none runs; the next one finds it, and does not send the document again."""
     with listening(installation) as port, CommittingPacs(Habits(call_back=port, delay_s=3)) as pacs:
         add(installation, "pacs", pacs.port, commitment={"wait_s": 0, "within_s": 60})
         send_to_spool(installation.spool(), ct_slices())
-        with installation.worker():
+        with process(installation.start_process()) as worker:
             installation.wait(lambda found: bool(found and found[0].waiting))
+            os.kill(worker.pid, signal.SIGKILL)
         (row,) = undelivered(installation.settings)
         assert (row.standing, row.attempts) == (Standing.AWAITING_COMMITMENT, 1)
         deadline = time.monotonic() + 30
@@ -294,9 +298,9 @@ def test_a_replay_waits_for_the_commitment(installation: Installation) -> None:
 def test_a_destination_that_keeps_failing_is_left_alone_and_costs_no_attempts(
     installation: Installation, tmp_path: Path
 ) -> None:
-    """Three studies, two attempts each: without the pause all would be dead letters before the peer is back."""
-    port = free_port()
-    add(installation, "pacs", port, breaker_after=2, backoff_s=1.5, attempts=2)
+    """Of three studies one at least waits without having been tried, and one at a time asks for the peer."""
+    port, gauge = free_port(), ("vigil_destination_left_alone", {"destination": "pacs"})
+    add(installation, "pacs", port, breaker_after=2, backoff_s=2, attempts=3)
     for _ in range(3):
         send_to_spool(installation.spool(), ct_slices())
 
@@ -304,14 +308,16 @@ def test_a_destination_that_keeps_failing_is_left_alone_and_costs_no_attempts(
         return [each for each in undelivered(installation.settings) if each.reason == HELD_BACK]
 
     with installation.worker():
-        installation.wait(lambda found: len(found) == 3 and bool(held()))
+        installation.wait(lambda found: len(found) == 3 and all(each.waiting for each in found) and bool(held()))
         ((name, failures),) = [(each.destination, each.failures) for each in left_alone(installation.settings.run)]
         assert (name, failures >= 2) == ("pacs", True)
         assert "left alone: pacs" in destinations(installation.settings).detail
+        assert REGISTRY.get_sample_value(*gauge) == 1
         assert all(each.standing is Standing.WAITING for each in undelivered(installation.settings))
         with Pacs(tmp_path / "pacs", port=port) as pacs:
             found = installation.wait_final(3)
     assert [each.state for each in found] == [State.DELIVERED] * 3
-    assert max(each.receipts[0].attempts for each in found) <= 2
+    assert max(each.receipts[0].attempts for each in found) <= 3
     assert len({each.sop_instance_uid for each in pacs.arrived}) == len(pacs.arrived) == 3
     assert "none is left alone" in destinations(installation.settings).detail
+    assert REGISTRY.get_sample_value(*gauge) == 0

@@ -28,6 +28,7 @@ from tests.unit.report.cases import ALL, made
 from tests.unit.report.factory import MADE_AT, PHANTOM, make_report, make_study
 from tests.unit.report.radiographs import chest_report, chest_study
 
+pytestmark = pytest.mark.debian  # the fonts, and poppler
 KINDS = {DocumentKind.PDF}
 LETTERS = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 LONG = "verylongword" * 80 + " and words " * 200
@@ -152,7 +153,6 @@ NAMES = {
 }
 
 
-@pytest.mark.debian
 @pytest.mark.parametrize("case", NAMES)
 def test_names_of_the_world(case: str, tmp_path: Path) -> None:
     """Scripts that the fonts lack, or that want to be turned or joined, are not drawn wrongly: the page says so."""
@@ -217,7 +217,6 @@ def full(study: Study, **changes: Any) -> tuple[Report, Study]:
     return report, replace(study, unreadable=broken, missing=(LONG,) * 5)
 
 
-@pytest.mark.debian
 def test_too_much_is_shortened_with_how_much_more_there_is(tmp_path: Path) -> None:
     report, study = full(make_study(tmp_path / "study"))
     content = encapsulated(report, study, tmp_path / "out")
@@ -237,7 +236,6 @@ def test_more_findings_than_there_is_room_for_show_those_that_are_present(tmp_pa
     assert "...and 4 more" in text
 
 
-@pytest.mark.debian
 @settings(max_examples=25)
 @given(
     notes=st.lists(LETTERS, max_size=12),
