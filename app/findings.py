@@ -32,16 +32,18 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FindingKind:
     """A finding as it is coded: the finding itself, a site where the finding is post-coordinated, and the category of
-    its segments (CID 7150).
+    its segments (CID 7150). `part_of` names the finding that it is a type of.
     """
 
     name: str
     code: Code
     site: Code | None = None
     category: Code = ABNORMAL
+    part_of: str = ""
 
 
 HEMORRHAGE = Code("50960005", "SCT", "Hemorrhage")
+INTRACRANIAL = "intracranial_hemorrhage"
 
 PRESENCE_CODES = MappingProxyType(
     {
@@ -64,12 +66,21 @@ FINDING_KINDS = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            FindingKind("intracranial_hemorrhage", Code("1386000", "SCT", "Intracranial hemorrhage")),
-            FindingKind("subarachnoid_hemorrhage", Code("21454007", "SCT", "Subarachnoid hemorrhage")),
-            FindingKind("subdural_hemorrhage", Code("35486000", "SCT", "Subdural hemorrhage")),
-            FindingKind("epidural_hemorrhage", Code("82999001", "SCT", "Epidural hemorrhage")),
-            FindingKind("intraventricular_hemorrhage", HEMORRHAGE, Code("35764002", "SCT", "Brain ventricle")),
-            FindingKind("intraparenchymal_hemorrhage", Code("274100004", "SCT", "Cerebral hemorrhage")),
+            FindingKind(INTRACRANIAL, Code("1386000", "SCT", "Intracranial hemorrhage")),
+            FindingKind(
+                "subarachnoid_hemorrhage", Code("21454007", "SCT", "Subarachnoid hemorrhage"), part_of=INTRACRANIAL
+            ),
+            FindingKind("subdural_hemorrhage", Code("35486000", "SCT", "Subdural hemorrhage"), part_of=INTRACRANIAL),
+            FindingKind("epidural_hemorrhage", Code("82999001", "SCT", "Epidural hemorrhage"), part_of=INTRACRANIAL),
+            FindingKind(
+                "intraventricular_hemorrhage",
+                HEMORRHAGE,
+                Code("35764002", "SCT", "Brain ventricle"),
+                part_of=INTRACRANIAL,
+            ),
+            FindingKind(
+                "intraparenchymal_hemorrhage", Code("274100004", "SCT", "Cerebral hemorrhage"), part_of=INTRACRANIAL
+            ),
             FindingKind(
                 "wrist_fracture", Code("125605004", "SCT", "Fracture of bone"), Code("74670003", "SCT", "Wrist joint")
             ),

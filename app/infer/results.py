@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.assignment import Assignment
 from app.errors import Failed
-from app.findings import Finding, Outcome, Presence, Region, Report, SliceScore
+from app.findings import FINDING_KINDS, Finding, Outcome, Presence, Region, Report, SliceScore
 from app.infer.catalogue import Bundle
 from app.infer.images import Image
 from app.infer.regions import Boxes, regions_of
@@ -99,6 +99,26 @@ def to_findings(contract: Service, numbers: Numbers, series: Series) -> tuple[Fi
         )
         for output in contract.findings
     )
+
+
+def contradictions(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """In words, where a type of a finding is called present and the finding itself absent: each stands at a threshold
+    of its own, and a reader must not take either for the whole answer.
+    """
+    absent = {each.kind for each in findings if each.presence is Presence.ABSENT}
+    told = []
+    for whole in (each.kind for each in findings if each.kind in absent):
+        types = [
+            each.kind.replace("_", " ")
+            for each in findings
+            if each.presence is Presence.PRESENT and FINDING_KINDS[each.kind].part_of == whole
+        ]
+        if types:
+            told.append(
+                f"the answers contradict each other: {whole.replace('_', ' ')} is called absent, and of its types "
+                f"{' and '.join(types)} present; each has a threshold of its own, so look at the images"
+            )
+    return tuple(told)
 
 
 def to_image_findings(contract: Service, numbers: Numbers, image: Image) -> tuple[Finding, ...]:

@@ -21,6 +21,7 @@ from app.infer.measuring import Measured, measure, score
 from app.infer.network import Item, Network, build, first_of_batch
 from app.infer.results import (
     Numbers,
+    contradictions,
     find_stacks,
     signs_of_missing,
     sources,
@@ -144,7 +145,7 @@ class Runner:
             return self._measured(bundle, measure(bundle.model_zoo, outputs.pred, series), series, outputs, folder)
         findings = to_findings(bundle.service, outputs.numbers, series)
         found = with_lesions(bundle.service, findings, outputs.numbers, outputs.masks, series)
-        notes = (*series.notes, *outputs.notes, *found.notes)
+        notes = (*series.notes, *outputs.notes, *found.notes, *contradictions(found.findings))
         if folder is None or not found.volumes or _kept(folder, bundle, series, found.volumes):
             return Answer(found.findings, notes)
         return Answer(found.findings, (*notes, NO_ROOM))

@@ -25,6 +25,8 @@ NUMBERS = {"US": "<H", "UL": "<I"}
 PADDED = {"UI": b"\0", "CS": b" ", "SH": b" ", "LO": b" "}
 ELSEWHERE = {"DS", "IS", "ST", "LT", "UT", "FL", "FD", "DA", "TM", "DT", *NUMBERS, *PADDED}
 """Written by pydicom the same way in every data set; others depend on what stands around them."""
+TEXT = {"LO", "SH", "PN", "CS"}
+"""VRs of what a result is filed by; short ones, so that their length has 16 bits."""
 ITEM = struct.pack("<HH", 0xFFFE, 0xE000)
 LONGEST = 0xFFFE
 META_LENGTH_AT = 140
@@ -40,26 +42,39 @@ class _Unusual(Exception):
 def file_bytes(data_set: Dataset) -> bytes:
     """Encode a data set with its file meta information; explicit VR little endian.
 
+    Elements that nobody has decoded, as those of the patient are, keep their bytes whatever character set they claim:
+    pydicom writes text that does not fit as replaced characters, and the result would not join its patient.
+
     Its long sequences are taken out: the data set is not to be used any more.
     """
-    sequences: dict[int, bytes] = {}
+    contents = _as_sent(data_set)
     for keyword in LONG:
         if keyword not in data_set:
             continue
         element = data_set.get_item(keyword)
         if isinstance(element, DataElement) and not element.is_undefined_length:
             try:
-                sequences[int(element.tag)] = b"".join(map(_item, element.value))
+                contents[int(element.tag)] = b"".join(map(_item, element.value))
             except _Unusual:
                 continue
             data_set[element.tag] = DataElement(element.tag, "SQ", [])
     buffer = BytesIO()
     data_set.save_as(buffer, enforce_file_format=True)
-    return b"".join(_filled(memoryview(buffer.getbuffer()), sequences))
+    return b"".join(_filled(memoryview(buffer.getbuffer()), contents))
 
 
-def _filled(content: memoryview, sequences: dict[int, bytes]) -> Iterator[bytes | memoryview]:
-    """The file, with each empty sequence of the top level that has a content given it."""
+def _as_sent(data_set: Dataset) -> dict[int, bytes]:
+    """The bytes of text that was taken over from an image undecoded, by tag."""
+    found = {}
+    for tag in data_set.keys():  # noqa: SIM118  iterating over the data set would decode its elements
+        element = data_set.get_item(tag)
+        if isinstance(element, RawDataElement) and element.VR in TEXT and isinstance(element.value, bytes):
+            found[int(tag)] = element.value + b" " * (len(element.value) % 2)
+    return found
+
+
+def _filled(content: memoryview, contents: dict[int, bytes]) -> Iterator[bytes | memoryview]:
+    """The file, with each element of the top level that has a content here given it."""
     (meta,) = struct.unpack_from("<I", content, META_LENGTH_AT)
     written, at = 0, META_LENGTH_AT + 4 + meta
     while at < len(content):
@@ -70,12 +85,13 @@ def _filled(content: memoryview, sequences: dict[int, bytes]) -> Iterator[bytes 
         else:
             (length,) = struct.unpack_from("<H", content, at + 6)
             start = at + 8
-        inside = sequences.pop(group << 16 | number, None)
+        inside = contents.pop(group << 16 | number, None)
         if inside is not None:
-            yield content[written : start - 4]
-            yield struct.pack("<I", len(inside))
+            room = "<I" if bytes(content[at + 4 : at + 6]) in LONG_FORM else "<H"
+            yield content[written : start - struct.calcsize(room)]
+            yield struct.pack(room, len(inside))
             yield inside
-            written = start
+            written = start + length
         at = start + length
     yield content[written:]
 

@@ -12,7 +12,7 @@ from app.assignment import Assignment
 from app.errors import Failed
 from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
 from app.infer.catalogue import load_bundle
-from app.infer.results import find_stacks, to_findings, undetermined, unfinished
+from app.infer.results import contradictions, find_stacks, to_findings, undetermined, unfinished
 from app.study import BROKEN_OFF, Instance, Series, Study
 from bundles.common.contract import FindingOutput, Service, Window
 
@@ -115,3 +115,14 @@ def test_what_is_seen_in_a_part_is_there() -> None:
     report = unfinished(report_of(present, Finding("subdural_hemorrhage", Presence.ABSENT, 0.2, 0.5)), (BROKEN_OFF,))
     assert report.findings == (present, Finding("subdural_hemorrhage", Presence.UNDETERMINED))
     assert (report.outcome, report.reason, report.notes) == (Outcome.SUCCEEDED, "", (BROKEN_OFF,))
+
+
+def test_a_type_without_its_finding_is_said_to_contradict() -> None:
+    def found(kind: str, presence: Presence) -> Finding:
+        return Finding(kind, presence, 0.5, 0.4)
+
+    types = (found("subdural_hemorrhage", Presence.PRESENT), found("epidural_hemorrhage", Presence.PRESENT))
+    (told,) = contradictions((found("intracranial_hemorrhage", Presence.ABSENT), *types))
+    assert "intracranial hemorrhage is called absent, and of its types subdural hemorrhage and epidural" in told
+    assert contradictions((found("intracranial_hemorrhage", Presence.PRESENT), *types)) == ()
+    assert contradictions((found("lung_lesion", Presence.ABSENT), found("pneumothorax", Presence.PRESENT))) == ()
