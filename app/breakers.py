@@ -102,6 +102,12 @@ class Breakers:
         finally:
             self._learn(destination, failed, probe=probe)
 
+    def pauses(self, destination: Destination) -> bool:
+        """Whether a destination is left alone and its next probe not due: who tries all the same risks no attempt."""
+        with self._lock:
+            circuit = self._circuits.get(destination.name)
+            return circuit is not None and circuit.open and circuit.until > self.clock()
+
     def left_alone(self) -> tuple[LeftAlone, ...]:
         """What is left alone now."""
         offset = time.time() - self.clock()

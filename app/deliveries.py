@@ -101,7 +101,7 @@ def _of(outcome: StudyOutcome) -> Iterator[Delivery]:
 
 
 def _dead(outcome: StudyOutcome, receipt: Receipt) -> Delivery:
-    again = f"python -m app replay {outcome.key} --destination {receipt.destination}"
+    again = f"python -m app replay {outcome.key} --destination {receipt.destination} --config FILE"
     return Delivery(
         study=outcome.key,
         document=receipt.document,
@@ -117,7 +117,7 @@ def _dead(outcome: StudyOutcome, receipt: Receipt) -> Delivery:
 
 def _waits(outcome: StudyOutcome, waiting: Waiting) -> Delivery:
     overdue = waiting.until + OVERDUE_S < time.time()
-    by_hand = f"no worker looks at it: start one; else python -m app replay {outcome.key}"
+    by_hand = f"no worker looks at it: start one; else python -m app replay {outcome.key} --config FILE"
     return Delivery(
         study=outcome.key,
         document=waiting.document,

@@ -71,6 +71,8 @@ class _Way(Strict):
 
     @model_validator(mode="after")
     def _kinds_fit(self) -> Self:
+        if not self.documents:
+            raise ValueError(f"destination '{self.name}' gets no documents; name some, or leave it out")
         unfit = [kind.value for kind in self.documents if kind not in self.possible]
         if unfit:
             known = ", ".join(kind.value for kind in DocumentKind if kind in self.possible)

@@ -7,10 +7,10 @@ Unknown keys are refused with the nearest known one.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.destinations import AeTitle, Destination, Port
 from app.errors import Rejected
@@ -115,6 +115,14 @@ class Settings(Strict):
     routes: tuple[Path, ...] = ()
     results: Path = Path("var/results")
     run: Path = Path("var/run")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"destinations: two are called '{twice[0]}'; give each a name of its own")
+        return self
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -75,6 +75,7 @@ def attempt_delivery(
         The receipt, where the destination took it, refused it, or was tried often enough; else why it waits.
     """
     name = document.path.name
+    early = breakers.pauses(destination)
     try:
         with breakers.passage(destination, urgent=urgent) as wait_s:
             if wait_s:
@@ -83,7 +84,9 @@ def attempt_delivery(
             with edge("delivering"):
                 return replace(deliver(document, destination), attempts=attempt)
     except Retryable as error:
-        return again(name, destination, attempt, error)
+        # An urgent document that went before the pause was over: attempts are for others' turns too.
+        found = again(name, destination, attempt - 1 if early else attempt, error)
+        return found if isinstance(found, Receipt) or not early else replace(found, attempts=attempt - 1)
     except AppError as error:
         return Receipt(destination.name, name, delivered=False, attempts=attempt, detail=str(error))
 
@@ -96,7 +99,7 @@ def again(name: str, destination: Destination, attempt: int, error: Retryable) -
     """
     if attempt >= destination.attempts:
         return Receipt(destination.name, name, delivered=False, attempts=attempt, detail=f"given up: {error}")
-    pause_s = max(min(destination.backoff_s * 2.0 ** min(attempt - 1, 30), LONGEST_BACKOFF_S), error.after_s)
+    pause_s = max(min(destination.backoff_s * 2.0 ** min(max(attempt - 1, 0), 30), LONGEST_BACKOFF_S), error.after_s)
     log.warning("delivery_retried", destination=destination.name, reason=str(error), pause_s=pause_s)
     return Waiting(destination.name, name, attempt, str(error), time.time() + pause_s)
 

@@ -1,7 +1,9 @@
 """One step of one document's way to one destination: wait, send, ask for its commitment, look for the answer."""
 
 import time
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Self
 
 import structlog
@@ -20,6 +22,8 @@ from app.workflow_edges import edge
 
 log = structlog.get_logger()
 
+REMEMBERED_NOTICES = 1000
+
 
 @dataclass(frozen=True)
 class Shipping:
@@ -34,6 +38,10 @@ class Shipping:
     settings: Settings
     breakers: Breakers
     ledger: Ledger
+    _noticed: deque[tuple[str, tuple[str, str, int]]] = field(
+        default_factory=lambda: deque(maxlen=REMEMBERED_NOTICES), init=False
+    )
+    _lock: Lock = field(default_factory=Lock, init=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -60,8 +68,26 @@ class Shipping:
         else:
             found = self._try(known, shipment, destination, before)
         _count(found, before)
-        _notice(known, found)
+        self._notice(known, found)
         return found
+
+    def _notice(self, known: StudyOutcome, found: Receipt | Waiting) -> None:
+        """Measure how long an urgent report took from the last image to its first delivered document."""
+        if not isinstance(found, Receipt) or not found.delivered:
+            return
+        if right_of_way(known, Shipment(found.document, found.destination)) != FIRST:
+            return
+        document = next(each for each in known.documents if each.path.name == found.document)
+        report = (document.bundle, document.series_uid, document.stack)
+        names = {each.path.name for each in known.documents if (each.bundle, each.series_uid, each.stack) == report}
+        if any(receipt.delivered and receipt.document in names for receipt in known.receipts):
+            return
+        with self._lock:
+            # Deliveries of one report run side by side, and none knows yet of the other's receipt.
+            if (known.key, report) in self._noticed:
+                return
+            self._noticed.append((known.key, report))
+        workflow_metrics.URGENT_NOTICE_SECONDS.observe(time.time() - known.received_at)
 
     def _try(
         self, known: StudyOutcome, shipment: Shipment, destination: Destination, before: Waiting | None
@@ -142,19 +168,6 @@ def _count(found: Receipt | Waiting, before: Waiting | None) -> None:
     else:
         outcome = "held_back" if found.detail == HELD_BACK else "retried"
     workflow_metrics.DELIVERIES.labels(found.destination, outcome).inc()
-
-
-def _notice(known: StudyOutcome, found: Receipt | Waiting) -> None:
-    """Measure how long an urgent report took from the last image to its first delivered document."""
-    if not isinstance(found, Receipt) or not found.delivered:
-        return
-    if right_of_way(known, Shipment(found.document, found.destination)) != FIRST:
-        return
-    document = next(each for each in known.documents if each.path.name == found.document)
-    report = (document.bundle, document.series_uid, document.stack)
-    names = {each.path.name for each in known.documents if (each.bundle, each.series_uid, each.stack) == report}
-    if not any(receipt.delivered and receipt.document in names for receipt in known.receipts):
-        workflow_metrics.URGENT_NOTICE_SECONDS.observe(time.time() - known.received_at)
 
 
 def _show_left_alone(destination: str, left_alone: bool) -> None:

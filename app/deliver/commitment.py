@@ -111,7 +111,7 @@ def _request(association: Association, name: str, transaction: str, document: Do
         raise Retryable(f"{name}: storage commitment: the association was lost") from error
     status = response.get("Status")
     if status is None:
-        raise Retryable(f"{name}: storage commitment: no answer to N-ACTION")
+        raise Retryable(f"{name}: storage commitment: no answer to N-ACTION; does the peer know our AE title and port?")
     log.info("commitment_asked", destination=name, status=f"0x{status:04X}")
     if status == SUCCESS:
         return

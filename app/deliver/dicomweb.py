@@ -15,7 +15,7 @@ from app.documents import DICOM_KINDS, Document, Receipt
 from app.errors import Rejected, Retryable
 
 # Attributes of the answer's data set (PS3.18 table I.2-1) in the DICOM JSON model.
-FAILED, REFERENCED = "00081198", "00081199"
+FAILED, REFERENCED, RETRIEVE_URL = "00081198", "00081199", "00081190"
 SOP_INSTANCE_UID, WARNING_REASON, FAILURE_REASON = "00081155", "00081196", "00081197"
 DUPLICATE = 0x0111
 JUDGED = frozenset({200, 202, 409})
@@ -77,6 +77,9 @@ def _judged(answer: Answer, uid: str, destination: DicomWebDestination) -> str:
             return str(answer) if not isinstance(warning, int) else f"{answer}: {in_words(warning)}"
     if answer.status == 409:
         raise failure(answer, destination)
+    if RETRIEVE_URL in data_set and not _items(data_set, REFERENCED):
+        # A DICOMweb service that stored nothing and says no reason: so Orthanc answers when its disk is full.
+        raise Retryable(f"{destination.name}: {answer}, and its answer lists nothing; has the archive room to store?")
     words = "its answer does not list the document as stored; is the url that of a DICOMweb service?"
     raise Rejected(f"{destination.name}: {answer}, but {words}")
 

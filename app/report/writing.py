@@ -67,7 +67,7 @@ def _as_sent(data_set: Dataset) -> dict[int, bytes]:
     """The bytes of text that was taken over from an image undecoded, by tag."""
     found = {}
     for tag in data_set.keys():  # noqa: SIM118  iterating over the data set would decode its elements
-        element = data_set.get_item(tag)
+        element: object = data_set.get_item(tag)
         if isinstance(element, RawDataElement) and element.VR in TEXT and isinstance(element.value, bytes):
             found[int(tag)] = element.value + b" " * (len(element.value) % 2)
     return found

@@ -42,6 +42,15 @@ def try_it(breakers: Breakers, error: Exception | None = None, *, urgent: bool =
         return 0.0
 
 
+def test_who_goes_before_the_pause_is_over_is_told(breakers: Breakers, clock: Clock) -> None:
+    assert not breakers.pauses(PACS)
+    for _ in range(3):
+        try_it(breakers, Retryable("down"))
+    assert breakers.pauses(PACS)
+    clock.now += 4
+    assert not breakers.pauses(PACS)  # the next is a probe like any other
+
+
 def test_so_many_failures_in_a_row_open_it(breakers: Breakers, clock: Clock) -> None:
     for _ in range(3):
         assert try_it(breakers, Retryable("down")) == 0

@@ -102,7 +102,7 @@ def test_the_command_shows_a_table(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(tmp_path) == 1
     shown = capsys.readouterr().out
     assert "dead letter" in shown
-    command = f"python -m app replay {'0' * 32}-{'1' * 16} --destination pacs"
+    command = f"python -m app replay {'0' * 32}-{'1' * 16} --destination pacs --config FILE"
     assert any(line.endswith(command) for line in shown.splitlines())  # in one piece, to be copied
 
 

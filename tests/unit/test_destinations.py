@@ -32,6 +32,16 @@ def settings_of(folder: Path, *destinations: dict[str, object]) -> Settings:
     return load(path, {})
 
 
+def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="two are called 'desk'; give each a name of its own"):
+        settings_of(tmp_path, WEB, {**WEB, "url": "https://desk.local/second"})
+
+
+def test_a_destination_that_gets_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="documents"):
+        settings_of(tmp_path, {**WEB, "documents": []})
+
+
 def test_each_kind_is_told_by_its_name(tmp_path: Path) -> None:
     found = settings_of(tmp_path, *KINDS.values()).destinations
     assert [type(each) for each in found] == list(KINDS)

@@ -25,7 +25,7 @@ def service(port: int, **changes: object) -> DicomWebDestination:
 
 
 def data_set(
-    stored: str = "", failed: str = "", reason: int | None = None, warning: int | None = None
+    stored: str = "", failed: str = "", reason: int | None = None, warning: int | None = None, at: str = ""
 ) -> dict[str, object]:
     """The answer of PS3.18 table I.2-1."""
 
@@ -34,6 +34,7 @@ def data_set(
         return told | ({} if why is None else {tag: {"vr": "US", "Value": [why]}})
 
     return {
+        **({"00081190": {"vr": "UR", "Value": [at]}} if at else {}),
         "00081198": {"vr": "SQ", **({"Value": [item(failed, "00081197", reason)]} if failed else {})},
         "00081199": {"vr": "SQ", **({"Value": [item(stored, "00081196", warning)]} if stored else {})},
     }
@@ -106,6 +107,7 @@ FAULTS = {
     "no reason": (409, {"failed": UID}, Rejected, "listed as failed, without a reason"),
     "conflict alone": (409, {}, Rejected, "archive: 409 Conflict"),
     "another was stored": (200, {"stored": "1.2.3"}, Rejected, "does not list the document as stored"),
+    "a full disk": (200, {"at": "http://archive"}, Retryable, "its answer lists nothing; has the archive room"),
     "nothing said": (200, {}, Rejected, "does not list the document as stored; is the url that of a DICOMweb service?"),
     "in both lists": (200, {"stored": UID, "failed": UID, "reason": 0xA700}, Retryable, "0xA700 Out of resources"),
 }
