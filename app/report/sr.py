@@ -28,14 +28,14 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from app.codes import Code
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Report
+from app.report.evidence import evidence, first_image
 from app.report.frames import source_image
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
 from app.report.library import image_library
 from app.report.regions import region_groups
-from app.report.segmentation import SOP_CLASS_UID, segmentation_series_uid, segmentation_uid
 from app.report.source import Source
-from app.report.structures import class_groups, structure_groups, structure_segmentation_uid
+from app.report.structures import class_groups, structure_groups
 from app.report.uids import device_uid, predecessor_uid, report_uid
 from app.report.words import (
     about_lesions,
@@ -91,10 +91,10 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
     content = MeasurementReport(
         observation_context=_observer(report),
         procedure_reported=concept(PROCEDURES.get(source.modality, ANY_PROCEDURE)),
-        imaging_measurements=groups[:1],
+        imaging_measurements=[_nothing(report)],
     )
     document: Dataset = Comprehensive3DSR(
-        evidence=_evidence(report, source, outlined),
+        evidence=[first_image(report, source)],
         content=content,
         series_instance_uid=report_uid(report, "sr", "series"),
         series_number=SERIES_NUMBER,
@@ -113,14 +113,21 @@ def structured_report(report: Report, source: Source, made_at: datetime, *, outl
     )
     # Added last: highdicom copies and searches all that it is given, which takes longer than all the rest.
     root = document.ContentSequence
-    for group in groups[1:]:
-        root[-1].ContentSequence.extend(group)
+    root[-1].ContentSequence = ContentSequence([item for group in groups for item in group])
+    document.CurrentRequestedProcedureEvidenceSequence = evidence(report, source, outlined)
     root.insert(len(root) - 1, image_library(source))
     root.append(_evaluations(report))
     _stamp(document, made_at)
     for element in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
         document[element] = source.identity.get_item(element)
     return document
+
+
+def _nothing(report: Report) -> MeasurementsAndQualitativeEvaluations:
+    """A group that holds the place of all others while highdicom makes the document."""
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=report_uid(report, "tracking"), identifier="none")
+    )
 
 
 def _observer(report: Report) -> ObservationContext:
@@ -211,37 +218,6 @@ def _evaluations(report: Report) -> ContainerContentItem:
     )
     container.ContentSequence = ContentSequence([status, *map(comment, remarks(report))])
     return container
-
-
-def _evidence(report: Report, source: Source, outlined: Collection[str]) -> list[Dataset]:
-    """Every instance of every analysed stack, and every segmentation; the first also stands for the patient, filled in
-    afterwards.
-    """
-    evidence = []
-    for stack in source.stacks:
-        shared = Dataset()  # what an item takes over it need not convert again
-        shared.StudyInstanceUID, shared.SeriesInstanceUID = report.study_uid, stack.series.uid
-        for instance in stack.series.instances:
-            item = Dataset()
-            item.update(shared)
-            item.SOPClassUID, item.SOPInstanceUID = instance.sop_class_uid, instance.sop_instance_uid
-            evidence.append(item)
-    for finding in report.findings:
-        if finding.kind in outlined:
-            item = Dataset()
-            item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, segmentation_uid(report, finding)
-            item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
-            evidence.append(item)
-    if STRUCTURES in outlined:
-        item = Dataset()
-        item.SOPClassUID, item.SOPInstanceUID = SOP_CLASS_UID, structure_segmentation_uid(report)
-        item.StudyInstanceUID, item.SeriesInstanceUID = report.study_uid, segmentation_series_uid(report)
-        evidence.append(item)
-    for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
-        setattr(evidence[0], keyword, "")
-    for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
-        setattr(evidence[0], keyword, None)
-    return evidence
 
 
 def _predecessors(report: Report) -> list[Dataset]:

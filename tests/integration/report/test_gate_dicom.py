@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import SimpleITK
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from app.deliver import deliver_all
 from app.documents import ALWAYS_MADE, DICOM_KINDS, Document, DocumentKind
@@ -69,6 +69,28 @@ def test_dsrdump_reads_what_was_said(detector: str, state: str, tmp_path: Path) 
     assert disclaimer(report.algorithm) in text
     assert report.reason in text
     assert ("Predecessor" in text) == (state == SUPERSEDING)
+
+
+@pytest.mark.parametrize(("detector", "state"), CASES)
+def test_all_that_a_report_refers_to_is_in_its_evidence(detector: str, state: str, tmp_path: Path) -> None:
+    """And every analysed image is, referred to or not (PS3.3 C.17.2)."""
+    study, _ = made(detector, "present", tmp_path / "same")
+    sr = dcmread(documents(detector, state, tmp_path)[0].path)
+    (item,) = sr.CurrentRequestedProcedureEvidenceSequence
+    assert item.StudyInstanceUID == sr.StudyInstanceUID
+    listed = [sop for series in item.ReferencedSeriesSequence for sop in series.ReferencedSOPSequence]
+    evidence = {each.ReferencedSOPInstanceUID: each.ReferencedSOPClassUID for each in listed}
+    assert len(evidence) == len(listed)
+    content = Dataset()
+    content.ContentSequence = sr.ContentSequence
+    referred = {
+        each.value[0].ReferencedSOPInstanceUID: each.value[0].ReferencedSOPClassUID
+        for each in content.iterall()
+        if each.keyword == "ReferencedSOPSequence"
+    }
+    assert referred.items() <= evidence.items()
+    images = {each.sop_instance_uid for series in study.series for each in series.instances}
+    assert images <= set(evidence)
 
 
 @pytest.mark.parametrize("detector", ["head CT with a region", "brain metastases", "structures"])
