@@ -28,9 +28,8 @@ CANNOT_UNDERSTAND: Final = 0xC000
 VERIFICATION: Final = "1.2.840.10008.1.1"
 NO_STORAGE: Final = frozenset({VERIFICATION, PUSH_MODEL})
 _MAX_COMMAND: Final = 1 << 16
-_MAX_OTHER_DATA: Final = (
-    1 << 20
-)  # data sets of anything but C-STORE: C-ECHO has none, an N-EVENT-REPORT names instances
+_MAX_OTHER_DATA: Final = 1 << 20
+"""Data sets of anything but C-STORE: C-ECHO has none, an N-EVENT-REPORT names instances."""
 
 _log = structlog.get_logger()
 
