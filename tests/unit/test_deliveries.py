@@ -20,7 +20,9 @@ from app.settings import Settings
 from tests.unit.test_outcomes import DELIVERED, KEY, PUBLISHED, REFUSED, SR, TO_PACS, UID
 from tests.unit.test_revisions import NEW, OLD, SENT
 
-WAITING = Waiting("pacs", SR.path.name, 2, "pacs: no connection", until=time.time() + 60)
+WAITING = Waiting(
+    "pacs", SR.path.name, 2, "pacs: no connection", until=time.time() + 86400
+)  # a suite may take an hour until it comes here
 
 
 def listed(folder: Path, *known: StudyOutcome) -> tuple[Delivery, ...]:
