@@ -13,7 +13,7 @@ from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from highdicom.sr import TrackingIdentifier
 from pydicom import Dataset
-from pydicom.uid import CTImageStorage, SegmentationStorage
+from pydicom.uid import EnhancedCTImageStorage, SegmentationStorage
 from pydicom.valuerep import format_number_as_ds
 
 from app.codes import Code
@@ -23,7 +23,7 @@ from app.masks import LabelVolume
 from app.report.frames import slice_sources
 from app.report.items import FAMILY, MANUFACTURER, concept
 from app.report.picture import YELLOW
-from app.report.source import Source, SourceStack
+from app.report.source import Source, SourceStack, first_image
 from app.report.uids import derived_uid, lesion_tracking_uid, report_uid
 from app.report.words import disclaimer, fitted, lesion_name, named, plain, series_description
 from bundles.common.geometry import StackGeometry, gaps_mm
@@ -108,9 +108,9 @@ def encode_segments(
         Failed, ValueError, TypeError, AttributeError, KeyError: As `segmentation`.
     """
     stack = source.stacks[0]
-    slices = _slices(report, stack, _checked(stack, volume))
+    stand_in = _stand_in(report, source, _checked(stack, volume))
     document: Dataset = Segmentation(
-        source_images=slices,
+        source_images=[stand_in],
         pixel_array=volume.whole(),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
@@ -129,7 +129,7 @@ def encode_segments(
     )
     document.ContentCreatorName = ""  # type 2: it is nobody's name
     _name_dimensions(document, derived_uid(document.SOPInstanceUID, "dimensions"))
-    _refer(document, stack, slices)
+    _refer(document, stack)
     _stamp(document, made_at)
     for element in source.identity.keys():  # noqa: SIM118  iterating over the data set would decode its elements
         document[element] = source.identity.get_item(element)
@@ -205,48 +205,53 @@ def describe_segment(
     return segment
 
 
-def _slices(report: Report, stack: SourceStack, geometry: StackGeometry) -> list[Dataset]:
-    """Each slice as an image of its own, with all that a segmentation takes over from one."""
+def _stand_in(report: Report, source: Source, geometry: StackGeometry) -> Dataset:
+    """All slices as the frames of one image, with all that a segmentation takes over from one.
+
+    highdicom looks at one image much faster than at one for each slice; `_refer` puts the true names in their place.
+    """
     between_rows, between_columns = (format_number_as_ds(value) for value in geometry.pixel_spacing_mm)
-    direction = [format_number_as_ds(value) for value in (*geometry.row_direction, *geometry.column_direction)]
-    thickness = format_number_as_ds(float(min(gaps_mm(geometry), default=1.0)))
-    shared = Dataset()
-    # An image for each slice, also where a file holds several; `_refer` puts the true names in their place.
-    shared.SOPClassUID = CTImageStorage
-    shared.StudyInstanceUID, shared.SeriesInstanceUID = report.study_uid, stack.series.uid
-    shared.FrameOfReferenceUID = stack.frame_of_reference_uid
-    shared.Rows, shared.Columns = geometry.rows, geometry.columns
-    shared.ImageOrientationPatient, shared.PixelSpacing = direction, [between_rows, between_columns]
-    shared.SliceThickness = thickness
-    shared.Modality = stack.series.modality
-    for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
-        setattr(shared, keyword, "")
-    for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
-        setattr(shared, keyword, None)
-    slices = []
-    for index, origin in enumerate(geometry.origins):
-        image = Dataset()
-        image.update(shared)
-        image.SOPInstanceUID = derived_uid(stack.series.uid, index)
-        image.ImagePositionPatient = [format_number_as_ds(value) for value in origin]
-        slices.append(image)
-    return slices
+    measures, orientation, shared = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing = [between_rows, between_columns]
+    measures.SliceThickness = format_number_as_ds(float(min(gaps_mm(geometry), default=1.0)))
+    orientation.ImageOrientationPatient = [
+        format_number_as_ds(value) for value in (*geometry.row_direction, *geometry.column_direction)
+    ]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    image = first_image(report, source)
+    image.SOPClassUID, image.Modality = EnhancedCTImageStorage, source.stacks[0].series.modality
+    image.FrameOfReferenceUID = source.stacks[0].frame_of_reference_uid
+    image.Rows, image.Columns, image.NumberOfFrames = geometry.rows, geometry.columns, len(geometry.origins)
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PerFrameFunctionalGroupsSequence = [_at(origin) for origin in geometry.origins]
+    return image
 
 
-def _refer(document: Dataset, stack: SourceStack, slices: Sequence[Dataset]) -> None:
-    """Name the source image, and of a file with several the frame, wherever a slice of ours is named."""
-    true = dict(zip((image.SOPInstanceUID for image in slices), slice_sources(stack), strict=True))
+def _at(origin: Sequence[float]) -> Dataset:
+    place, frame = Dataset(), Dataset()
+    place.ImagePositionPatient = [format_number_as_ds(value) for value in origin]
+    frame.PlanePositionSequence = [place]
+    return frame
+
+
+def _refer(document: Dataset, stack: SourceStack) -> None:
+    """Name the source image, and of a file with several the frame, wherever a frame of our stand-in is named."""
+    true = slice_sources(stack)
+    done = set()
     for frame in document.PerFrameFunctionalGroupsSequence:
         for derivation in frame.get("DerivationImageSequence", ()):
             for item in derivation.SourceImageSequence:
-                if item.ReferencedSOPInstanceUID not in true:
+                if id(item) in done:
                     continue  # the segments of a slice share the item
-                place = true[item.ReferencedSOPInstanceUID]
+                done.add(id(item))
+                place = true[item.ReferencedFrameNumber - 1]
                 item.ReferencedSOPInstanceUID, item.ReferencedSOPClassUID = place.sop_instance_uid, place.sop_class_uid
-                if place.frame is not None:
+                if place.frame is None:
+                    del item.ReferencedFrameNumber
+                else:
                     item.ReferencedFrameNumber = place.frame
     references = []
-    for sop_class, uid in dict.fromkeys((place.sop_class_uid, place.sop_instance_uid) for place in true.values()):
+    for sop_class, uid in dict.fromkeys((place.sop_class_uid, place.sop_instance_uid) for place in true):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
         references.append(item)

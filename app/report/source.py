@@ -226,3 +226,17 @@ def _text(header: Dataset, keyword: str) -> str:
     except UNREADABLE:
         return ""
     return "" if value is None else str(value).strip()
+
+
+def first_image(report: Report, source: Source) -> Dataset:
+    """One image for highdicom to take the study from. Who it is about is filled in afterwards, as it was sent."""
+    stack = source.stacks[0]
+    image = Dataset()
+    image.SOPClassUID = stack.series.instances[0].sop_class_uid
+    image.SOPInstanceUID = stack.series.instances[0].sop_instance_uid
+    image.StudyInstanceUID, image.SeriesInstanceUID = report.study_uid, stack.series.uid
+    for keyword in ("PatientID", "PatientName", "PatientSex", "AccessionNumber", "StudyID"):
+        setattr(image, keyword, "")
+    for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
+        setattr(image, keyword, None)
+    return image

@@ -28,13 +28,13 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from app.codes import Code
 from app.findings import FINDING_KINDS, OUTCOME_CODES, PRESENCE_CODES, Finding, Report
-from app.report.evidence import evidence, first_image
+from app.report.evidence import evidence
 from app.report.frames import source_image
 from app.report.items import MANUFACTURER, algorithm, certainty, comment, concept, sites
 from app.report.lesions import lesion_groups
 from app.report.library import image_library
 from app.report.regions import region_groups
-from app.report.source import Source
+from app.report.source import Source, first_image
 from app.report.structures import class_groups, structure_groups
 from app.report.uids import device_uid, predecessor_uid, report_uid
 from app.report.words import (
