@@ -39,10 +39,12 @@ def run(settings: Settings, stop: Event) -> None:
         Failed: Another worker of the same id runs, or the device is not there.
         Rejected: A routing rule cannot work.
     """
+    from app.infer.edges import reuse_memory
     from app.infer.enhancement import ContrastViewer
     from app.infer.runner import Runner  # torch stays out of every other process
     from app.infer.views import Viewer
 
+    reuse_memory()
     with _alone(settings):
         catalogue = Catalogue.load(settings.bundles)
         for refusal in catalogue.refused:

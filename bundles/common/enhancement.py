@@ -18,6 +18,7 @@ by where it is and not by how much of it there is.
 An image of the brain alone passes as well. No part is learned; `bundles.common.contrast` holds the margins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,8 +150,7 @@ def _depth(coarse: Floats, spacing_mm: Spacing) -> Floats:
         raise NoBrain("the image is empty, nearly all of it has one value")
     largest = labels == np.bincount(labels.ravel())[1:].argmax() + 1
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in largest])
-    depth = ndimage.distance_transform_edt(np.pad(filled, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    return np.asarray(depth, dtype=np.float32)
+    return _distance(np.pad(filled, 1), spacing_mm)[1:-1, 1:-1, 1:-1].astype(np.float32)
 
 
 def _core(tissue: Mask, spacing_mm: Spacing) -> Mask:
@@ -177,8 +177,35 @@ def _level_nearby(bright: Floats, core: Mask, spacing_mm: Spacing) -> Floats:
 
 
 def _near(mask: Mask, reach_mm: float, spacing_mm: Spacing) -> Mask:
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= reach_mm)
+    """What is at most so far from a mask, millimetres; looked for in the box that holds it."""
+    near = np.zeros(mask.shape, dtype=np.bool_)
+    if (box := _box(mask, [int(reach_mm / step) + 1 for step in spacing_mm])) is not None:
+        near[box] = ndimage.distance_transform_edt(~mask[box], sampling=spacing_mm) <= reach_mm
+    return near
 
 
 def _inside(mask: Mask, margin_mm: float, spacing_mm: Spacing) -> Mask:
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=spacing_mm) > margin_mm)
+    """What lies deeper in a mask than a margin, millimetres. The image's border is no surface."""
+    return _distance(mask, spacing_mm) > margin_mm
+
+
+def _distance(mask: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
+    """Distance of each voxel of a mask to the nearest one outside of it, millimetres; 0 outside.
+
+    Taken in the box that holds the mask and one voxel more, where there is one: the nearest voxel outside is there.
+    """
+    distance = np.zeros(mask.shape)
+    if (box := _box(mask, (1, 1, 1))) is not None:
+        distance[box] = ndimage.distance_transform_edt(mask[box], sampling=spacing_mm)
+    return distance
+
+
+def _box(mask: Mask, margins: Sequence[int]) -> tuple[slice, ...] | None:
+    """The least box that holds a mask, with margins as far as the volume goes; None for an empty mask."""
+    box = []
+    for axis, margin in enumerate(margins):
+        held = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        if not len(held):
+            return None
+        box.append(slice(max(0, int(held[0]) - margin), int(held[-1]) + margin + 1))
+    return tuple(box)

@@ -6,6 +6,7 @@ order, to LPS millimetres. See `bundles.common.geometry`.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
@@ -40,6 +41,9 @@ __all__ = ["MAX_VOXELS", "Stack", "UnreadableImage", "group_files", "is_dicom", 
 
 MAX_VOXELS = 600_000_000
 """2.4 GB of float32: more than any head or chest CT, less than what brings a worker down."""
+READERS = 2
+"""Threads that read a series whose pixels lie in the files as they are: conversion leaves the interpreter's lock."""
+WORTH_THREADS = 32
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -178,14 +182,27 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
     meanings = {path: meaning_of(headers[path].dataset, path) for path in {frame.path for frame in stack.frames}}
     meaning = _common(meanings, first.path)
     array = np.empty(shape, dtype=np.float32)
-    # One file at a time: the decoders hold the interpreter's lock, so that threads gain nothing and cost memory.
-    for path, group in groupby(enumerate(stack.frames), key=lambda numbered: numbered[1].path):
+
+    def fill(path: Path, places: Sequence[int]) -> None:
         header = headers[path]
         native = is_native(header)
         dataset = header.dataset if native else open_image(path)
-        for place, frame in group:
-            stored = native_frame(header, frame.index) if native else None
-            read_frame(dataset, frame.index, path, array[place], stored, meanings[path])
+        for place in places:
+            index = stack.frames[place].index
+            stored = native_frame(header, index) if native else None
+            read_frame(dataset, index, path, array[place], stored, meanings[path])
+
+    files = [
+        (path, tuple(group))
+        for path, group in groupby(range(len(stack.frames)), key=lambda place: stack.frames[place].path)
+    ]
+    if len(files) >= WORTH_THREADS and all(is_native(headers[path]) for path, _ in files):
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(lambda each: fill(*each), files))
+    else:
+        # One file at a time: the decoders hold the interpreter's lock, so that threads gain nothing and cost memory.
+        for path, places in files:
+            fill(path, places)
     geometry = stack.geometry
     return Stack(
         array=array,

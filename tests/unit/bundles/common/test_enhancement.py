@@ -4,10 +4,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from app.demo.phantoms.mr.phantom import make_mr_phantom
 from bundles.common.contrast import CONTRASTS, ENHANCED_FROM, PLAIN_TO, contrast_of, in_words
-from bundles.common.enhancement import BrightPlaces, Floats, NoBrain, averaged, bright_places, factors, find_brain
+from bundles.common.enhancement import (
+    BrightPlaces,
+    Floats,
+    Mask,
+    NoBrain,
+    Spacing,
+    _distance,
+    _inside,
+    _near,
+    averaged,
+    bright_places,
+    factors,
+    find_brain,
+)
 from bundles.common.headers import UnreadableImage
 
 MM = (2.0, 2.0, 2.0)
@@ -112,3 +127,23 @@ def test_means_are_those_of_whole_blocks(shape: tuple[int, int, int], by: tuple[
 
 def test_both_numbers_are_shares(plain: Floats) -> None:
     assert bright_places(plain, MM) == BrightPlaces(share=pytest.approx(0, abs=PLAIN_TO), middle_share=0.0)
+
+
+@given(
+    mask=arrays(np.bool_, (7, 9, 8), elements=st.sampled_from([False, False, False, True]) | st.booleans()),
+    spacing=st.tuples(*[st.sampled_from([0.7, 1.0, 2.0, 3.3])] * 3),
+    reach=st.sampled_from([0.5, 1.0, 2.0, 4.0, 7.5]),
+)
+def test_distances_in_a_box_are_those_in_the_whole_image(mask: Mask, spacing: Spacing, reach: float) -> None:
+    if not mask.any() or mask.all():
+        return
+    whole = ndimage.distance_transform_edt(mask, sampling=spacing)
+    assert np.array_equal(_distance(mask, spacing), whole)
+    assert np.array_equal(_inside(mask, reach, spacing), whole > reach)
+    assert np.array_equal(_near(mask, reach, spacing), ndimage.distance_transform_edt(~mask, sampling=spacing) <= reach)
+
+
+def test_nothing_is_near_nothing() -> None:
+    nothing = np.zeros((3, 4, 5), dtype=np.bool_)
+    assert not _near(nothing, 2.0, MM).any()
+    assert not _inside(nothing, 0.0, MM).any()

@@ -21,7 +21,7 @@ from pydicom.uid import (
 from pydicom.uid import EnhancedCTImageStorage as EnhancedCT
 
 from bundles.common.decoding import LARGE
-from bundles.common.reader import UnreadableImage, group_files, read_stack
+from bundles.common.reader import WORTH_THREADS, UnreadableImage, group_files, read_stack
 from tests.unit.bundles.common.dicom import AXIAL, CORONAL, SAGITTAL, ct_slice, ct_stack, save
 
 
@@ -49,6 +49,21 @@ def test_order_of_arrival_never_matters(
     assert stack.source_uids == expected.source_uids == tuple(image.SOPInstanceUID for image in slices)
     assert stack.array.tolist() == expected.array.tolist()
     assert stack.geometry == expected.geometry
+
+
+def test_a_long_series_is_read_by_several_threads_to_the_same_values(tmp_path: Path) -> None:
+    slices = ct_stack([float(place) for place in range(WORTH_THREADS + 5)])
+    stack = read_stack(save(tmp_path, slices))
+    assert stack.array.tolist() == [(image.pixel_array.astype(int) - 1024).tolist() for image in slices]
+    assert stack.source_uids == tuple(image.SOPInstanceUID for image in slices)
+
+
+def test_of_several_slices_without_rescaling_in_a_long_series_the_first_is_named(tmp_path: Path) -> None:
+    slices = ct_stack([float(place) for place in range(WORTH_THREADS + 5)])
+    for number in (7, 8, 30):
+        del slices[number].RescaleSlope
+    with pytest.raises(UnreadableImage, match=rf"instance number {slices[7].InstanceNumber}\)"):
+        read_stack(save(tmp_path, slices))
 
 
 def test_reversed_numbering_is_sorted_by_position(tmp_path: Path) -> None:
