@@ -39,7 +39,7 @@ start_daemon() {
   mkdir -p "$state"
   setsid dockerd --pidfile "$state/dockerd.pid" >"$state/dockerd.log" 2>&1 </dev/null &
   local daemon=$!
-  for _ in $(seq 120); do
+  for _ in {1..120}; do
     answers && return
     kill -0 "$daemon" 2>/dev/null || break
     sleep 0.5
@@ -82,7 +82,7 @@ stop() {
   local daemon
   daemon=$(cat "$state/dockerd.pid")
   kill "$daemon" 2>/dev/null || true
-  for _ in $(seq 60); do
+  for _ in {1..60}; do
     kill -0 "$daemon" 2>/dev/null || break
     sleep 0.5
   done

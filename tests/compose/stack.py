@@ -82,8 +82,11 @@ class Stack:
 
     def up(self, *arguments: str, patience_s: float = START_PATIENCE_S) -> None:
         """`up -d`, and wait until every container is healthy."""
-        self.compose("up", "-d", *arguments, timeout_s=patience_s + 300)
-        self.await_health(patience_s)
+        try:
+            self.compose("up", "-d", *arguments, timeout_s=patience_s + 300)
+            self.await_health(patience_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from error
 
     def containers(self, service: str = "") -> list[dict[str, Any]]:
         """What the engine knows of the project's containers, those that ended too."""
