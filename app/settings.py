@@ -20,11 +20,15 @@ PREFIX = "VIGIL_"
 
 
 class Listener(Strict):
-    """The DIMSE listener. An empty `allowed_calling_ae` lets everyone in, and says so in the log."""
+    """The DIMSE listener. An empty `allowed_calling_ae` lets everyone in, and says so in the log.
+
+    `address` is where the web side finds it, if that is another machine or container; "" for this one.
+    """
 
     host: str = "0.0.0.0"  # noqa: S104  a listener for scanners is there to be reached
     port: Port = 11112
     ae_title: AeTitle = "VIGIL"
+    address: str = Field("", pattern=r"^[A-Za-z0-9_.:-]*$", max_length=253)
     allowed_calling_ae: tuple[AeTitle, ...] = ()
     require_called_ae: bool = False
     max_associations: int = Field(50, ge=1)
@@ -54,9 +58,13 @@ class Assembly(Strict):
 
 
 class Bundles(Strict):
-    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract."""
+    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract.
+
+    `also` names further folders, as a hospital's own beside those of the image; a name stands for one bundle over all.
+    """
 
     folder: Path = Path("bundles")
+    also: tuple[Path, ...] = ()
     enabled: tuple[str, ...] = ()
 
 
