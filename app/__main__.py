@@ -83,6 +83,15 @@ def web(config: Config = None) -> None:
     run(settings)
 
 
+@cli.command(rich_help_panel="Maintain")
+def migrate(config: Config = None) -> None:
+    """Bring the workflow database to this program's version. Safe to repeat, and when several call it at once."""
+    settings = _settings(config)
+    from app.cli.maintain import migrate_with_line
+
+    migrate_with_line(settings)
+
+
 @cli.command(rich_help_panel="Look")
 def check(config: Config = None) -> None:
     """Say whether a configuration can work, and what to do where it cannot. Exit code 1 on errors, 0 with warnings."""

@@ -21,6 +21,7 @@ from app.report import warm_up
 from app.route.router import Router
 from app.settings import Settings
 from app.workflow_database import Heartbeat, configuration, open_engine, resume_work_of
+from app.workflow_migration import launch, migrate, require_current
 from app.workflow_steps import Steps
 from app.workflow_watcher import Watcher
 
@@ -67,10 +68,13 @@ def _work(steps: Steps, stop: Event) -> None:
     settings.results.mkdir(parents=True, exist_ok=True)
     steps.shipping.ledger.prune()
     engine = open_engine(settings.database)
+    if engine.dialect.name == "sqlite":
+        migrate(settings.database)
+    require_current(engine)
     workflow.use(steps)
     DBOS(config=configuration(settings, engine))
     try:
-        DBOS.launch()
+        launch()
         workflow.register_queues(settings.inference.concurrency, settings.database.poll_s)
         heartbeat = Heartbeat(engine, settings.worker.id, settings.worker.takeover_s)
         heartbeat.beat()

@@ -22,8 +22,9 @@ from app import outcomes
 from app.demo.pacs import Pacs
 from app.outcomes import FINAL, StudyOutcome
 from app.receive.spool import Spool
-from app.settings import Settings
+from app.settings import Database, Settings
 from app.workflow import run_worker
+from app.workflow_migration import migrate
 from tests.integration.workflow.tiny import write_bundle
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -164,6 +165,7 @@ def installation(tmp_path: Path, database_url: str) -> Installation:
     """With one bundle, and no destination yet."""
     (tmp_path / "bundles").mkdir()
     write_bundle(tmp_path / "bundles")
+    migrate(Database(url=database_url))
     return Installation(tmp_path, database_url)
 
 
