@@ -3,8 +3,11 @@
 Every command imports what it needs when it runs, so that `--help` is quick and the listener never meets torch.
 """
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,9 +62,11 @@ def serve(config: Config = None) -> None:
 def listen(config: Config = None) -> None:
     """Run the DICOM listener alone."""
     settings = _settings(config, "listener", share_metrics=True)
+    from app.exporter import observed
     from app.receive.listener import serve as run
 
-    run(settings)
+    with observed(settings, "listener"):
+        run(settings)
 
 
 @cli.command(rich_help_panel="Run")
@@ -69,18 +74,22 @@ def work(config: Config = None) -> None:
     """Run one worker alone: assemble, route, infer, report, deliver."""
     settings = _settings(config, "worker", share_metrics=True)
     from app.cli.serve import stop_on_signals
+    from app.exporter import observed
     from app.workflow import run_worker
 
-    run_worker(settings, stop_on_signals())
+    with observed(settings, "worker"):
+        run_worker(settings, stop_on_signals())
 
 
 @cli.command(rich_help_panel="Run")
 def web(config: Config = None) -> None:
     """Run the HTTP side alone: the studies, /health, /metrics."""
     settings = _settings(config, "web", share_metrics=True)
+    from app.exporter import observed
     from app.web.server import serve as run
 
-    run(settings)
+    with observed(settings, "web"):
+        run(settings)
 
 
 @cli.command(rich_help_panel="Maintain")
@@ -210,17 +219,27 @@ def _settings(config: Path | None, role: str = "", *, share_metrics: bool = Fals
 
     settings = load(config)
     if share_metrics:
-        _share_metrics(settings.run)
+        _share_metrics(settings, role)
     from app.log import configure
 
     configure(settings.log, role)
     return settings
 
 
-def _share_metrics(run: Path) -> None:
-    """Name the folder of figures to prometheus_client, which looks at its import; `serve` did so for its children."""
-    folder = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str((run / "metrics").resolve())))
-    folder.mkdir(parents=True, exist_ok=True)
+def _share_metrics(settings: "Settings", role: str) -> None:
+    """Name the folder of figures to prometheus_client, which looks at its import; `serve` did so for its children.
+
+    A process that shows its own figures shares none; a listener of several processes has a folder for them alone, since
+    processes of other containers may have the same numbers.
+    """
+    if not settings.metrics.port:
+        folder = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str((settings.run / "metrics").resolve()))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    elif role == "listener" and settings.listener.processes > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder = tempfile.mkdtemp(prefix="vigil-metrics-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    else:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 def _quiet_libraries() -> None:

@@ -116,6 +116,15 @@ class Http(Strict):
     port: Port = 8080
 
 
+class Metrics(Strict):
+    """Where each of listener, worker and web shows its own figures to Prometheus; 0 or nothing: nowhere. Under `serve`
+    the web side shows the figures of all, whatever stands here.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+
+
 class Log(Strict):
     """`console` for people, `json` for machines."""
 
@@ -134,6 +143,7 @@ class Settings(Strict):
     database: Database = Database()
     worker: Worker = Worker()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Path, ...] = ()

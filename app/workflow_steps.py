@@ -13,6 +13,7 @@ from threading import Event, Lock
 from typing import Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from app import outcomes, revisions, workflow_metrics
 from app.assemble import assemble
@@ -48,6 +49,9 @@ class Analyser(Protocol):
 
     def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
         """Run a bundle on the assigned series, and keep its masks in a folder."""
+
+    def show_accelerator(self) -> None:
+        """Set the gauges of the accelerator, where there is one."""
 
 
 @dataclass
@@ -86,11 +90,12 @@ class Steps:
         self.shipping = Shipping.of(self.settings)
 
     @contextmanager
-    def active(self, workflow: str) -> Iterator[None]:
-        """Count a running workflow under its name."""
+    def active(self, workflow: str, key: str = "") -> Iterator[None]:
+        """Count a running workflow under its name, and name its study in every log line of it."""
         self._active.append(workflow)
         try:
-            yield
+            with bound_contextvars(**({"study": key[:12]} if key else {})):
+                yield
         finally:
             self._active.remove(workflow)
 
@@ -185,6 +190,8 @@ class Steps:
             plans = tuple(
                 plan_of(study, each, self.catalogue.get(each.bundle).service) for each in decision.assignments
             )
+        for _ in (plan for plan in plans if plan.problem):
+            workflow_metrics.FAILURES.labels("route", "geometry").inc()
         self._record(key, lambda known: replace(known, decision=decision))
         told = [each for assignment in decision.assignments for each in assignment.told]
         log.info("study_routed", study=key[:12], assignments=len(plans), declined=len(decision.declined), evidence=told)
@@ -201,6 +208,7 @@ class Steps:
         known = outcomes.record(self.folder(key), lambda known: replace(known, begun=(*known.begun, name)))
         if known.begun.count(name) > MOST_BEGINNINGS:
             reason = f"the worker died {MOST_BEGINNINGS} times during this analysis"
+            workflow_metrics.FAILURES.labels("infer", "worker_died").inc()
             return self.undetermined(key, assignment, Outcome.FAILED, reason)
         study = self.study(key)
         try:
@@ -354,11 +362,20 @@ class Steps:
     @contextmanager
     def _timed(self, key: str, stage: str, what: str = "") -> Iterator[None]:
         started = time.perf_counter()
+        failed: dict[str, str] = {}
         try:
             yield
+        except AppError as error:
+            failed = {"failed": error.reason}
+            workflow_metrics.FAILURES.labels(stage, error.reason).inc()
+            raise
+        except Stopped:
+            failed = {"failed": "stopped"}
+            raise
         finally:
             timing = Timing(stage, what, round(time.perf_counter() - started, 3))
             workflow_metrics.STAGE_SECONDS.labels(stage).observe(timing.seconds)
+            log.info("stage_ended", study=key[:12], stage=stage, what=what, seconds=timing.seconds, **failed)
             with self._lock:
                 self._timings.setdefault(key, []).append(timing)
 

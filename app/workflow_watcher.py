@@ -43,6 +43,8 @@ class Watcher:
         now = time.time() if now is None else now
         arrivals = self.steps.spool.arrivals()
         workflow_metrics.ARRIVING.set(len(arrivals))
+        longest_s = max((now - each.last_received for each in arrivals), default=0.0)
+        workflow_metrics.ARRIVING_QUIET_SECONDS.set(max(longest_s, 0.0))
         for arrival in arrivals:
             if not self._room():
                 return

@@ -4,7 +4,7 @@ import fcntl
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import workflow, workflow_metrics
 from app.errors import AppError, Failed
+from app.infer import metrics as infer_metrics
 from app.infer.catalogue import Catalogue
 from app.ready import tell_ready
 from app.receive.spool import Spool
@@ -46,8 +47,7 @@ def run(settings: Settings, stop: Event) -> None:
 
     with _alone(settings):
         catalogue = Catalogue.load(settings.bundles)
-        for refusal in catalogue.refused:
-            log.error("bundle_refused", bundle=refusal.name, reason=refusal.reason)
+        _announce(settings, catalogue)
         router = Router.load(catalogue.services, settings.routes)
         runner = Runner(catalogue, settings.inference)
         runner.warm()
@@ -61,6 +61,14 @@ def run(settings: Settings, stop: Event) -> None:
         spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
         contrast = ContrastViewer(settings.inference)
         _work(Steps(settings, spool, catalogue, router, runner, viewer, contrast), stop)
+
+
+def _announce(settings: Settings, catalogue: Catalogue) -> None:
+    """Tell log and figures what is served, and what is not."""
+    for refusal in catalogue.refused:
+        log.error("bundle_refused", bundle=refusal.name, reason=refusal.reason)
+    workflow_metrics.announce([each.name for each in settings.destinations], catalogue.bundles)
+    infer_metrics.announce(catalogue.bundles.values(), len(catalogue.refused))
 
 
 def _work(steps: Steps, stop: Event) -> None:
@@ -100,21 +108,22 @@ def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
             watcher.look()
             if time.monotonic() >= due:
                 due = time.monotonic() + steps.settings.worker.heartbeat_s
-                _tend(heartbeat)
+                _tend(heartbeat, steps.runner.show_accelerator)
         except (AppError, OperationalError) as error:
             log.warning("worker_waits", reason=str(error) if isinstance(error, AppError) else "no database")
             stop.wait(TROUBLE_PAUSE_S)
         stop.wait(steps.settings.assembly.poll_s)
 
 
-def _tend(heartbeat: Heartbeat) -> None:
+def _tend(heartbeat: Heartbeat, show: Callable[[], None]) -> None:
     heartbeat.beat()
+    show()
     for worker in heartbeat.claim_dead():
         log.warning("worker_died", worker=worker, resumed=resume_work_of(worker))
         heartbeat.bury([worker])
     for queue in (workflow.INFERENCE, workflow.REDELIVERY):
         waiting = DBOS.list_queued_workflows(queue_name=queue, load_input=False)
-        workflow_metrics.QUEUE_DEPTH.labels(queue).set(len(waiting))
+        workflow_metrics.show_queue(queue, (each.created_at for each in waiting))
 
 
 def _finish(steps: Steps) -> None:

@@ -48,6 +48,7 @@ def _run(settings: Settings, config: Path | None) -> int:
     }
     environment = {
         METRICS_FOLDER: str(fresh_metrics_folder(settings.run)),
+        f"{PREFIX}METRICS__PORT": "0",  # one tree, one /metrics: that of the web side
         **{f"{PREFIX}{section.upper()}__PORT": str(port) for section, port in ports.items()},
     }
     address = f"http://{settings.http.host}:{ports['http']}"

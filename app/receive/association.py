@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import uuid
 from socketserver import TCPServer
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
+from structlog.contextvars import bind_contextvars
 
 from app.commitments import Ledger, refuse_request, take_report
 from app.receive import metrics
@@ -32,6 +34,8 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
 
     def __init__(self, server: "ListeningServer") -> None:
         self.awake = threading.Event()
+        # In every log line of both its threads: what came together can be found together.
+        self.correlation = uuid.uuid4().hex[:12]
         super().__init__(server.ae, MODE_ACCEPTOR)
         self._server = server
         self.dul = EventDrivenUpperLayer(self)
@@ -57,6 +61,7 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
 
     def run_reactor(self) -> None:
         """Live from the connection to its end, and leave nothing behind."""
+        bind_contextvars(association=self.correlation)
         with metrics.OPEN.track_inprogress():
             try:
                 super().run_reactor()
@@ -119,6 +124,10 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
             tally = self._service.tally
             # The health check asks every few seconds; who sends no image is of no interest.
             tell = _log.info if tally.requests else _log.debug
+            if tally.images and not self.is_released:
+                metrics.BROKEN_OFF.inc()
+            for study, images in tally.studies.items():
+                _log.info("images_received", study=study, images=images, released=self.is_released)
             tell(
                 "association_ended",
                 how="released" if self.is_released else "aborted",
@@ -191,7 +200,10 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """Bound threads and memory also against connections that never ask for an association."""
-        return bool(len(self.ae.active_associations) < self.ae.maximum_associations + _SPARE_CONNECTIONS)
+        if len(self.ae.active_associations) < self.ae.maximum_associations + _SPARE_CONNECTIONS:
+            return True
+        metrics.REJECTED.labels("connections").inc()
+        return False
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Log without a traceback: a connection that ended before it began is nobody's fault."""

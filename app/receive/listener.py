@@ -6,6 +6,7 @@ In a process of its own that never imports torch.
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -21,6 +22,7 @@ from app import log
 from app.commitments import PUSH_MODEL, Ledger
 from app.destinations import commitment_of
 from app.errors import Failed
+from app.exporter import observing
 from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
 from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -28,6 +30,7 @@ from app.receive.spool import Spool
 from app.receive.storage import VERIFICATION
 from app.receive.upper_layer import check_version
 from app.settings import Settings
+from app.supervise import mark_dead
 
 GRACE_S: Final = 5.0
 _BACKLOG: Final = 128
@@ -180,6 +183,7 @@ def _serve_in_processes(settings: Settings, listening: socket.socket, stop: thre
         for index, child in enumerate(children):
             if not child.is_alive():
                 _log.error("listener_process_died", exit_code=child.exitcode)
+                mark_dead(child.pid or 0, os.environ)
                 children[index] = start()
     listening.close()
     for child in children:
@@ -194,6 +198,6 @@ def _serve_as_child(settings: Settings, listening: socket.socket) -> None:
     log.configure(settings.log, "listener")
     stop = _stop_on_signals()
     parent = multiprocessing.parent_process()
-    with _serving(settings, listening):
+    with observing("listener"), _serving(settings, listening):
         while not stop.wait(_WATCH_S) and (parent is None or parent.is_alive()):
             continue

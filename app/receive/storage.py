@@ -6,7 +6,7 @@ is read to its end and thrown away, because the response follows the whole reque
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -57,12 +57,15 @@ BROKEN_DISK: Final = Refusal(OUT_OF_RESOURCES, "disk_error", "Could not be store
 
 @dataclass(slots=True)
 class Tally:
-    """What one association has brought: C-STORE requests, and what became of them."""
+    """What one association has brought: C-STORE requests, what became of them, and images of each study by the short
+    form of its key.
+    """
 
     requests: int = 0
     images: int = 0
     bytes: int = 0
     refused: int = 0
+    studies: dict[str, int] = field(default_factory=dict)
 
 
 class StorageService:
@@ -179,6 +182,7 @@ class StorageService:
 
     def _begin(self, command: Command, context: Context) -> None:
         self.tally.requests += 1
+        metrics.REQUESTS.inc()
         try:
             self._refusal = self._objection(command, context)
             if self._refusal is not None:
@@ -224,7 +228,7 @@ class StorageService:
             self._respond(context_id, store_response(command, SUCCESS))
             return
         self.tally.refused += 1
-        metrics.REJECTED.labels(refusal.reason).inc()
+        metrics.REFUSED.labels(refusal.reason).inc()
         _log.warning(
             "instance_refused",
             reason=refusal.reason,
@@ -250,6 +254,10 @@ class StorageService:
                 metrics.REPEATED.inc()
             self.tally.images += 1
             self.tally.bytes += stored.size
+            study = stored.key[:12]
+            if study not in self.tally.studies:
+                _log.info("study_arriving", study=study)
+            self.tally.studies[study] = self.tally.studies.get(study, 0) + 1
 
     def _reset(self) -> None:
         if self._incoming is not None:

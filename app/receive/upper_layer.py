@@ -19,6 +19,7 @@ import pynetdicom
 import structlog
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from structlog.contextvars import bind_contextvars
 
 from app.errors import Failed
 from app.receive import metrics
@@ -66,6 +67,7 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
 
     def run_reactor(self) -> None:
         """Run pynetdicom's loop, whose waiting happens in `_is_transport_event`."""
+        bind_contextvars(association=self.assoc.correlation)
         if self.socket.socket is not None:
             self._poll.register(self.socket.socket, select.POLLIN)
         try:
@@ -81,6 +83,8 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         """Queue a primitive for the peer, and remember why an association was rejected."""
         if isinstance(primitive, A_ASSOCIATE) and primitive.result in (1, 2):
             self.rejection = _REJECTIONS.get((primitive.result_source, primitive.diagnostic), "other")
+        elif isinstance(primitive, A_ASSOCIATE) and primitive.result == 0:
+            metrics.ACCEPTED.inc()
         super().send_pdu(primitive)
 
     def kill_dul(self) -> None:

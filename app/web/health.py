@@ -54,9 +54,13 @@ class Pulse:
         self._alive_at = {worker: at for worker, at in self._alive_at.items() if worker in counts}
         self._seen = dict(counts)
 
+    def alive(self) -> tuple[str, ...]:
+        """Ids of the workers that live."""
+        return tuple(name for name, at in self._alive_at.items() if self.clock() - at <= self.patience_s)
+
     def worker(self) -> Part:
         """Whether a worker lives."""
-        alive = [name for name, at in self._alive_at.items() if self.clock() - at <= self.patience_s]
+        alive = self.alive()
         if alive:
             return Part(ok=True, detail=f"alive: {', '.join(sorted(alive))}")
         return Part(ok=False, detail="no worker beats; start one (`python -m app work`) or see its log")

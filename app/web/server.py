@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path as File
 from typing import Annotated
 
 import structlog
@@ -23,6 +22,7 @@ from app.ready import tell_ready
 from app.revisions import relation, relations
 from app.settings import Settings
 from app.supervise import metrics_folder
+from app.web.figures import EVERY_S, Figures
 from app.web.health import Knock, Pulse, examine
 from app.web.models import Health, StudyDetail, StudySummary
 from app.web.page import render
@@ -93,17 +93,24 @@ def create_app(settings: Settings, beats: Callable[[], dict[str, int]]) -> FastA
         beats: Reads how often each worker has beaten; see `app.workflow_database.beats_of`.
     """
     pulse = Pulse(beats, settings.worker.takeover_s)
+    knock = Knock(settings)
+    figures = Figures.of(settings, knock, pulse)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        feeling = asyncio.create_task(_feel(pulse, min(settings.worker.heartbeat_s, FASTEST_LOOK_S)))
+        often_s = min(settings.worker.heartbeat_s, FASTEST_LOOK_S)
+        tasks = [
+            asyncio.create_task(_again_and_again(pulse.feel, often_s)),
+            asyncio.create_task(_again_and_again(figures.look, EVERY_S)),
+        ]
         yield
-        feeling.cancel()
+        for task in tasks:
+            task.cancel()
 
     # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
     app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     _add_studies(app, settings)
-    _add_operations(app, settings, pulse)
+    _add_operations(app, settings, knock, pulse)
     return app
 
 
@@ -129,9 +136,7 @@ def _add_studies(app: FastAPI, settings: Settings) -> None:
         return HTMLResponse(render(found, relations(settings.results, found)), headers=PAGE_HEADERS)
 
 
-def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
-    knock = Knock(settings)
-
+def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse) -> None:
     @app.get("/health", responses={503: {"model": Health}})
     def health(response: Response) -> Health:
         """Whether listener, worker, database and disks work; 503 where one does not."""
@@ -141,7 +146,7 @@ def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(generate_latest(_registry(metrics_folder(settings.run))), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(_registry(settings)), media_type=CONTENT_TYPE_LATEST)
 
     @app.exception_handler(AppError)
     def explain(_: Request, error: AppError) -> JSONResponse:
@@ -149,15 +154,17 @@ def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
         return JSONResponse({"detail": str(error)}, status_code=500)
 
 
-def _registry(folder: File) -> CollectorRegistry:
-    if not folder.is_dir():
+def _registry(settings: Settings) -> CollectorRegistry:
+    """The figures of every process of this installation, or, where each shows its own (`metrics.port`), of this one."""
+    folder = metrics_folder(settings.run)
+    if settings.metrics.port or not folder.is_dir():
         return REGISTRY
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
     return registry
 
 
-async def _feel(pulse: Pulse, interval_s: float) -> None:
+async def _again_and_again(look: Callable[[], None], interval_s: float) -> None:
     while True:
-        await asyncio.to_thread(pulse.feel)
+        await asyncio.to_thread(look)
         await asyncio.sleep(interval_s)
