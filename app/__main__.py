@@ -110,6 +110,19 @@ def check(config: Config = None) -> None:
 
 
 @cli.command(rich_help_panel="Look")
+def health(
+    role: Annotated[str, typer.Argument(metavar="listener|worker|web|serve", help="Of this container or machine.")],
+    config: Config = None,
+) -> None:
+    """Say in one line whether one part of the service is well here. Exit code 0 if it is, 1 if not."""
+    settings = _settings(config)
+    _quiet_libraries()
+    from app.cli.show import show_health
+
+    raise typer.Exit(show_health(role, settings))
+
+
+@cli.command(rich_help_panel="Look")
 def studies(
     config: Config = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
