@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import structlog
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, disable_created_metrics, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import __version__, process_metrics
@@ -36,6 +36,7 @@ def observed(settings: Settings, role: str) -> Iterator[None]:
         Failed: The port is taken.
     """
     options = settings.metrics
+    disable_created_metrics()  # a time for each counter, which nobody asks for
     process_metrics.BUILD_INFO.labels(__version__, commit()).set(1)
     with observing(role):
         if not options.port:
