@@ -15,7 +15,7 @@ from tests.integration.receive.dcmtk import Sent, send
 
 SCANNER = "SCANNER"
 PAUSE_S = 1.0
-PATIENCE_S = 240.0
+PATIENCE_S = 420.0
 ATTEMPT_S = 120.0
 
 

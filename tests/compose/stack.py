@@ -24,8 +24,8 @@ FOR_TESTS = HERE / "compose.test.yml"
 DELIVERED_SETTINGS = ROOT / "deploy" / "compose" / "vigil.yaml"
 SERVICE_LABEL = "com.docker.compose.service"
 PROJECT_LABEL = "com.docker.compose.project"
-START_PATIENCE_S = 300.0
-PATIENCE_S = 240.0
+START_PATIENCE_S = 420.0
+PATIENCE_S = 420.0
 GLANCE_S = 0.5
 LOG_LINES = "400"
 
