@@ -49,7 +49,7 @@ RUN groupadd --gid 10001 vigil \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin vigil \
     && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && install -d -o vigil -g vigil -m 750 /var/lib/vigil /var/lib/vigil/spool /var/lib/vigil/results \
-       /var/lib/vigil/run /var/lib/vigil/bundles \
+       /var/lib/vigil/run /var/lib/vigil/bundles /var/lib/vigil/demo \
     && install -d -m 755 /etc/vigil /opt/vigil
 # All that a library would like to write goes to /tmp, the one writable place beside the volumes (a tmpfs in compose).
 ENV PATH=/opt/vigil/venv/bin:$PATH \
