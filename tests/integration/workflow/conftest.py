@@ -144,11 +144,17 @@ class Installation:
                 stop.set()
             running.result(PATIENCE_S)
 
-    def start_process(self, settings: Path | None = None) -> "subprocess.Popen[bytes]":
-        """A worker that can be killed."""
+    def start_process(self, settings: Path | None = None, version: str = "") -> "subprocess.Popen[bytes]":
+        """A worker that can be killed; with a version, of an older or a newer program."""
         log = (self.folder / "worker.log").open("ab")
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.workflow.work", str(settings or self.write_settings())],
+            [
+                sys.executable,
+                "-m",
+                "tests.integration.workflow.work",
+                str(settings or self.write_settings()),
+                *([version] if version else []),
+            ],
             cwd=Path(__file__).resolve().parents[3],
             env={
                 "PATH": os.environ["PATH"],
