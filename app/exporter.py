@@ -36,7 +36,7 @@ def observed(settings: Settings, role: str) -> Iterator[None]:
         Failed: The port is taken.
     """
     options = settings.metrics
-    disable_created_metrics()  # a time for each counter, which nobody asks for
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a time for each counter, which nobody asks for
     process_metrics.BUILD_INFO.labels(__version__, commit()).set(1)
     with observing(role):
         if not options.port:
