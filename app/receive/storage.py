@@ -22,6 +22,7 @@ from app.study import uid_hash
 
 SUCCESS: Final = 0x0000
 SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+NOT_AUTHORIZED: Final = 0x0124
 OUT_OF_RESOURCES: Final = 0xA700
 CANNOT_UNDERSTAND: Final = 0xC000
 
@@ -52,6 +53,7 @@ class Refusal:
 
 
 NO_SPACE: Final = Refusal(OUT_OF_RESOURCES, "disk_full", "Not enough disk space, send again later")
+NO_SENDER: Final = Refusal(NOT_AUTHORIZED, "not_authorized", "This AE title may verify, and store nothing")
 BROKEN_DISK: Final = Refusal(OUT_OF_RESOURCES, "disk_error", "Could not be stored durably, send again later")
 
 
@@ -74,6 +76,7 @@ class StorageService:
         contexts: Looks up the accepted presentation contexts by ID.
         respond: Sends a response's command set in a presentation context.
         forward: Takes every other message: context ID, command set, data set (b"" where there is none).
+        may_store: False refuses every image: this caller may only ask whether we are there.
     """
 
     def __init__(
@@ -83,12 +86,15 @@ class StorageService:
         contexts: Mapping[int, Context],
         respond: Callable[[int, bytes], None],
         forward: Callable[[int, bytes, bytes], None],
+        *,
+        may_store: bool = True,
     ) -> None:
         self._spool = spool
         self._calling_ae = calling_ae
         self._contexts = contexts
         self._respond = respond
         self._forward = forward
+        self._may_store = may_store
         self._presence: Presence | None = None
         self._encoded = bytearray()
         self._other = bytearray()
@@ -180,7 +186,7 @@ class StorageService:
     def _begin(self, command: Command, context: Context) -> None:
         self.tally.requests += 1
         try:
-            self._refusal = self._objection(command, context)
+            self._refusal = self._objection(command, context) if self._may_store else NO_SENDER
             if self._refusal is not None:
                 return
             if self._presence is None:
