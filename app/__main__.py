@@ -152,6 +152,21 @@ def replay(
     raise typer.Exit(replay_with_table(settings, study, destination, even_superseded=force))
 
 
+@cli.command(rich_help_panel="Run")
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits and _ . @ -")],
+    role: Annotated[str, typer.Option(help="monitor, viewer, operator or admin.")] = "viewer",
+    file: Annotated[
+        Path | None, typer.Option(help="File to add it to; without it that of http.access.tokens_file.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Make an access token for the HTTP side, and print it once: its hash alone is kept."""
+    from app.cli.token import make_token
+
+    make_token(name, role, file or _settings(config).http.access.tokens_file)
+
+
 @cli.command(rich_help_panel="Try")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("var/demo"),

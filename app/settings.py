@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from app.access import Http
 from app.destinations import AeTitle, Destination, Port
 from app.errors import Rejected
 from app.peers import Peer, check_names
@@ -107,13 +108,6 @@ class Worker(Strict):
     id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$")
     heartbeat_s: float = Field(5, gt=0)
     takeover_s: float = Field(30, gt=0)
-
-
-class Http(Strict):
-    """The HTTP side: /health, /metrics, /studies."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
 
 
 class Log(Strict):
