@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from app.access import Http
+from app.audit.settings import Audit
 from app.destinations import AeTitle, Destination, Port
 from app.errors import Rejected
 from app.peers import Peer, check_names
@@ -128,6 +129,7 @@ class Settings(Strict):
     database: Database = Database()
     worker: Worker = Worker()
     http: Http = Http()
+    audit: Audit = Audit()
     log: Log = Log()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Path, ...] = ()

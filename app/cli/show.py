@@ -149,9 +149,11 @@ def send_with_progress(  # noqa: PLR0917  an address and two names are always gi
 
 def replay_with_table(settings: Settings, study: str, destination: str | None, *, even_superseded: bool) -> int:
     """Deliver a study's documents again and show the receipts; 1 where one was not taken."""
+    from app.audit.deliveries import tell_replayed
     from app.workflow_delivery import replay
 
     receipts = replay(settings, study, destination, even_superseded=even_superseded)
+    tell_replayed(settings, study, receipts)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("document", "destination", "result"):
         table.add_column(column, overflow="fold")

@@ -14,6 +14,8 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
 
+from app.audit.settings import Audit
+from app.audit.trail import Trail
 from app.commitments import Ledger, refuse_request, take_report
 from app.peers import Objection, Peer, may_store, objection
 from app.receive import metrics
@@ -24,6 +26,7 @@ from app.receive.spool import Spool
 from app.receive.storage import Context, StorageService
 from app.receive.transport import BufferedSocket, RingingQueue, SecureSocket
 from app.receive.upper_layer import LOOK_AROUND_S, EventDrivenUpperLayer
+from app.receive.witness import tell_received
 from app.tls.certificates import Facts, of_der
 from app.tls.renewal import ListenerContext
 
@@ -134,9 +137,12 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
     def _report(self) -> None:
         rejection = self._objection or self.dul.rejection
         if rejection is not None:
-            refused(rejection, self.requestor.address, str(self.requestor.ae_title).strip())
+            refused(rejection, self.requestor.address, str(self.requestor.ae_title).strip(), trail=self._server.trail)
         elif self._service is not None:
             tally = self._service.tally
+            calling_ae, address = str(self.requestor.ae_title).strip(), str(self.requestor.address)
+            brought = self._service.brought.values()
+            tell_received(self._server.trail, calling_ae, address, brought, whole=self.is_released)
             # The health check asks every few seconds; who sends no image is of no interest.
             tell = _log.info if tally.requests else _log.debug
             tell(
@@ -187,6 +193,7 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
         ledger: Storage commitments that we asked for; their answers go there.
         peers: Who may send; empty lets everybody in.
         secure: Of TLS, with the time for a handshake in seconds; None is plain DICOM.
+        trail: Of audit messages; None writes none.
     """
 
     def __init__(
@@ -199,10 +206,12 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
         *,
         peers: Sequence[Peer] = (),
         secure: tuple[ListenerContext, float] | None = None,
+        trail: Trail | None = None,
     ) -> None:
         self._listening = listening
         self.peers = peers
-        self._handshakes = None if secure is None else Handshakes(*secure, self.finish_request)
+        self.trail = trail or Trail(Audit())
+        self._handshakes = None if secure is None else Handshakes(*secure, self.trail, self.finish_request)
         self.spool = spool
         self.stall_s = stall_s
         self.ledger = ledger

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from app.audit.trail import Trail
 from app.receive.refusals import refused
 from app.tls.renewal import ListenerContext
 
@@ -45,11 +46,14 @@ class Handshakes:
     Args:
         contexts: Of the port.
         seconds: A caller gets so long, from its first byte to its last.
+        trail: Of audit messages.
         enter: Takes the connection of a caller that has come through, with its address.
     """
 
-    def __init__(self, contexts: ListenerContext, seconds: float, enter: Callable[[ssl.SSLSocket, Any], None]) -> None:
-        self._contexts, self._seconds, self._enter = contexts, seconds, enter
+    def __init__(
+        self, contexts: ListenerContext, seconds: float, trail: Trail, enter: Callable[[ssl.SSLSocket, Any], None]
+    ) -> None:
+        self._contexts, self._seconds, self._trail, self._enter = contexts, seconds, trail, enter
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
         self._stopped = False
@@ -63,11 +67,13 @@ class Handshakes:
         """Shake hands in a thread of its own; does not wait."""
         host = str(address[0])
         with self._lock:
-            if self.under_way >= AT_ONCE or self._under_way[host] >= AT_ONCE_FROM_ONE:
-                refused("tls_too_many", host)
-                connection.close()
-                return
-            self._under_way[host] += 1
+            too_many = self.under_way >= AT_ONCE or self._under_way[host] >= AT_ONCE_FROM_ONE
+            if not too_many:
+                self._under_way[host] += 1
+        if too_many:
+            connection.close()
+            refused("tls_too_many", host, trail=self._trail)
+            return
         threading.Thread(target=self._run, args=(connection, address), name="handshake", daemon=True).start()
 
     def stop(self) -> None:
@@ -108,14 +114,14 @@ class Handshakes:
             if not first:
                 return None  # a knock at the door, as load balancers do it
             if first != _CLIENT_HELLO:
-                refused("tls_plain", host)
+                refused("tls_plain", host, trail=self._trail)
                 return None
             context = self._contexts.current()
             secure = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             secure.settimeout(max(deadline - time.monotonic(), 0.001))
             secure.do_handshake()
         except OSError as error:
-            refused(reason_of(error), host)
+            refused(reason_of(error), host, trail=self._trail)
             if secure is not None:
                 secure.close()
             return None

@@ -18,6 +18,7 @@ import structlog
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, _config
 
 from app import log
+from app.audit.trail import Trail
 from app.commitments import PUSH_MODEL, Ledger
 from app.destinations import commitment_of
 from app.errors import Failed
@@ -51,6 +52,8 @@ def serve(settings: Settings, stop: threading.Event | None = None) -> None:
     """
     stop = stop or _stop_on_signals()
     with _bound(settings) as listening:
+        trail = Trail(settings.audit)
+        trail.application("listener", starts=True)
         tell_ready()
         if settings.listener.processes > 1:
             _serve_in_processes(settings, listening, stop)
@@ -58,6 +61,7 @@ def serve(settings: Settings, stop: threading.Event | None = None) -> None:
             with _serving(settings, listening) as look:
                 while not stop.wait(LOOK_S):
                     look()
+        trail.application("listener", starts=False)
 
 
 @contextlib.contextmanager
@@ -115,7 +119,16 @@ def _serving(settings: Settings, listening: socket.socket) -> Iterator[Callable[
     options = settings.listener
     contexts = None if options.tls is None else ListenerContext(options.tls)
     secure = None if contexts is None or options.tls is None else (contexts, options.tls.handshake_s)
-    server = ListeningServer(ae, listening, spool, options.dimse_timeout_s, ledger, peers=options.peers, secure=secure)
+    server = ListeningServer(
+        ae,
+        listening,
+        spool,
+        options.dimse_timeout_s,
+        ledger,
+        peers=options.peers,
+        secure=secure,
+        trail=Trail(settings.audit),
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener")
     thread.start()
     try:

@@ -4,6 +4,7 @@ from typing import Final
 
 import structlog
 
+from app.audit.trail import Trail
 from app.receive import metrics
 
 _log = structlog.get_logger()
@@ -27,16 +28,20 @@ HINTS: Final = {
     "tls_too_many": "too many senders shake hands at once",
     "tls_broken": "TLS was broken off",
 }
+_NO_ALERT: Final = frozenset({"too_many", "other"})
 
 
-def refused(reason: str, address: str | None, calling_ae: str = "") -> None:
+def refused(reason: str, address: str | None, calling_ae: str = "", *, trail: Trail) -> None:
     """Tell of a connection or an association that was refused.
 
     Args:
         reason: One of `HINTS`, or "other".
         address: From where it came.
         calling_ae: As the caller named itself, where it came so far.
+        trail: Of audit messages; a full house is no matter of security, and not told there.
     """
     metrics.REJECTED.labels(reason).inc()
     told = {"calling_ae": calling_ae} if calling_ae else {}
     _log.warning("association_rejected", reason=reason, hint=HINTS.get(reason, ""), peer=address, **told)
+    if reason not in _NO_ALERT:
+        trail.refused(reason, calling_ae, address or "")

@@ -5,8 +5,10 @@ is read to its end and thrown away, because the response follows the whole reque
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -15,7 +17,7 @@ from app.commitments import PUSH_MODEL
 from app.receive import metrics
 from app.receive.command import C_STORE_REQUEST, Command, ProtocolError, decode, store_response
 from app.receive.dataset import Buffer, UnintelligibleError, is_uid
-from app.receive.incoming import Incoming
+from app.receive.incoming import Incoming, Stored
 from app.receive.presence import Presence
 from app.receive.spool import Spool
 from app.study import uid_hash
@@ -67,6 +69,14 @@ class Tally:
     refused: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What one association has brought of a study: one of its files, and the number of instances of each SOP class."""
+
+    example: Path
+    sop_classes: Counter[str] = field(default_factory=Counter)
+
+
 class StorageService:
     """Assembles the messages of one association and stores what C-STORE brings. Used by one thread.
 
@@ -102,6 +112,7 @@ class StorageService:
         self._incoming: Incoming | None = None
         self._refusal: Refusal | None = None
         self.tally = Tally()
+        self.brought: dict[str, Brought] = {}
 
     def fragment(self, control: int, chunk: Buffer) -> None:
         """Take some bytes of a presentation data value.
@@ -256,6 +267,11 @@ class StorageService:
                 metrics.REPEATED.inc()
             self.tally.images += 1
             self.tally.bytes += stored.size
+            self._note(stored)
+
+    def _note(self, stored: Stored) -> None:
+        sop_class = self._command.sop_class_uid if self._command is not None else ""
+        self.brought.setdefault(stored.key, Brought(stored.path)).sop_classes[sop_class] += 1
 
     def _reset(self) -> None:
         if self._incoming is not None:
