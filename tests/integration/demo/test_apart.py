@@ -26,7 +26,8 @@ def test_studies_come_back_to_a_pacs_of_its_own(tmp_path: Path, root: Path) -> N
         running(root, "vigil ready", "serve", "--config", str(config)),
     ):
         done = vigil(
-            root, "demo-send", "--config", str(config), "--listener", f"{HOST}:{dicom}", "--pacs", str(tmp_path / "pacs"),
+            root, "demo-send", "--config", str(config), "--listener", f"{HOST}:{dicom}",
+            "--pacs", str(tmp_path / "pacs"),
             "--out", str(tmp_path / "out"), "--studies", "2", timeout_s=250,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
