@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -42,6 +43,8 @@ class Stack:
         image: Of Vigil.
         files: Compose files, the main one first.
         token: Of an operator, for the web side.
+        more: Further variables of the compose files.
+        trust: What the web side's certificate is checked by, where it speaks HTTPS.
     """
 
     project: str
@@ -53,6 +56,7 @@ class Stack:
     http_port: int = field(default_factory=free_port)
     pacs_port: int = field(default_factory=free_port)
     more: Mapping[str, str] = field(default_factory=dict)
+    trust: ssl.SSLContext | None = None
 
     @property
     def pacs(self) -> Pacs:
@@ -146,7 +150,7 @@ class Stack:
     def ask(self, path: str) -> Any:
         """What the web side answers in JSON; None where nobody answers, as while it starts."""
         try:
-            with urllib.request.urlopen(self._request(path), timeout=30) as answer:
+            with urllib.request.urlopen(self._request(path), timeout=30, context=self.trust) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             # /health tells in its body what is ill; anything else is a failure of the test.
@@ -156,12 +160,13 @@ class Stack:
             return None
 
     def _request(self, path: str) -> urllib.request.Request:
-        address = f"http://127.0.0.1:{self.http_port}{path}"
+        scheme = "http" if self.trust is None else "https"
+        address = f"{scheme}://localhost:{self.http_port}{path}"
         return urllib.request.Request(address, headers={"Authorization": f"Bearer {self.token}"})
 
     def page(self) -> str:
         """The list of studies, as people see it."""
-        with urllib.request.urlopen(self._request("/?limit=1000"), timeout=30) as answer:
+        with urllib.request.urlopen(self._request("/?limit=1000"), timeout=30, context=self.trust) as answer:
             return str(answer.read().decode())
 
     def health(self) -> Mapping[str, Any]:
@@ -200,6 +205,7 @@ def installed(
     image: str,
     *,
     overlays: Sequence[Path] = (),
+    files: Sequence[Path] = (MAIN, FOR_TESTS),
     more: Mapping[str, str] | None = None,
     **sections: Mapping[str, object],
 ) -> Iterator[Stack]:
@@ -209,6 +215,7 @@ def installed(
         folder: Gets settings and secrets.
         image: Of Vigil.
         overlays: Further compose files.
+        files: The compose files that these go on top of.
         more: Further variables of the compose files.
         sections: What differs from the delivered settings, by section.
     """
@@ -217,7 +224,7 @@ def installed(
     write_settings(folder / "vigil.yaml", sections)
     token = write_secrets(folder / "secrets")
     project = f"vigil-test-{os.urandom(4).hex()}"
-    stack = Stack(project, folder, image, (MAIN, FOR_TESTS, *overlays), token, more=more or {})
+    stack = Stack(project, folder, image, (*files, *overlays), token, more=more or {})
     try:
         yield stack
     finally:
