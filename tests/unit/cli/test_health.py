@@ -15,6 +15,7 @@ from app.cli.serve import free_port
 from app.receive.listener import running
 from app.settings import Settings
 from app.workflow_database import Heartbeat, open_engine
+from app.workflow_migration import migrate
 
 FULL = """{
     "ok": false, "version": "1", "parts": {"spool": {"ok": false, "detail": "full"}, "web": {"ok": true, "detail": ""}}
@@ -51,6 +52,7 @@ def test_a_worker_is_well_while_it_beats(tmp_path: Path) -> None:
 
 def test_a_worker_that_beat_once_is_not_well(tmp_path: Path) -> None:
     settings = make(tmp_path)
+    migrate(settings.database)
     engine = open_engine(settings.database)
     Heartbeat(engine, "one", 30).beat()
     engine.dispose()
@@ -110,6 +112,7 @@ def test_the_command_says_one_line_and_tells_by_its_code(tmp_path: Path) -> None
 @contextmanager
 def beating(settings: Settings, worker: str) -> Iterator[None]:
     """A worker's heart, ten beats a second."""
+    migrate(settings.database)
     engine = open_engine(settings.database)
     heart, stop = Heartbeat(engine, worker, 30), threading.Event()
     heart.beat()
