@@ -1,4 +1,4 @@
-"""The image itself: who runs in it, what can be written, what is not in it, and that it works where nothing is allowed."""
+"""The image itself: who runs in it, what can be written, what is not in it; and it works where nothing is allowed."""
 
 import subprocess
 
