@@ -12,6 +12,7 @@ from lxml import etree
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from app.audit.alerts import EVERY_S, MOST, Alerts
 from app.audit.file import append
 from app.audit.messages import StudyObject, clean, to_xml
 from app.audit.settings import Audit
@@ -179,3 +180,23 @@ def test_others_cannot_read_the_file(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "audit.log").stat().st_mode) == 0o640
+
+
+def test_who_knocks_without_end_does_not_fill_the_disk(tmp_path: Path) -> None:
+    now = [0.0]
+    alerts = Alerts(lambda: now[0])
+    assert [alerts.passes(("calling_ae", "a")) for _ in range(5)] == [0, None, None, None, None]
+    assert alerts.passes(("calling_ae", "b")) == 0
+    now[0] = EVERY_S
+    assert alerts.passes(("calling_ae", "a")) == 4
+    for number in range(MOST + 5):
+        alerts.passes(("calling_ae", str(number)))
+    assert len(alerts._told) == MOST
+    book = trail(tmp_path / "audit.log")
+    for name in ("A", "B", "C"):
+        book.refused("calling_ae", name, "10.0.0.1")
+    book.refused("tls_plain", "", "10.0.0.1")
+    assert [told(each)["alert"] for each in read(tmp_path / "audit.log")] == [
+        ["refused: calling_ae"],
+        ["refused: tls_plain"],
+    ]
