@@ -124,18 +124,27 @@ def deliveries(
 
 
 @cli.command(rich_help_panel="Send")
-def send(
+def send(  # noqa: PLR0917  the options of a command
     folder: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders, searched for files.")],
     host: Annotated[str, typer.Option(help="Where the peer listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 11112,
     called: Annotated[str, typer.Option(help="Its AE title.")] = "VIGIL",
     calling: Annotated[str, typer.Option(help="Our AE title.")] = "VIGIL-SEND",
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS; trusts what the system trusts, or --tls-ca.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of who signs the peer's certificate.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM of ours, where the peer asks for one.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    any_name: Annotated[
+        bool, typer.Option("--tls-any-name", help="Take its certificate by whatever name the peer is called.")
+    ] = False,
 ) -> None:
     """Send DICOM files to a peer by C-STORE. Exit code 1 if one was not taken."""
     _quiet_libraries()
     from app.cli.show import send_with_progress
+    from app.cli.tls import client_tls
 
-    raise typer.Exit(send_with_progress(folder, host, port, called, calling))
+    secure = client_tls(tls, tls_ca, tls_certificate, tls_key, any_name=any_name)
+    raise typer.Exit(send_with_progress(folder, host, port, called, calling, secure))
 
 
 @cli.command(rich_help_panel="Send")
@@ -150,6 +159,21 @@ def replay(
     from app.cli.show import replay_with_table
 
     raise typer.Exit(replay_with_table(settings, study, destination, even_superseded=force))
+
+
+@cli.command(rich_help_panel="Run")
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits and _ . @ -")],
+    role: Annotated[str, typer.Option(help="monitor, viewer, operator or admin.")] = "viewer",
+    file: Annotated[
+        Path | None, typer.Option(help="File to add it to; without it that of http.access.tokens_file.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Make an access token for the HTTP side, and print it once: its hash alone is kept."""
+    from app.cli.token import make_token
+
+    make_token(name, role, file or _settings(config).http.access.tokens_file)
 
 
 @cli.command(rich_help_panel="Try")

@@ -4,6 +4,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
 from app.settings import Settings, load
+from app.tls.certificates import of_file
+from app.tls.renewal import listener_context
+from app.tls.settings import KeyPair
 from app.web.health import free_mb, too_full
 from app.workflow_database import beats_of, open_engine
 
@@ -148,9 +152,35 @@ def check_ports(settings: Settings) -> Iterator[Result]:
             yield Result(what, State.WARNING, words)
         else:
             yield Result(what, State.OK, f"{host}:{port} is free" if port else "a free one is taken at start")
-    if not settings.listener.allowed_calling_ae:
-        words = "everyone may send; set listener.allowed_calling_ae to close the door"
+    if not settings.listener.peers:
+        words = "everyone may send; set listener.peers to close the door"
         yield Result("allowed senders", State.WARNING, words)
+
+
+def check_certificates(settings: Settings) -> Iterator[Result]:
+    """Our own certificates: whether they can be used, and until when."""
+    tls = settings.listener.tls
+    if tls is not None:
+        yield from _certificate("listener certificate", tls, lambda: listener_context(tls))
+        if tls.knock is not None:
+            yield from _certificate("certificate of the health check", tls.knock, lambda: None)
+    for destination in settings.destinations:
+        pair = None if destination.tls is None else destination.tls.pair
+        if pair is not None:
+            yield from _certificate(f"certificate for {destination.name}", pair, lambda: None)
+
+
+def _certificate(what: str, pair: KeyPair, attempt: Callable[[], object]) -> Iterator[Result]:
+    try:
+        attempt()
+        facts = of_file(pair.certificate_file, what)
+    except AppError as error:
+        yield Result(what, State.ERROR, str(error))
+        return
+    warning = facts.warning()
+    state = State.ERROR if facts.expired() else State.WARNING if warning else State.OK
+    until = f"is valid until {datetime.fromtimestamp(facts.not_after, UTC):%Y-%m-%d}"
+    yield Result(what, state, f"{pair.certificate_file} {warning or until}")
 
 
 def check_destinations(settings: Settings) -> Iterator[Result]:
@@ -180,12 +210,12 @@ def _cannot_call_back(settings: Settings, destination: Destination) -> str:
     """Why a destination cannot bring its storage commitments to our listener, in words; "" where it can."""
     if not isinstance(destination, DicomDestination) or destination.commitment is None:
         return ""
-    allowed = settings.listener.allowed_calling_ae
+    allowed = [peer.ae_title for peer in settings.listener.peers]
     if not allowed or destination.ae_title in allowed:
         return ""
     return (
         f"{destination.ae_title} has to call our listener to say that it commits to storage, and is not among "
-        "listener.allowed_calling_ae; add it there"
+        "listener.peers; add it there"
     )
 
 
@@ -213,5 +243,6 @@ PARTS: tuple[Callable[[Settings], Iterator[Result]], ...] = (
     check_fonts,
     check_database,
     check_ports,
+    check_certificates,
     check_destinations,
 )

@@ -12,20 +12,24 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from app.access import Http
+from app.audit.settings import Audit
 from app.destinations import AeTitle, Destination, Port
 from app.errors import Rejected
+from app.peers import Peer, check_names
+from app.tls.settings import ClientCertificates, ListenerTls
 from bundles.common.strict import ConfigurationError, Strict, read_mapping, validate
 
 PREFIX = "VIGIL_"
 
 
 class Listener(Strict):
-    """The DIMSE listener. An empty `allowed_calling_ae` lets everyone in, and says so in the log."""
+    """The DIMSE listener. Empty `peers` let everyone in, and say so in the log; with `tls` it speaks nothing else."""
 
     host: str = "0.0.0.0"  # noqa: S104  a listener for scanners is there to be reached
     port: Port = 11112
     ae_title: AeTitle = "VIGIL"
-    allowed_calling_ae: tuple[AeTitle, ...] = ()
+    peers: tuple[Peer, ...] = ()
     require_called_ae: bool = False
     max_associations: int = Field(50, ge=1)
     processes: int = Field(1, ge=1, le=16)
@@ -33,6 +37,28 @@ class Listener(Strict):
     acse_timeout_s: float = Field(30, gt=0)
     dimse_timeout_s: float = Field(60, gt=0)
     network_timeout_s: float = Field(60, gt=0)
+    tls: ListenerTls | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_what_replaced(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "allowed_calling_ae" in raw:
+            raise ValueError(
+                "allowed_calling_ae is now peers, a list: `peers: [{ae_title: CT1}, {ae_title: MR1}]`, each with the "
+                "addresses and the certificate that it counts from, where you want that"
+            )
+        return raw
+
+    @model_validator(mode="after")
+    def _peers_fit(self) -> Self:
+        check_names(self.peers)
+        asked = [peer.ae_title for peer in self.peers if peer.certificate is not None]
+        if asked and (self.tls is None or self.tls.client_certificates is ClientCertificates.NONE):
+            raise ValueError(
+                f"peers: '{asked[0]}' is known by a certificate, which nobody shows here: set listener.tls with "
+                "client_certificates required or optional"
+            )
+        return self
 
 
 class Spool(Strict):
@@ -85,13 +111,6 @@ class Worker(Strict):
     takeover_s: float = Field(30, gt=0)
 
 
-class Http(Strict):
-    """The HTTP side: /health, /metrics, /studies."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-
-
 class Metrics(Strict):
     """Where each of listener, worker and web shows its own figures to Prometheus; 0 or nothing: nowhere. Under `serve`
     the web side shows the figures of all, whatever stands here.
@@ -120,6 +139,7 @@ class Settings(Strict):
     worker: Worker = Worker()
     http: Http = Http()
     metrics: Metrics = Metrics()
+    audit: Audit = Audit()
     log: Log = Log()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Path, ...] = ()

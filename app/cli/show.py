@@ -16,6 +16,7 @@ from app.outcomes import StudyOutcome
 from app.outcomes import studies as newest
 from app.settings import Settings
 from app.structures import shortened
+from app.tls.settings import Tls
 from app.words import certainty_in_words, flagged
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
@@ -108,7 +109,9 @@ def _finding(finding: Finding) -> str:
     return f"{finding.kind.replace('_', ' ')}: {finding.presence} {certainty}".rstrip()
 
 
-def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str, calling: str) -> int:
+def send_with_progress(  # noqa: PLR0917  an address and two names are always given in this order
+    paths: Sequence[Path], host: str, port: int, called: str, calling: str, tls: Tls | None
+) -> int:
     """Send files and show each that was not taken; 1 where there is one, or nothing was sent.
 
     What lies in a folder beside its DICOM files (a list, a picture) is named and left out; a file that is named in
@@ -133,7 +136,7 @@ def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str,
             elif not sent.delivered:
                 progress.console.print(Text(f"{sent.path}: {sent.detail}", style="red"))
 
-        results = send_folder(paths, host, port, called, calling, on_progress=note)
+        results = send_folder(paths, host, port, called, calling, on_progress=note, tls=tls)
     sought = [sent for sent in results if not left_out(sent)]
     taken = sum(sent.delivered for sent in sought)
     if not sought:
@@ -146,9 +149,11 @@ def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str,
 
 def replay_with_table(settings: Settings, study: str, destination: str | None, *, even_superseded: bool) -> int:
     """Deliver a study's documents again and show the receipts; 1 where one was not taken."""
+    from app.audit.deliveries import tell_replayed
     from app.workflow_delivery import replay
 
     receipts = replay(settings, study, destination, even_superseded=even_superseded)
+    tell_replayed(settings, study, receipts)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("document", "destination", "result"):
         table.add_column(column, overflow="fold")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LOOK_AROUND_S: Final = 0.5
 _P_DATA: Final = 0x04
 _MAX_OTHER_PDU: Final = 1 << 20  # everything but P-DATA is short; without a bound a peer could fill the memory
-_REJECTIONS: Final[Mapping[tuple[int, int], str]] = {(1, 3): "calling_ae", (1, 7): "called_ae", (3, 2): "too_many"}
+_REJECTIONS: Final[Mapping[tuple[int, int], str]] = {(1, 7): "called_ae", (3, 2): "too_many"}
 
 _log = structlog.get_logger()
 
@@ -118,7 +118,7 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
             if descriptor == self.doorbell.fileno():
                 self.doorbell.silence()
             else:
-                ready = True
+                ready = self.socket.arrived()
         return ready
 
     def _read_pdu_data(self) -> None:

@@ -243,7 +243,12 @@ def test_the_page_says_what_to_do_where_nothing_came(client: TestClient) -> None
 
 
 def test_describes_itself(client: TestClient) -> None:
-    assert set(client.get("/openapi.json").json()["paths"]) == {"/studies", "/studies/{key}", "/health"}
+    assert set(client.get("/openapi.json").json()["paths"]) == {
+        "/studies",
+        "/studies/{key}",
+        "/studies/{key}/replay",
+        "/health",
+    }
 
 
 def test_metrics_are_those_of_every_process(
