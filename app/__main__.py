@@ -92,12 +92,34 @@ def web(config: Config = None) -> None:
         run(settings)
 
 
+@cli.command(rich_help_panel="Maintain")
+def migrate(config: Config = None) -> None:
+    """Bring the workflow database to this program's version. Safe to repeat, and when several call it at once."""
+    settings = _settings(config)
+    from app.cli.maintain import migrate_with_line
+
+    migrate_with_line(settings)
+
+
 @cli.command(rich_help_panel="Look")
 def check(config: Config = None) -> None:
     """Say whether a configuration can work, and what to do where it cannot. Exit code 1 on errors, 0 with warnings."""
     from app.cli.show import show_findings
 
     raise typer.Exit(show_findings(config))
+
+
+@cli.command(rich_help_panel="Look")
+def health(
+    role: Annotated[str, typer.Argument(metavar="listener|worker|web|serve", help="Of this container or machine.")],
+    config: Config = None,
+) -> None:
+    """Say in one line whether one part of the service is well here. Exit code 0 if it is, 1 if not."""
+    settings = _settings(config)
+    _quiet_libraries()
+    from app.cli.show import show_health
+
+    raise typer.Exit(show_health(role, settings))
 
 
 @cli.command(rich_help_panel="Look")
@@ -194,6 +216,43 @@ def demo(
     from app.demo.demo import demonstrate
 
     raise typer.Exit(demonstrate(out, studies, seed))
+
+
+@cli.command(rich_help_panel="Try")
+def demo_pacs(
+    folder: Annotated[Path, typer.Argument(help="Gets one DICOM file for each object that comes.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 11113,
+) -> None:
+    """Run the stand-in PACS of the demonstration alone, until SIGTERM or Ctrl-C. It takes everything from everybody."""
+    _quiet_libraries()
+    from app.cli.serve import stop_on_signals
+    from app.demo.apart import stand_in
+
+    stand_in(folder, host, port, stop_on_signals())
+
+
+@cli.command(rich_help_panel="Try")
+def demo_send(
+    *,
+    pacs: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of `demo-pacs`.")],
+    listener: Annotated[str, typer.Option(metavar="HOST:PORT", help="Of the running service.")] = "127.0.0.1:11112",
+    out: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("var/demo"),
+    studies: Annotated[
+        int | None, typer.Option(min=1, max=60, help="How many, of all kinds in turns; without it one round.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Other seeds give other phantoms.")] = 1,
+    config: Config = None,
+) -> None:
+    """Send phantom studies to a service that runs and delivers to `demo-pacs`, and show what comes back.
+
+    Exit code 1 if a study did not come back; an answer that is wrong is listed as wrong, and is no failure.
+    """
+    settings = _settings(config)
+    _quiet_libraries()
+    from app.demo.apart import Address, send
+
+    raise typer.Exit(send(settings, Address.parse(listener), pacs, out, studies=studies, seed=seed))
 
 
 @cli.command(

@@ -5,12 +5,14 @@ Unknown keys are refused with the nearest known one.
 """
 
 import os
+import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.access import Http
 from app.audit.settings import Audit
@@ -21,14 +23,19 @@ from app.tls.settings import ClientCertificates, ListenerTls
 from bundles.common.strict import ConfigurationError, Strict, read_mapping, validate
 
 PREFIX = "VIGIL_"
+AUTO = "auto"
 
 
 class Listener(Strict):
-    """The DIMSE listener. Empty `peers` let everyone in, and say so in the log; with `tls` it speaks nothing else."""
+    """The DIMSE listener. Empty `peers` let everyone in, and say so in the log; with `tls` it speaks nothing else.
+
+    `address` is where the web side finds it, if that is another machine or container; "" for this one.
+    """
 
     host: str = "0.0.0.0"  # noqa: S104  a listener for scanners is there to be reached
     port: Port = 11112
     ae_title: AeTitle = "VIGIL"
+    address: str = Field("", pattern=r"^[A-Za-z0-9_.:-]*$", max_length=253)
     peers: tuple[Peer, ...] = ()
     require_called_ae: bool = False
     max_associations: int = Field(50, ge=1)
@@ -80,9 +87,13 @@ class Assembly(Strict):
 
 
 class Bundles(Strict):
-    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract."""
+    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract.
+
+    `also` names further folders, as a hospital's own beside those of the image; a name stands for one bundle over all.
+    """
 
     folder: Path = Path("bundles")
+    also: tuple[Path, ...] = ()
     enabled: tuple[str, ...] = ()
 
 
@@ -97,18 +108,31 @@ class Inference(Strict):
 
 
 class Database(Strict):
-    """The workflow database: a SQLite file by default, `postgresql://…` where there is more than one host."""
+    """The workflow database: a SQLite file by default, `postgresql://…` where there are several workers.
+
+    `password_file` keeps the password of PostgreSQL out of `url`, of the environment and of lists of processes.
+    """
 
     url: str = "sqlite:///var/vigil.sqlite"
+    password_file: Path | None = None
     poll_s: float = Field(0.1, gt=0)
 
 
 class Worker(Strict):
-    """`id` is stable over restarts and differs between workers: recovery resumes what that id left undone."""
+    """`id` is stable over restarts and differs between workers: recovery resumes what that id left undone. `auto` takes
+    the name of the host, which in a container is the container's own; studies of one that is gone are taken over.
+    """
 
-    id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$")
+    id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)
     heartbeat_s: float = Field(5, gt=0)
     takeover_s: float = Field(30, gt=0)
+
+    @field_validator("id")
+    @classmethod
+    def _of_this_host(cls, given: str) -> str:
+        if given != AUTO:
+            return given
+        return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128] or "worker"
 
 
 class Metrics(Strict):

@@ -49,7 +49,7 @@ class Watcher:
             if not self._room():
                 return
             if self._complete(arrival, now):
-                self._begin(arrival)
+                self._claim(arrival.key, now)
         arriving = {arrival.key for arrival in arrivals}
         while self._left and self._room():
             key = self._left.pop()
@@ -83,6 +83,12 @@ class Watcher:
             except AppError:
                 return None
         return self._partial[arrival.key]
+
+    def _claim(self, key: str, now: float) -> None:
+        """Begin a study, unless another worker is at it; what came since it was looked at counts too."""
+        with self.steps.spool.claim(key) as arrival:
+            if arrival is not None and self._complete(arrival, now):
+                self._begin(arrival)
 
     def _begin(self, arrival: Arrival) -> None:
         study = self._partial.pop(arrival.key, None)

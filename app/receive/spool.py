@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -213,16 +214,49 @@ class Spool:
         """Studies that have something new, sorted by key."""
         found = []
         for marker in sorted(self._active.iterdir()):
-            try:
-                last = marker.stat().st_mtime
-                first = marker.read_text().partition("\n")[0]
-            except FileNotFoundError:
-                continue  # another worker has just settled it
-            found.append((marker.name, int(first) / 1e9 if first else last, last))
-        # After the markers: an association that is not counted any more has nothing on its way.
+            # Another worker may have settled it by now.
+            with contextlib.suppress(FileNotFoundError):
+                found.append((marker.name, marker.read_text(), marker.stat().st_mtime))
+        return self._arrivals(found)
+
+    @contextlib.contextmanager
+    def claim(self, key: str) -> Iterator[Arrival | None]:
+        """Hold a study's marker, so that of several workers one begins the study; the lock dies with its process.
+
+        Yields:
+            What is known of the study now; None where another worker holds it or has settled it.
+        """
+        try:
+            descriptor = os.open(self._active / key, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            yield self._held(descriptor, key)
+        finally:
+            os.close(descriptor)
+
+    def _held(self, descriptor: int, key: str) -> Arrival | None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        state = os.fstat(descriptor)
+        if state.st_nlink == 0:
+            return None  # settled before the lock was free
+        return self._arrivals([(key, os.read(descriptor, state.st_size).decode("ascii"), state.st_mtime)])[0]
+
+    def _arrivals(self, markers: Iterable[tuple[str, str, float]]) -> tuple[Arrival, ...]:
+        """From the markers' names, contents and times, which were read before this is called: an association that is
+        not counted any more has nothing on its way.
+        """
         sending = presences.living(self._associations, self._interruptions)
-        # After the associations: one that broke off is marked before it stops counting.
-        return tuple(Arrival(key, first, last, sending[key], self.interrupted(key)) for key, first, last in found)
+        found = []
+        for key, content, last in markers:
+            first = content.partition("\n")[0]
+            # After the associations: one that broke off is marked before it stops counting.
+            found.append(Arrival(key, int(first) / 1e9 if first else last, last, sending[key], self.interrupted(key)))
+        return tuple(found)
 
     def interrupted(self, key: str) -> bool:
         """Whether the sender of a study broke off and has not come back to finish."""

@@ -102,12 +102,12 @@ def examine(settings: Settings, knock: Knock, pulse: Pulse) -> Health:
 
 
 def listener(settings: Settings) -> Part:
-    """Knock at our own listener with C-ECHO."""
+    """Knock at our own listener with C-ECHO, at `listener.address` where it runs elsewhere."""
     options = settings.listener
     problem = reachable(
         DicomDestination(
             name="listener",
-            host=EVERYWHERE.get(options.host, options.host),
+            host=options.address or EVERYWHERE.get(options.host, options.host),
             port=options.port,
             ae_title=options.ae_title,
             calling_ae_title=HEALTH_AE,
