@@ -101,6 +101,18 @@ def migrate(config: Config = None) -> None:
     migrate_with_line(settings)
 
 
+@cli.command(rich_help_panel="Maintain")
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    config: Config = None,
+) -> None:
+    """Remove images and results that are done with and older than `retention` says, and show which, and what stays."""
+    settings = _settings(config)
+    from app.cli.maintain import prune_with_table
+
+    prune_with_table(settings, dry_run=dry_run)
+
+
 @cli.command(rich_help_panel="Look")
 def check(config: Config = None) -> None:
     """Say whether a configuration can work, and what to do where it cannot. Exit code 1 on errors, 0 with warnings."""
