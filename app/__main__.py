@@ -73,12 +73,16 @@ def listen(config: Config = None) -> None:
 def work(config: Config = None) -> None:
     """Run one worker alone: assemble, route, infer, report, deliver."""
     settings = _settings(config, "worker", share_metrics=True)
+    from app.audit.trail import Trail
     from app.cli.serve import stop_on_signals
     from app.exporter import observed
     from app.workflow import run_worker
 
+    trail = Trail(settings.audit)
+    trail.application("worker", starts=True)
     with observed(settings, "worker"):
         run_worker(settings, stop_on_signals())
+    trail.application("worker", starts=False)
 
 
 @cli.command(rich_help_panel="Run")
