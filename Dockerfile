@@ -89,3 +89,33 @@ LABEL org.opencontainers.image.title="vigil" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"
+
+# ---- the workshop: pretraining, training and evaluation, with every part of itk. Mount data and output as volumes.
+FROM packages AS packages-train
+RUN python3 deploy/image/requirements.py train > requirements-train.txt \
+    && ./deploy/image/install --requirement requirements-train.txt \
+    && ./deploy/image/install itk
+COPY deploy/image/slim deploy/image/
+RUN ./deploy/image/slim
+
+FROM runtime AS train
+COPY --from=packages-train /opt/vigil/venv /opt/vigil/venv
+COPY LICENSE ./
+COPY bundles ./bundles
+COPY pretraining ./pretraining
+COPY app ./app
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash app bundles pretraining \
+    && python -c "import matplotlib, pyarrow, sklearn, tensorboard, itk, pretraining.trainer"
+USER 10001:10001
+ENTRYPOINT ["/usr/bin/tini", "-s", "--"]
+CMD ["python", "-m", "monai.bundle", "run", "--help"]
+ARG VERSION=0.1.0
+ARG COMMIT=unknown
+LABEL org.opencontainers.image.title="vigil-train" \
+      org.opencontainers.image.description="The detectors and pretraining of Vigil, to train and evaluate. Research only." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}"
+
+# ---- what is built without a target
+FROM service AS default

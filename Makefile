@@ -8,7 +8,7 @@ PROCESSES ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve check test test-compose lint format bench verify clean
+.PHONY: help env demo serve check test test-compose lint format bench verify wheelhouse clean
 
 help: ## Show this list
 	@if [ -t 1 ]; then bold='\033[1m' plain='\033[0m'; fi; awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
@@ -55,6 +55,9 @@ bench: $(ENV) ## Measure ingest, turnaround and memory against peers in the same
 
 verify: $(ENV) ## Check every bundle against the contract
 	$(BIN)/python -m bundles.verify
+
+wheelhouse: ## Fill wheelhouse/ for a build of the image without internet (needs Docker): ARGS="cuda" for GPUs
+	deploy/image/fill-wheelhouse $(ARGS)
 
 clean: ## Remove what runs have left behind, not the environment
 	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -1,18 +1,17 @@
 """Is one part of the service well: for the health checks of containers, which ask inside the part's own container."""
 
-import http.client
-import json
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.cli.serve import ask_health
 from app.settings import Settings
 from app.web.health import EVERYWHERE, listener
-from app.web.models import Part
+from app.web.models import Health, Part
 
-ASK_TIMEOUT_S = 5.0
 GLANCE_S = 0.5
 
 
@@ -50,42 +49,31 @@ def _beating(beats: Callable[[], Mapping[str, int]], worker: str, patience_s: fl
 
 def of_web(settings: Settings) -> Part:
     """Whether the web side answers at all."""
-    status, _ = _get(settings, "/health/live")
-    return Part(ok=status == http.client.OK, detail=_answered(settings, status))
+    found = _ask(settings, "/health/live")
+    return _said(settings, found) if found is None else Part(ok=True, detail=f"answers on port {settings.http.port}")
 
 
 def of_serve(settings: Settings) -> Part:
     """Whether the whole of one process tree is well, by what its web side says."""
-    status, body = _get(settings, "/health")
-    return Part(ok=status == http.client.OK, detail=_ill(body) or _answered(settings, status))
+    return _said(settings, _ask(settings, "/health"))
 
 
-def _get(settings: Settings, path: str) -> tuple[int, bytes]:
-    """Status and body of an answer of our own web side; 0 where there is none."""
+def _ask(settings: Settings, path: str) -> Mapping[str, object] | None:
+    scheme = "http" if settings.http.tls is None else "https"
     host = EVERYWHERE.get(settings.http.host, settings.http.host)
-    connection = http.client.HTTPConnection(host, settings.http.port, timeout=ASK_TIMEOUT_S)
+    return ask_health(f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http.port}", settings, path)
+
+
+def _said(settings: Settings, found: Mapping[str, object] | None) -> Part:
+    """What the web side says of the whole."""
+    if found is None:
+        return Part(ok=False, detail=f"the web side on port {settings.http.port} does not answer; see its log")
     try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    except (OSError, http.client.HTTPException):
-        return 0, b""
-    finally:
-        connection.close()
-
-
-def _answered(settings: Settings, status: int) -> str:
-    where = f"the web side on port {settings.http.port}"
-    return f"{where} answers with {status}" if status else f"{where} does not answer; see its log"
-
-
-def _ill(body: bytes) -> str:
-    """The parts that are not well, in words; "" where all are, or nothing legible was said."""
-    try:
-        parts = json.loads(body)["parts"]
-        return "; ".join(f"{name}: {part['detail']}" for name, part in parts.items() if not part["ok"])
-    except (ValueError, TypeError, KeyError):
-        return ""
+        health = Health.model_validate(found)
+    except ValidationError:
+        return Part(ok=False, detail=f"what answers on port {settings.http.port} is not the web side; see http.port")
+    ill = "; ".join(f"{name}: {part.detail}" for name, part in health.parts.items() if not part.ok)
+    return Part(ok=health.ok, detail=ill or "every part works")
 
 
 ROLES: Mapping[str, Callable[[Settings], Part]] = MappingProxyType(

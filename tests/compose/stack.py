@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from app.access import Role
+from app.tokens import make
 from tests.compose.docker import HERE, ROOT, compose_command, docker, inspect, run, stand_in
 from tests.compose.pacs import Pacs
 from tests.integration.receive.dcmtk import free_port
@@ -39,12 +41,14 @@ class Stack:
         folder: Settings and secrets.
         image: Of Vigil.
         files: Compose files, the main one first.
+        token: Of an operator, for the web side.
     """
 
     project: str
     folder: Path
     image: str
     files: tuple[Path, ...]
+    token: str
     dicom_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
     pacs_port: int = field(default_factory=free_port)
@@ -152,7 +156,13 @@ class Stack:
             return None
 
     def _request(self, path: str) -> urllib.request.Request:
-        return urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}")
+        address = f"http://127.0.0.1:{self.http_port}{path}"
+        return urllib.request.Request(address, headers={"Authorization": f"Bearer {self.token}"})
+
+    def page(self) -> str:
+        """The list of studies, as people see it."""
+        with urllib.request.urlopen(self._request("/?limit=1000"), timeout=30) as answer:
+            return str(answer.read().decode())
 
     def health(self) -> Mapping[str, Any]:
         """`/health`; {} where nobody answers."""
@@ -205,15 +215,23 @@ def installed(
     stand_in("postgres")
     stand_in("pacs")
     write_settings(folder / "vigil.yaml", sections)
-    secrets = folder / "secrets"
-    secrets.mkdir()
-    (secrets / "database_password").write_text(os.urandom(16).hex())
-    stack = Stack(f"vigil-test-{os.urandom(4).hex()}", folder, image, (MAIN, FOR_TESTS, *overlays), more=more or {})
+    token = write_secrets(folder / "secrets")
+    project = f"vigil-test-{os.urandom(4).hex()}"
+    stack = Stack(project, folder, image, (MAIN, FOR_TESTS, *overlays), token, more=more or {})
     try:
         yield stack
     finally:
         stack.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_secrets(folder: Path) -> str:
+    """The secrets of an installation; the token of an operator."""
+    folder.mkdir()
+    (folder / "database_password").write_text(os.urandom(16).hex())
+    secret, token = make("compose-test", Role.OPERATOR)
+    (folder / "web_tokens").write_text(token.line())
+    return secret
 
 
 def write_settings(path: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
@@ -223,6 +241,7 @@ def write_settings(path: Path, sections: Mapping[str, Mapping[str, object]]) -> 
         "assembly": {"idle_s": 1.0, "interrupted_s": 5.0},
         "inference": {"threads": 1},
         "spool": {"min_free_mb": 50},
+        "http": {"access": {"tokens_file": "/run/secrets/web_tokens"}},
     }
     for section, values in (*changes.items(), *sections.items()):
         raw[section] = {**raw.get(section, {}), **values}

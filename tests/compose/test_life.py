@@ -1,6 +1,5 @@
 """A study's way through the containers, and what is left of it after restarts."""
 
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -76,7 +75,7 @@ def test_down_and_up_with_the_volumes_kept(stack: Stack, ledger: Ledger, scanner
     stack.up()
     ledger.await_all()
     assert shown.items() <= known(stack).items()
-    page = page_of(stack)
+    page = stack.page()
     assert all(f'id="{key}"' in page for key in shown)
 
 
@@ -85,8 +84,3 @@ def known(stack: Stack) -> dict[str, tuple[object, ...]]:
     listed = stack.ask("/studies?limit=1000")
     assert listed is not None
     return {each["key"]: (each["state"], each["images"], str(each["findings"])) for each in listed}
-
-
-def page_of(stack: Stack) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{stack.http_port}/?limit=1000", timeout=30) as answer:
-        return str(answer.read().decode())

@@ -15,6 +15,11 @@ from app.cli.serve import free_port
 from app.receive.listener import running
 from app.settings import Settings
 from app.workflow_database import Heartbeat, open_engine
+from app.workflow_migration import migrate
+
+FULL = """{
+    "ok": false, "version": "1", "parts": {"spool": {"ok": false, "detail": "full"}, "web": {"ok": true, "detail": ""}}
+}"""
 
 
 def make(folder: Path, **sections: dict[str, object]) -> Settings:
@@ -47,6 +52,7 @@ def test_a_worker_is_well_while_it_beats(tmp_path: Path) -> None:
 
 def test_a_worker_that_beat_once_is_not_well(tmp_path: Path) -> None:
     settings = make(tmp_path)
+    migrate(settings.database)
     engine = open_engine(settings.database)
     Heartbeat(engine, "one", 30).beat()
     engine.dispose()
@@ -71,17 +77,13 @@ def test_a_database_that_does_not_answer_is_no_beat(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("role", "answers", "ok", "words"),
     [
-        ("web", {"/health/live": (200, "")}, True, "answers with 200"),
-        ("web", {"/health/live": (500, "")}, False, "answers with 500"),
+        ("web", {"/health/live": (200, '{"ok": true}')}, True, "answers on port"),
+        ("web", {"/health/live": (500, "")}, False, "does not answer; see its log"),
         ("web", None, False, "does not answer; see its log"),
-        ("serve", {"/health": (200, "{}")}, True, "answers with 200"),
-        (
-            "serve",
-            {"/health": (503, '{"parts": {"spool": {"ok": false, "detail": "full"}, "web": {"ok": true}}}')},
-            False,
-            "spool: full",
-        ),
-        ("serve", {"/health": (503, "<html>")}, False, "answers with 503"),
+        ("serve", {"/health": (200, '{"ok": true, "version": "1", "parts": {}}')}, True, "every part works"),
+        ("serve", {"/health": (200, "{}")}, False, "is not the web side; see http.port"),
+        ("serve", {"/health": (503, FULL)}, False, "spool: full"),
+        ("serve", {"/health": (503, "<html>")}, False, "does not answer; see its log"),
         ("serve", None, False, "does not answer; see its log"),
     ],
 )
@@ -97,8 +99,8 @@ def test_the_web_side_is_asked_by_http(
 def test_the_command_says_one_line_and_tells_by_its_code(tmp_path: Path) -> None:
     settings = make(tmp_path)
     config = tmp_path / "vigil.yaml"
-    config.write_text(f"http: {{port: {settings.http.port}}}\n")
-    with serving(settings.http.port, {"/health/live": (200, "")}):
+    config.write_text(f"http: {{port: {settings.http.port}}}\nrun: {tmp_path / 'run'}\n")
+    with serving(settings.http.port, {"/health/live": (200, '{"ok": true}')}):
         found = CliRunner().invoke(cli, ["health", "web", "--config", str(config)])
     assert (found.exit_code, found.stdout.count("\n")) == (0, 1)
     assert found.stdout.startswith("web: well: ")
@@ -110,6 +112,7 @@ def test_the_command_says_one_line_and_tells_by_its_code(tmp_path: Path) -> None
 @contextmanager
 def beating(settings: Settings, worker: str) -> Iterator[None]:
     """A worker's heart, ten beats a second."""
+    migrate(settings.database)
     engine = open_engine(settings.database)
     heart, stop = Heartbeat(engine, worker, 30), threading.Event()
     heart.beat()
