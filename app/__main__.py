@@ -79,10 +79,10 @@ def work(config: Config = None) -> None:
     from app.workflow import run_worker
 
     trail = Trail(settings.audit)
+    trail.application("worker", starts=True)
     with observed(settings, "worker"):
-        trail.application("worker", starts=True)
         run_worker(settings, stop_on_signals())
-        trail.application("worker", starts=False)
+    trail.application("worker", starts=False)
 
 
 @cli.command(rich_help_panel="Run")
@@ -103,6 +103,18 @@ def migrate(config: Config = None) -> None:
     from app.cli.maintain import migrate_with_line
 
     migrate_with_line(settings)
+
+
+@cli.command(rich_help_panel="Maintain")
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    config: Config = None,
+) -> None:
+    """Remove images and results that are done with and older than `retention` says, and show which, and what stays."""
+    settings = _settings(config)
+    from app.cli.maintain import prune_with_table
+
+    prune_with_table(settings, dry_run=dry_run)
 
 
 @cli.command(rich_help_panel="Look")

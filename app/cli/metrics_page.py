@@ -17,6 +17,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "Listener": ("app.receive.metrics",),
         "Worker": ("app.workflow_metrics", "app.infer.metrics"),
         "Web side: the installation as a whole": ("app.web.metrics",),
+        "Listener and web side with TLS": ("app.tls.renewal",),
         "Every process": ("app.process_metrics",),
     }
 )
@@ -38,6 +39,7 @@ LABELS: Final = MappingProxyType(
         "stage": "`assemble`, `look`, `route`, `infer`, `report`, `deliver`",
         "state": "`delivered`, `undelivered`, `superseded`, `unwanted`, `failed`",
         "status": "`cleared`, `research`, or `phantom`: trained on computer-generated images alone",
+        "use": "the port whose certificate it is: `listener`, `web`",
         "version": "of the service, or of a bundle",
         "weights": "first twelve digits of the SHA-256 of a bundle's weights",
     }
