@@ -29,7 +29,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 PROJECT_LABEL = "com.docker.compose.project"
 START_PATIENCE_S = 420.0
 PATIENCE_S = 420.0
-GLANCE_S = 0.5
+GLANCE_S = 1.0
 LOG_LINES = "400"
 
 
@@ -102,7 +102,7 @@ class Stack:
         if service:
             filters += ["--filter", f"label={SERVICE_LABEL}={service}"]
         names = docker("ps", "-aq", *filters).split()
-        return sorted(map(inspect, names), key=lambda each: str(each["Name"]))
+        return sorted(inspect(*names), key=lambda each: str(each["Name"]))
 
     def container(self, service: str) -> str:
         """Id of the only container of a service."""
@@ -114,14 +114,14 @@ class Stack:
         self.until(lambda: not self._ill(), lambda: f"health; not well: {self._ill()}", patience_s)
 
     def _ill(self) -> dict[str, str]:
-        found = {}
-        for each in self.containers():
+        found, containers = {}, self.containers()
+        for each in containers:
             state = each["State"]
             health = (state.get("Health") or {}).get("Status", "without a health check")
             done = state["Status"] == "exited" and state["ExitCode"] == 0
             if health != "healthy" and not done:
                 found[each["Name"].strip("/")] = f"{state['Status']} {state['ExitCode']} {health}"
-        return found or ({} if self.containers() else {"": "no containers"})
+        return found or ({} if containers else {"": "no containers"})
 
     def crash(self, service: str) -> None:
         """Kill every process of a service from within, as the kernel does where memory is short.
@@ -129,11 +129,11 @@ class Stack:
         The restart policy starts it again; after `docker kill` it would not.
         """
         container = self.container(service)
-        before = inspect(container)["State"]["StartedAt"]
+        before = started_at(container)
         subprocess.run(
             ["docker", "exec", container, "sh", "-c", "kill -9 -1"], capture_output=True, check=False, timeout=60
         )
-        self.until(lambda: inspect(container)["State"]["StartedAt"] != before, f"{service} to be started again")
+        self.until(lambda: started_at(container) != before, f"{service} to be started again")
 
     def kill(self, service: str) -> None:
         """`docker kill`: gone at once, until `start` brings it back."""
@@ -197,6 +197,12 @@ class Stack:
     def end(self) -> None:
         """Remove containers, networks and volumes."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10", timeout_s=300)
+
+
+def started_at(container: str) -> str:
+    """When a container was started the last time."""
+    (found,) = inspect(container)
+    return str(found["State"]["StartedAt"])
 
 
 @contextmanager
