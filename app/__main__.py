@@ -73,12 +73,16 @@ def listen(config: Config = None) -> None:
 def work(config: Config = None) -> None:
     """Run one worker alone: assemble, route, infer, report, deliver."""
     settings = _settings(config, "worker", share_metrics=True)
+    from app.audit.trail import Trail
     from app.cli.serve import stop_on_signals
     from app.exporter import observed
     from app.workflow import run_worker
 
+    trail = Trail(settings.audit)
+    trail.application("worker", starts=True)
     with observed(settings, "worker"):
         run_worker(settings, stop_on_signals())
+    trail.application("worker", starts=False)
 
 
 @cli.command(rich_help_panel="Run")
@@ -99,6 +103,18 @@ def migrate(config: Config = None) -> None:
     from app.cli.maintain import migrate_with_line
 
     migrate_with_line(settings)
+
+
+@cli.command(rich_help_panel="Maintain")
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    config: Config = None,
+) -> None:
+    """Remove images and results that are done with and older than `retention` says, and show which, and what stays."""
+    settings = _settings(config)
+    from app.cli.maintain import prune_with_table
+
+    prune_with_table(settings, dry_run=dry_run)
 
 
 @cli.command(rich_help_panel="Look")

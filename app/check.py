@@ -11,7 +11,9 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from app.access import is_loopback
 from app.deliver import echo
+from app.deliver.connection import knock
 from app.deliver.web import Web
 from app.destinations import Destination, DicomDestination
 from app.documents import DocumentKind
@@ -20,8 +22,9 @@ from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
 from app.settings import Settings, load
 from app.tls.certificates import of_file
-from app.tls.renewal import listener_context
+from app.tls.renewal import WebContext, listener_context
 from app.tls.settings import KeyPair
+from app.tokens import read as read_tokens
 from app.web.health import free_mb, too_full
 from app.workflow_database import beats_of, open_engine
 
@@ -164,10 +167,63 @@ def check_certificates(settings: Settings) -> Iterator[Result]:
         yield from _certificate("listener certificate", tls, lambda: listener_context(tls))
         if tls.knock is not None:
             yield from _certificate("certificate of the health check", tls.knock, lambda: None)
+    pair = settings.http.tls
+    if pair is not None:
+        yield from _certificate("web certificate", pair, lambda: WebContext(pair))
     for destination in settings.destinations:
-        pair = None if destination.tls is None else destination.tls.pair
-        if pair is not None:
-            yield from _certificate(f"certificate for {destination.name}", pair, lambda: None)
+        ours = None if destination.tls is None else destination.tls.pair
+        if ours is not None:
+            yield from _certificate(f"certificate for {destination.name}", ours, lambda: None)
+
+
+def check_access(settings: Settings) -> Iterator[Result]:
+    """Who may use the HTTP side, and how safely they log in."""
+    http = settings.http
+    if http.access.tokens_file is not None:
+        try:
+            tokens = read_tokens(http.access.tokens_file)
+        except AppError as error:
+            yield Result("access tokens", State.ERROR, str(error))
+        else:
+            words = f"{len(tokens)} in {http.access.tokens_file}"
+            state = State.OK if tokens or http.access.proxy else State.WARNING
+            yield Result("access tokens", state, words if tokens else f"{words}: nobody can log in by token")
+    if http.access.is_set and http.tls is None and http.access.proxy is None and not is_loopback(http.host):
+        words = "tokens come to this port unencrypted; set http.tls, or keep the port to a network of your own"
+        yield Result("web log-in", State.WARNING, words)
+    if http.access.anonymous == "viewer" and not is_loopback(http.host):
+        yield Result(
+            "web log-in", State.WARNING, "everybody who reaches the port may see studies: http.access.anonymous"
+        )
+
+
+def check_audit(settings: Settings) -> Iterator[Result]:
+    """Whether the audit trail can be written."""
+    audit = settings.audit
+    if not audit.is_on:
+        yield Result("audit trail", State.WARNING, "none: set audit.file or audit.syslog to know who saw and sent what")
+        return
+    if audit.file is not None:
+        try:
+            audit.file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=audit.file.parent):
+                pass
+        except OSError as error:
+            yield Result("audit trail", State.ERROR, f"{audit.file}: {error.strerror}; see its owner and mode")
+        else:
+            yield Result("audit trail", State.OK, f"{audit.file} can be written")
+    if audit.syslog is not None and audit.syslog.tls is None:
+        words = f"goes to {audit.syslog.host} by UDP: unencrypted, and lost without a word where nobody listens"
+        yield Result("audit syslog", State.WARNING, words)
+    elif audit.syslog is not None:
+        try:
+            knock(audit.syslog.host, audit.syslog.port, audit.syslog.tls, audit.syslog.timeout_s, "audit.syslog")
+        except AppError as error:
+            yield Result("audit syslog", State.WARNING, str(error))
+        else:
+            yield Result(
+                "audit syslog", State.OK, f"{audit.syslog.host}:{audit.syslog.port} takes connections over TLS"
+            )
 
 
 def _certificate(what: str, pair: KeyPair, attempt: Callable[[], object]) -> Iterator[Result]:
@@ -244,5 +300,7 @@ PARTS: tuple[Callable[[Settings], Iterator[Result]], ...] = (
     check_database,
     check_ports,
     check_certificates,
+    check_access,
+    check_audit,
     check_destinations,
 )

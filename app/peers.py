@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from app.destinations import AeTitle
 from app.tls.certificates import Facts
@@ -15,7 +15,20 @@ from bundles.common.strict import Strict
 HEALTH_AE: Final = "VIGIL-HEALTH"
 """As whom our own health check calls. Anybody may: it can ask for C-ECHO, and brings nothing in."""
 
-Network = IPv4Network | IPv6Network
+
+def _network(value: object) -> object:
+    try:
+        return ip_network(str(value), strict=True)
+    except ValueError:
+        pass
+    try:
+        meant = f"; do you mean {ip_network(str(value), strict=False)}?"
+    except ValueError:
+        meant = "; write 10.1.2.3, 10.1.0.0/16 or fd00::/8"
+    raise ValueError(f"'{value}' is no address and no network{meant}")
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 def _fingerprint(text: str) -> str:
@@ -112,7 +125,7 @@ def may_store(calling_ae: str) -> bool:
     return calling_ae != HEALTH_AE
 
 
-def _within(text: str, networks: Sequence[Network]) -> bool:
+def _within(text: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
     try:
         address = plain_address(text)
     except ValueError:

@@ -135,6 +135,24 @@ class Worker(Strict):
         return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128] or "worker"
 
 
+class Retention(Strict):
+    """How long what is done with is kept, in days; None keeps it for ever.
+
+    Images (`spool_days`) go once every document of their study is delivered, never before; results (`results_days`)
+    after the images. `workflows_days` is for the finished work in the workflow database, which nothing needs any more.
+    """
+
+    spool_days: float | None = Field(None, ge=0)
+    results_days: float | None = Field(None, ge=0)
+    workflows_days: float | None = Field(90, ge=0)
+
+    @model_validator(mode="after")
+    def _images_go_first(self) -> Self:
+        if self.results_days is not None and (self.spool_days is None or self.results_days < self.spool_days):
+            raise ValueError("retention: results_days cannot be shorter than spool_days: results outlive their images")
+        return self
+
+
 class Metrics(Strict):
     """Where each of listener, worker and web shows its own figures to Prometheus; 0 or nothing: nowhere. Under `serve`
     the web side shows the figures of all, whatever stands here.
@@ -161,6 +179,7 @@ class Settings(Strict):
     inference: Inference = Inference()
     database: Database = Database()
     worker: Worker = Worker()
+    retention: Retention = Retention()
     http: Http = Http()
     metrics: Metrics = Metrics()
     audit: Audit = Audit()

@@ -126,12 +126,9 @@ class TokenFile:
             state = self._path.stat()
             stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
             if stamp != self._stamp:
-                self._tokens, self._stamp = (), stamp
-                self._tokens = read(self._path)
-                self._problem = ""
+                self._tokens, self._stamp, self._problem = read(self._path), stamp, ""
         except (OSError, Rejected) as error:
-            self._tokens = ()
-            self._stamp = None if isinstance(error, OSError) else self._stamp
+            self._tokens, self._stamp = (), None
             if str(error) != self._problem:
                 hint = "nobody can log in by token until that is mended"
                 _log.error("tokens_unreadable", problem=str(error), hint=hint)

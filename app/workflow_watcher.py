@@ -10,6 +10,7 @@ from app import outcomes, workflow_metrics
 from app.assemble import Copies, assemble, choose_copies, is_complete
 from app.errors import AppError
 from app.outcomes import StudyOutcome
+from app.receive.pruning import removed_in_words
 from app.study import Arrival, Study, revision_of
 from app.workflow_steps import Steps
 
@@ -123,16 +124,18 @@ class Watcher:
         if self.begun(key):
             log.debug("study_known", study=key[:12], revision=key.rpartition("-")[2])
             return
+        removed = self.steps.spool.removed(arrival.key, copies.files)
+        signs = (*copies.signs, *([removed_in_words(removed, len(copies.files))] if removed else []))
         begun = StudyOutcome(
             key,
             received_at=arrival.last_received,
             files=tuple(file.name for file in copies.files),
             interrupted=interrupted,
             arrival_notes=copies.notes,
-            arrival_signs=copies.signs,
+            arrival_signs=signs,
         )
         outcomes.begin(self.steps.settings.results, begun)
-        if study is not None and study.key == key and study.notes == copies.notes and not copies.signs:
+        if study is not None and study.key == key and study.notes == copies.notes and not signs:
             self.steps.remember(study)
         self.begin(key)
         log.info(

@@ -13,13 +13,15 @@ from dbos import DBOS
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from app import workflow, workflow_metrics
+from app import outcomes, workflow, workflow_metrics
 from app.errors import AppError, Failed, Retryable
 from app.infer import metrics as infer_metrics
 from app.infer.catalogue import Catalogue
+from app.outcomes import FINAL
 from app.ready import tell_ready
 from app.receive.spool import Spool
 from app.report import warm_up
+from app.retention import Hourly
 from app.route.router import Router
 from app.settings import Settings
 from app.workflow_database import Heartbeat, configuration, open_engine
@@ -123,7 +125,8 @@ def _ready(engine: Engine, settings: Settings, stop: Event) -> bool:
 
 
 def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
-    watcher = Watcher(steps, workflow.begin_study, lambda key: DBOS.get_workflow_status(key) is not None)
+    watcher = Watcher(steps, workflow.begin_study, lambda key: _is_begun(steps, key))
+    hourly = Hourly(steps.settings)
     takeover = Takeover(steps.settings, heartbeat)
     due = 0.0
     while not stop.is_set():
@@ -132,10 +135,19 @@ def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
             if time.monotonic() >= due:
                 due = time.monotonic() + steps.settings.worker.heartbeat_s
                 _tend(takeover, steps.runner.show_accelerator)
+                hourly.look()
         except (AppError, OperationalError) as error:
             log.warning("worker_waits", reason=str(error) if isinstance(error, AppError) else "no database")
             stop.wait(TROUBLE_PAUSE_S)
         stop.wait(steps.settings.assembly.poll_s)
+
+
+def _is_begun(steps: Steps, key: str) -> bool:
+    """The outcome outlives the workflow, which retention removes."""
+    if DBOS.get_workflow_status(key) is not None:
+        return True
+    known = outcomes.read(steps.folder(key))
+    return known is not None and known.state in FINAL
 
 
 def _tend(takeover: Takeover, show: Callable[[], None]) -> None:

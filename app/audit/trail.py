@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
 import structlog
 from prometheus_client import Counter
 
+from app.audit.alerts import Alerts
 from app.audit.file import append
 from app.audit.messages import Event, Message, Outcome, Participant, RoleId, StudyObject, Type, to_xml
 from app.audit.settings import Audit
@@ -19,6 +20,9 @@ from app.errors import Failed
 MESSAGES: Final = Counter("vigil_audit_messages", "Audit messages written", ["event"])
 FAILURES: Final = Counter("vigil_audit_failures", "Audit messages that could not be written", ["sink"])
 OURSELVES: Final = "vigil"
+
+for _sink in ("file", "syslog"):
+    FAILURES.labels(_sink)  # a series that is first seen at 1 has no increase
 
 _log = structlog.get_logger()
 
@@ -34,6 +38,7 @@ class Trail:
 
     options: Audit
     clock: Callable[[], float] = time.time
+    _alerts: Alerts = field(default_factory=Alerts, init=False, compare=False)
 
     def application(self, role: str, *, starts: bool) -> None:
         """A process of ours starts or stops; `role` is "listener", "worker" or "web"."""
@@ -48,9 +53,16 @@ class Trail:
         self._write(Message(Event.AUTHENTICATION, "E", self.clock(), (who,), type=kind))
 
     def refused(self, reason: str, user: str, address: str) -> None:
-        """A connection, an association, a log-in or a request was refused; `user` as it named itself, "" unnamed."""
+        """A connection, an association, a log-in or a request was refused; `user` as it named itself, "" unnamed.
+
+        Of what comes for the same reason from the same address the first is told at once and the others, by their
+        number, with the next one after a minute: who knocks without end shall not fill the disk.
+        """
+        before = self._alerts.passes((reason, address))
+        if before is None:
+            return
         who = Participant(user, is_requestor=True, address=address)
-        words = f"refused: {reason}"
+        words = f"refused: {reason}" + (f", after {before} times more that were not told singly" if before else "")
         kind, outcome = Type.NODE_AUTHENTICATION, Outcome.SERIOUS_FAILURE
         self._write(Message(Event.SECURITY_ALERT, "E", self.clock(), (who,), outcome, words, kind, alert=words))
 

@@ -18,7 +18,7 @@ from app.receive.refusals import refused
 from app.tls.renewal import ListenerContext
 
 AT_ONCE: Final = 64
-AT_ONCE_FROM_ONE: Final = 16
+AT_ONCE_FROM_ONE: Final = 48
 _CLIENT_HELLO: Final = b"\x16"
 """Content type of a TLS record that holds a handshake (RFC 8446 section 5.1); a DICOM A-ASSOCIATE-RQ begins with 01."""
 

@@ -8,8 +8,29 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-REJECTIONS: Final = ("calling_ae", "called_ae", "too_many", "protocol", "connections", "other")
-"""Why an association is refused, or broken off by us."""
+REJECTIONS: Final = (
+    "calling_ae",
+    "called_ae",
+    "peer_address",
+    "peer_certificate",
+    "too_many",
+    "connections",
+    "protocol",
+    "other",
+    "tls_plain",
+    "tls_version",
+    "tls_cipher",
+    "tls_no_certificate",
+    "tls_expired",
+    "tls_not_yet_valid",
+    "tls_unknown_signer",
+    "tls_certificate",
+    "tls_doubts_us",
+    "tls_timeout",
+    "tls_too_many",
+    "tls_broken",
+)
+"""Why an association is refused, or broken off by us; what each hints at: `app/receive/refusals.py`."""
 REFUSALS: Final = (
     "disk_full",
     "disk_error",
@@ -18,6 +39,7 @@ REFUSALS: Final = (
     "sop_instance_uid",
     "no_data_set",
     "data_set",
+    "not_authorized",
 )
 """Why an image is refused."""
 

@@ -63,7 +63,8 @@ class Gate:
 
     async def _examine(self, request: Request) -> tuple[Response | None, Receive | None]:
         """Answer who must not pass; else give what is read of the body already."""
-        role = role_for(request.method, request.url.path)
+        # Not of `request.url`, which is put together with the Host header: whoever asks could write a path into that.
+        role = role_for(request.method, request.scope["path"])
         if role is None:
             return None, None
         visitor = self._guard.visitor(request)

@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 from app.cli.metrics_page import LABELS, every_figure, page
+from app.receive import storage
+from app.receive.metrics import REFUSALS, REJECTIONS
+from app.receive.refusals import HINTS
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_info")
 COUNTS = {
@@ -47,6 +50,12 @@ def test_names_keep_the_conventions() -> None:
 def test_no_name_is_there_twice() -> None:
     names = [each.name for each in every_figure()]
     assert len(names) == len(set(names))
+
+
+def test_every_reason_to_turn_somebody_away_is_there_from_the_start() -> None:
+    assert set(HINTS) <= set(REJECTIONS)
+    refusals = {each.reason for each in vars(storage).values() if isinstance(each, storage.Refusal)}
+    assert refusals <= set(REFUSALS)
 
 
 def test_labels_are_explained_and_none_is_a_senders_choice() -> None:

@@ -404,3 +404,38 @@ def test_several_processes_speak_tls(hospital: Hospital, tmp_path: Path) -> None
             assert time.monotonic() < deadline
         assert all(c_echo(running.port, context) for _ in range(4))
         assert running.terminate() == 0
+
+
+PEERS = [
+    {"ae_title": "CT1", "addresses": ["127.0.0.0/8"], "certificate": {"names": ["ct1.example"]}},
+    {"ae_title": "MR1", "addresses": ["192.0.2.0/24"]},
+    {"ae_title": "CR1"},
+]
+
+
+@pytest.mark.parametrize(
+    ("calling_ae", "name", "reason"),
+    [
+        ("CT1", "ct1.example", ""),
+        ("CT1", "cr1.example", "peer_certificate"),
+        ("MR1", "mr1.example", "peer_address"),
+        ("CR1", "ct1.example", ""),
+        ("XX1", "ct1.example", "calling_ae"),
+    ],
+)
+def test_a_title_needs_its_address_and_its_certificate(
+    calling_ae: str, name: str, reason: str, listen: Listen, hospital: Hospital
+) -> None:
+    """Whoever is refused is told the same, whatever was wrong: rejected for good, calling AE title not recognized."""
+    context = hospital.client(hospital.issue(name))
+    with listen(tls=hospital.listener(), peers=PEERS) as running:
+        if not reason:
+            assert c_echo(running.port, context, calling_ae)
+            return
+        with counted(reason):
+            association = AE(calling_ae).associate(
+                "127.0.0.1", running.port, [build_context(Verification)], ae_title="VIGIL", tls_args=(context, "vigil")
+            )
+        assert association.is_rejected
+        answer = association.acceptor.primitive
+        assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)

@@ -18,8 +18,8 @@ UNITS = {"none", "short", "s", "bytes", "Bps", "percentunit"}
 """IDs of Grafana's unit formats."""
 VARIABLES = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "6h"}
 COLUMNS = 24
-OTHERS = {"up", "vigil_certificate_expires_timestamp_seconds"}
-"""Figures that are no part of docs/metrics.md: Prometheus' own, and that of certificates, which belongs to TLS."""
+OTHERS = {"up"}
+"""Figures that are no part of docs/metrics.md: Prometheus' own."""
 WORD = re.compile(r"\b(?:vigil_\w+|up)\b(?!:)")
 
 Dashboard = Mapping[str, Any]

@@ -150,6 +150,17 @@ def test_every_route_before_every_visitor(visitor: str, house: House) -> None:
             assert answer.headers[name] == value
 
 
+@pytest.mark.parametrize("host", ["a/login?", "a/login#", "a/health/live?x=", "a/login", "/login?", "@/login?"])
+def test_a_path_in_the_host_header_opens_nothing(host: str, house: House) -> None:
+    for path in ("/studies", STUDY, "/openapi.json"):
+        assert house.client().get(path, headers={"Host": host}).status_code in {400, 401}, path
+
+
+@pytest.mark.parametrize("path", ["//login", "/login/", "/login/../studies", "/%6cogin/..%2fstudies", "/health/live/x"])
+def test_what_only_looks_like_an_open_path_is_shut(path: str, house: House) -> None:
+    assert house.client().get(path).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("groups", "role"),
     [
