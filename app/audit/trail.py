@@ -21,6 +21,9 @@ MESSAGES: Final = Counter("vigil_audit_messages", "Audit messages written", ["ev
 FAILURES: Final = Counter("vigil_audit_failures", "Audit messages that could not be written", ["sink"])
 OURSELVES: Final = "vigil"
 
+for _sink in ("file", "syslog"):
+    FAILURES.labels(_sink)  # a series that is first seen at 1 has no increase
+
 _log = structlog.get_logger()
 
 

@@ -18,6 +18,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "Worker": ("app.workflow_metrics", "app.infer.metrics"),
         "Web side: the installation as a whole": ("app.web.metrics",),
         "Listener and web side with TLS": ("app.tls.renewal",),
+        "Who did what: every process, with `audit`": ("app.audit.trail",),
         "Every process": ("app.process_metrics",),
     }
 )
@@ -26,6 +27,7 @@ LABELS: Final = MappingProxyType(
         "bundle": "folder name of a bundle that is served",
         "commit": "first digits of the commit, `unknown` where neither image nor git tells",
         "destination": "name of a destination in the settings",
+        "event": "kind of audit message (DICOM PS3.15 A.5.3)",
         "folder": "`spool`, `results`",
         "gpu": "number of the accelerator in its process",
         "outcome": "of a report: `succeeded`, `partially succeeded`, `failed`, `not attempted`; of a delivery: "
@@ -36,6 +38,7 @@ LABELS: Final = MappingProxyType(
         "queue": "`inference`, `redelivery`",
         "reason": "one of the closed sets in `app/receive/metrics.py` and `app/errors.py`",
         "role": "`listener`, `worker`, `web`",
+        "sink": "where audit messages go: `file`, `syslog`",
         "stage": "`assemble`, `look`, `route`, `infer`, `report`, `deliver`",
         "state": "`delivered`, `undelivered`, `superseded`, `unwanted`, `failed`",
         "status": "`cleared`, `research`, or `phantom`: trained on computer-generated images alone",

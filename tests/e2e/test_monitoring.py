@@ -34,6 +34,7 @@ VERBS = {"listener": "listen", "worker": "work", "web": "web"}
 ELSEWHERE = {
     "up",  # Prometheus' own
     "vigil_certificate_expires_timestamp_seconds",  # where a port has TLS
+    "vigil_audit_messages_total",  # where there is an audit trail
     "vigil_gpu_memory_used_bytes",  # where there is an accelerator
     "vigil_gpu_memory_size_bytes",
     "vigil_gpu_utilization_ratio",
@@ -199,7 +200,7 @@ class TestFigures:
             (start,) = [value for _, value in found["vigil_process_start_time_seconds"]]
             assert 0 < time.time() - start < 3600
         assert "vigil_workers_alive" not in parts.samples("worker")
-        assert "vigil_studies_total" not in parts.samples("web")
+        assert "vigil_studies_total" not in parts.samples("listener")
 
     def test_figures_hold_nothing_of_a_patient(self, parts: Parts) -> None:
         for role in VERBS:

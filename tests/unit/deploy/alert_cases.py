@@ -122,6 +122,13 @@ CASES = (
     ),
     Case("VigilBundlesRefused", "warning", steady(vigil_bundles_refused=2), steady(vigil_bundles_refused=0)),
     Case(
+        "VigilAuditFails",
+        "critical",
+        {'vigil_audit_failures_total{sink="file"}': "0x50 1x20"},
+        {'vigil_audit_failures_total{sink="file"}': "3x90", "vigil_audit_messages_total": "0+1x90"},
+        {"sink": "file"},
+    ),
+    Case(
         "VigilImagesRefusedForDisk",
         "critical",
         {'vigil_receive_refused_total{reason="disk_full"}': "0x55 1x20"},
