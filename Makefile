@@ -8,11 +8,11 @@ PROCESSES ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve check test lint format bench verify clean
+.PHONY: help env demo serve check test test-compose lint format bench verify wheelhouse clean
 
 help: ## Show this list
 	@if [ -t 1 ]; then bold='\033[1m' plain='\033[0m'; fi; awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
-	  '/^[a-z-]+:.*## /{printf "  %smake %-8s%s %s\n", bold, $$1, plain, $$2}' $(MAKEFILE_LIST)
+	  '/^[a-z-]+:.*## /{printf "  %smake %-12s%s %s\n", bold, $$1, plain, $$2}' $(MAKEFILE_LIST)
 
 env: $(ENV) ## Make the environment .venv with the pinned packages
 
@@ -34,7 +34,11 @@ check: $(ENV) ## Say whether a configuration can work: make check CONFIG=my.yaml
 	$(BIN)/python -m app check --config $(CONFIG)
 
 test: $(ENV) ## Run every test in PROCESSES=2 (needs dcmtk, dicom3tools, orthanc and postgresql: see .ci/packages)
-	$(BIN)/python -m pytest -m "not bench and not gpu" -n $(PROCESSES) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not bench and not gpu and not compose" -n $(PROCESSES) --dist loadgroup $(ARGS)
+
+test-compose: $(ENV) ## Run the containers against a PACS: restarts, kills, a full disk (needs Docker)
+	@tests/compose/engine.sh check || { echo "How to get one: tests/compose/engine.sh says it at its top." >&2; exit 1; }
+	$(BIN)/python -m pytest -m compose -n 0 --timeout=1200 tests/compose $(ARGS)
 
 lint: $(ENV) ## Format check, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -51,6 +55,9 @@ bench: $(ENV) ## Measure ingest, turnaround and memory against peers in the same
 
 verify: $(ENV) ## Check every bundle against the contract
 	$(BIN)/python -m bundles.verify
+
+wheelhouse: ## Fill wheelhouse/ for a build of the image without internet (needs Docker): ARGS="cuda" for GPUs
+	deploy/image/fill-wheelhouse $(ARGS)
 
 clean: ## Remove what runs have left behind, not the environment
 	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

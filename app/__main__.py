@@ -3,8 +3,11 @@
 Every command imports what it needs when it runs, so that `--help` is quick and the listener never meets torch.
 """
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,28 +62,87 @@ def serve(config: Config = None) -> None:
 def listen(config: Config = None) -> None:
     """Run the DICOM listener alone."""
     settings = _settings(config, "listener", share_metrics=True)
+    from app.exporter import observed
     from app.receive.listener import serve as run
 
-    run(settings)
+    with observed(settings, "listener"):
+        run(settings)
 
 
 @cli.command(rich_help_panel="Run")
 def work(config: Config = None) -> None:
     """Run one worker alone: assemble, route, infer, report, deliver."""
     settings = _settings(config, "worker", share_metrics=True)
+    from app.audit.trail import Trail
     from app.cli.serve import stop_on_signals
+    from app.exporter import observed
     from app.workflow import run_worker
 
-    run_worker(settings, stop_on_signals())
+    trail = Trail(settings.audit)
+    trail.application("worker", starts=True)
+    with observed(settings, "worker"):
+        run_worker(settings, stop_on_signals())
+    trail.application("worker", starts=False)
 
 
 @cli.command(rich_help_panel="Run")
 def web(config: Config = None) -> None:
     """Run the HTTP side alone: the studies, /health, /metrics."""
     settings = _settings(config, "web", share_metrics=True)
+    from app.exporter import observed
     from app.web.server import serve as run
+    from app.workflow_migration import refuse_newer_at
 
-    run(settings)
+    refuse_newer_at(settings.database)
+
+    with observed(settings, "web"):
+        run(settings)
+
+
+@cli.command(rich_help_panel="Maintain")
+def migrate(config: Config = None) -> None:
+    """Bring the workflow database to this program's version. Safe to repeat, and when several call it at once."""
+    settings = _settings(config)
+    from app.cli.maintain import migrate_with_line
+
+    migrate_with_line(settings)
+
+
+@cli.command(rich_help_panel="Maintain")
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    config: Config = None,
+) -> None:
+    """Remove images and results that are done with and older than `retention` says, and show which, and what stays."""
+    settings = _settings(config)
+    from app.cli.maintain import prune_with_table
+
+    prune_with_table(settings, dry_run=dry_run)
+
+
+@cli.command(rich_help_panel="Maintain")
+def backup(
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or one that is not there yet.")],
+    config: Config = None,
+) -> None:
+    """Copy database, results and spool into a folder, while the service runs."""
+    settings = _settings(config)
+    from app.cli.maintain import backup_with_line
+
+    backup_with_line(settings, folder)
+
+
+@cli.command(rich_help_panel="Maintain")
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, help="What `backup` wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="In the place of data that are there.")] = False,
+    config: Config = None,
+) -> None:
+    """Put a backup in place; the service must not run. The next worker goes on where the backup was taken."""
+    settings = _settings(config)
+    from app.cli.maintain import restore_with_line
+
+    restore_with_line(settings, folder, force=force)
 
 
 @cli.command(rich_help_panel="Look")
@@ -89,6 +151,19 @@ def check(config: Config = None) -> None:
     from app.cli.show import show_findings
 
     raise typer.Exit(show_findings(config))
+
+
+@cli.command(rich_help_panel="Look")
+def health(
+    role: Annotated[str, typer.Argument(metavar="listener|worker|web|serve", help="Of this container or machine.")],
+    config: Config = None,
+) -> None:
+    """Say in one line whether one part of the service is well here. Exit code 0 if it is, 1 if not."""
+    settings = _settings(config)
+    _quiet_libraries()
+    from app.cli.show import show_health
+
+    raise typer.Exit(show_health(role, settings))
 
 
 @cli.command(rich_help_panel="Look")
@@ -115,18 +190,27 @@ def deliveries(
 
 
 @cli.command(rich_help_panel="Send")
-def send(
+def send(  # noqa: PLR0917  the options of a command
     folder: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders, searched for files.")],
     host: Annotated[str, typer.Option(help="Where the peer listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 11112,
     called: Annotated[str, typer.Option(help="Its AE title.")] = "VIGIL",
     calling: Annotated[str, typer.Option(help="Our AE title.")] = "VIGIL-SEND",
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS; trusts what the system trusts, or --tls-ca.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of who signs the peer's certificate.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM of ours, where the peer asks for one.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    any_name: Annotated[
+        bool, typer.Option("--tls-any-name", help="Take its certificate by whatever name the peer is called.")
+    ] = False,
 ) -> None:
     """Send DICOM files to a peer by C-STORE. Exit code 1 if one was not taken."""
     _quiet_libraries()
     from app.cli.show import send_with_progress
+    from app.cli.tls import client_tls
 
-    raise typer.Exit(send_with_progress(folder, host, port, called, calling))
+    secure = client_tls(tls, tls_ca, tls_certificate, tls_key, any_name=any_name)
+    raise typer.Exit(send_with_progress(folder, host, port, called, calling, secure))
 
 
 @cli.command(rich_help_panel="Send")
@@ -141,6 +225,21 @@ def replay(
     from app.cli.show import replay_with_table
 
     raise typer.Exit(replay_with_table(settings, study, destination, even_superseded=force))
+
+
+@cli.command(rich_help_panel="Run")
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits and _ . @ -")],
+    role: Annotated[str, typer.Option(help="monitor, viewer, operator or admin.")] = "viewer",
+    file: Annotated[
+        Path | None, typer.Option(help="File to add it to; without it that of http.access.tokens_file.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Make an access token for the HTTP side, and print it once: its hash alone is kept."""
+    from app.cli.token import make_token
+
+    make_token(name, role, file or _settings(config).http.access.tokens_file)
 
 
 @cli.command(rich_help_panel="Try")
@@ -161,6 +260,43 @@ def demo(
     from app.demo.demo import demonstrate
 
     raise typer.Exit(demonstrate(out, studies, seed))
+
+
+@cli.command(rich_help_panel="Try")
+def demo_pacs(
+    folder: Annotated[Path, typer.Argument(help="Gets one DICOM file for each object that comes.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 11113,
+) -> None:
+    """Run the stand-in PACS of the demonstration alone, until SIGTERM or Ctrl-C. It takes everything from everybody."""
+    _quiet_libraries()
+    from app.cli.serve import stop_on_signals
+    from app.demo.apart import stand_in
+
+    stand_in(folder, host, port, stop_on_signals())
+
+
+@cli.command(rich_help_panel="Try")
+def demo_send(
+    *,
+    pacs: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of `demo-pacs`.")],
+    listener: Annotated[str, typer.Option(metavar="HOST:PORT", help="Of the running service.")] = "127.0.0.1:11112",
+    out: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("var/demo"),
+    studies: Annotated[
+        int | None, typer.Option(min=1, max=60, help="How many, of all kinds in turns; without it one round.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Other seeds give other phantoms.")] = 1,
+    config: Config = None,
+) -> None:
+    """Send phantom studies to a service that runs and delivers to `demo-pacs`, and show what comes back.
+
+    Exit code 1 if a study did not come back; an answer that is wrong is listed as wrong, and is no failure.
+    """
+    settings = _settings(config)
+    _quiet_libraries()
+    from app.demo.apart import Address, send
+
+    raise typer.Exit(send(settings, Address.parse(listener), pacs, out, studies=studies, seed=seed))
 
 
 @cli.command(
@@ -188,17 +324,27 @@ def _settings(config: Path | None, role: str = "", *, share_metrics: bool = Fals
 
     settings = load(config)
     if share_metrics:
-        _share_metrics(settings.run)
+        _share_metrics(settings, role)
     from app.log import configure
 
     configure(settings.log, role)
     return settings
 
 
-def _share_metrics(run: Path) -> None:
-    """Name the folder of figures to prometheus_client, which looks at its import; `serve` did so for its children."""
-    folder = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str((run / "metrics").resolve())))
-    folder.mkdir(parents=True, exist_ok=True)
+def _share_metrics(settings: "Settings", role: str) -> None:
+    """Name the folder of figures to prometheus_client, which looks at its import; `serve` did so for its children.
+
+    A process that shows its own figures shares none; a listener of several processes has a folder for them alone, since
+    processes of other containers may have the same numbers.
+    """
+    if not settings.metrics.port:
+        folder = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str((settings.run / "metrics").resolve()))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    elif role == "listener" and settings.listener.processes > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder = tempfile.mkdtemp(prefix="vigil-metrics-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    else:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 def _quiet_libraries() -> None:

@@ -4,13 +4,16 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from app.access import is_loopback
 from app.deliver import echo
+from app.deliver.connection import knock
 from app.deliver.web import Web
 from app.destinations import Destination, DicomDestination
 from app.documents import DocumentKind
@@ -18,6 +21,10 @@ from app.errors import AppError, Retryable
 from app.infer.catalogue import Catalogue
 from app.route import Problems, Router
 from app.settings import Settings, load
+from app.tls.certificates import of_file
+from app.tls.renewal import WebContext, listener_context
+from app.tls.settings import KeyPair
+from app.tokens import read as read_tokens
 from app.web.health import free_mb, too_full
 from app.workflow_database import beats_of, open_engine
 
@@ -148,9 +155,88 @@ def check_ports(settings: Settings) -> Iterator[Result]:
             yield Result(what, State.WARNING, words)
         else:
             yield Result(what, State.OK, f"{host}:{port} is free" if port else "a free one is taken at start")
-    if not settings.listener.allowed_calling_ae:
-        words = "everyone may send; set listener.allowed_calling_ae to close the door"
+    if not settings.listener.peers:
+        words = "everyone may send; set listener.peers to close the door"
         yield Result("allowed senders", State.WARNING, words)
+
+
+def check_certificates(settings: Settings) -> Iterator[Result]:
+    """Our own certificates: whether they can be used, and until when."""
+    tls = settings.listener.tls
+    if tls is not None:
+        yield from _certificate("listener certificate", tls, lambda: listener_context(tls))
+        if tls.knock is not None:
+            yield from _certificate("certificate of the health check", tls.knock, lambda: None)
+    pair = settings.http.tls
+    if pair is not None:
+        yield from _certificate("web certificate", pair, lambda: WebContext(pair))
+    for destination in settings.destinations:
+        ours = None if destination.tls is None else destination.tls.pair
+        if ours is not None:
+            yield from _certificate(f"certificate for {destination.name}", ours, lambda: None)
+
+
+def check_access(settings: Settings) -> Iterator[Result]:
+    """Who may use the HTTP side, and how safely they log in."""
+    http = settings.http
+    if http.access.tokens_file is not None:
+        try:
+            tokens = read_tokens(http.access.tokens_file)
+        except AppError as error:
+            yield Result("access tokens", State.ERROR, str(error))
+        else:
+            words = f"{len(tokens)} in {http.access.tokens_file}"
+            state = State.OK if tokens or http.access.proxy else State.WARNING
+            yield Result("access tokens", state, words if tokens else f"{words}: nobody can log in by token")
+    if http.access.is_set and http.tls is None and http.access.proxy is None and not is_loopback(http.host):
+        words = "tokens come to this port unencrypted; set http.tls, or keep the port to a network of your own"
+        yield Result("web log-in", State.WARNING, words)
+    if http.access.anonymous == "viewer" and not is_loopback(http.host):
+        yield Result(
+            "web log-in", State.WARNING, "everybody who reaches the port may see studies: http.access.anonymous"
+        )
+
+
+def check_audit(settings: Settings) -> Iterator[Result]:
+    """Whether the audit trail can be written."""
+    audit = settings.audit
+    if not audit.is_on:
+        yield Result("audit trail", State.WARNING, "none: set audit.file or audit.syslog to know who saw and sent what")
+        return
+    if audit.file is not None:
+        try:
+            audit.file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=audit.file.parent):
+                pass
+        except OSError as error:
+            yield Result("audit trail", State.ERROR, f"{audit.file}: {error.strerror}; see its owner and mode")
+        else:
+            yield Result("audit trail", State.OK, f"{audit.file} can be written")
+    if audit.syslog is not None and audit.syslog.tls is None:
+        words = f"goes to {audit.syslog.host} by UDP: unencrypted, and lost without a word where nobody listens"
+        yield Result("audit syslog", State.WARNING, words)
+    elif audit.syslog is not None:
+        try:
+            knock(audit.syslog.host, audit.syslog.port, audit.syslog.tls, audit.syslog.timeout_s, "audit.syslog")
+        except AppError as error:
+            yield Result("audit syslog", State.WARNING, str(error))
+        else:
+            yield Result(
+                "audit syslog", State.OK, f"{audit.syslog.host}:{audit.syslog.port} takes connections over TLS"
+            )
+
+
+def _certificate(what: str, pair: KeyPair, attempt: Callable[[], object]) -> Iterator[Result]:
+    try:
+        attempt()
+        facts = of_file(pair.certificate_file, what)
+    except AppError as error:
+        yield Result(what, State.ERROR, str(error))
+        return
+    warning = facts.warning()
+    state = State.ERROR if facts.expired() else State.WARNING if warning else State.OK
+    until = f"is valid until {datetime.fromtimestamp(facts.not_after, UTC):%Y-%m-%d}"
+    yield Result(what, state, f"{pair.certificate_file} {warning or until}")
 
 
 def check_destinations(settings: Settings) -> Iterator[Result]:
@@ -180,12 +266,12 @@ def _cannot_call_back(settings: Settings, destination: Destination) -> str:
     """Why a destination cannot bring its storage commitments to our listener, in words; "" where it can."""
     if not isinstance(destination, DicomDestination) or destination.commitment is None:
         return ""
-    allowed = settings.listener.allowed_calling_ae
+    allowed = [peer.ae_title for peer in settings.listener.peers]
     if not allowed or destination.ae_title in allowed:
         return ""
     return (
         f"{destination.ae_title} has to call our listener to say that it commits to storage, and is not among "
-        "listener.allowed_calling_ae; add it there"
+        "listener.peers; add it there"
     )
 
 
@@ -213,5 +299,8 @@ PARTS: tuple[Callable[[Settings], Iterator[Result]], ...] = (
     check_fonts,
     check_database,
     check_ports,
+    check_certificates,
+    check_access,
+    check_audit,
     check_destinations,
 )

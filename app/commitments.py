@@ -56,15 +56,18 @@ class Ledger:
 
     results: Path
 
-    def begin(self) -> str:
+    def begin(self, study: str = "") -> str:
         """Open a transaction durably, before anybody is asked; returns its UID.
+
+        Args:
+            study: Short form of the study's key, for the log of whoever takes the answer.
 
         Raises:
             OSError: The folder of results cannot be written.
         """
         transaction = str(generate_uid(prefix=None))
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(self._asked(transaction), {"asked_at": time.time()})
+        _write(self._asked(transaction), {"asked_at": time.time(), "study": study})
         return transaction
 
     def note(self, transaction: str, answer: Answer) -> bool:
@@ -89,6 +92,13 @@ class Ledger:
         except FileNotFoundError:
             return None
         return Answer(tuple(content["committed"]), tuple((uid, reason) for uid, reason in content["failed"]))
+
+    def study_of(self, transaction: str) -> str:
+        """Short form of the key of the study that a transaction is about; "" where that was not noted."""
+        try:
+            return str(json.loads(self._asked(transaction).read_bytes()).get("study", ""))
+        except (OSError, ValueError):
+            return ""
 
     def prune(self, kept_s: float = KEPT_S) -> int:
         """Remove transactions that began long ago; returns how many. Until then a repeated answer is recognised."""
@@ -136,6 +146,7 @@ def take_report(event: Any, ledger: Ledger) -> tuple[int, None]:
         return INVALID_ARGUMENT, None
     log.info(
         "commitment_answered",
+        study=ledger.study_of(transaction),
         transaction=uid_hash(transaction)[:12],
         committed=len(answer.committed),
         failed=len(answer.failed),

@@ -61,7 +61,7 @@ def undelivered(settings: Settings) -> tuple[Delivery, ...]:
 
     What a newer revision stands for was held back on purpose, and is left out.
     """
-    found = [(outcome, rows) for outcome in _outcomes(settings) if (rows := tuple(_of(outcome)))]
+    found = [(outcome, rows) for outcome in _outcomes(settings) if (rows := tuple(standings(outcome)))]
     relation = relations(settings.results, [outcome for outcome, _ in found])
     counting = [row for outcome, rows in found if not relation[outcome.key].superseded_by for row in rows]
     return tuple(sorted(counting, key=lambda each: (-each.received_at, each.study, each.document, each.destination)))
@@ -78,7 +78,8 @@ def _outcomes(settings: Settings) -> Iterator[StudyOutcome]:
             yield outcome
 
 
-def _of(outcome: StudyOutcome) -> Iterator[Delivery]:
+def standings(outcome: StudyOutcome) -> Iterator[Delivery]:
+    """Every document of one study revision that has not reached a destination it was made for."""
     for document in outcome.documents:
         if document.problem:
             yield Delivery(

@@ -6,33 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, HttpUrl, Tag, model_validator
 
 from app.documents import DICOM_KINDS, Document, DocumentKind
+from app.tls.settings import Tls
 from bundles.common.strict import Strict
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
 Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 DICOM = "dicom"
-
-
-class Tls(Strict):
-    """TLS to a peer.
-
-    Attributes:
-        ca_file: PEM of who may sign the peer's certificate; None trusts what the system trusts.
-        certificate_file, key_file: PEM of our own, where the peer asks for one; both or neither.
-        check_host_name: Whether the peer's certificate has to name the host that we called.
-    """
-
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    check_host_name: bool = True
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> Self:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("certificate_file and key_file belong together; give both or neither")
-        return self
 
 
 class Commitment(Strict):

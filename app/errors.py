@@ -5,6 +5,7 @@ input's fault and is never retried, `Failed` is ours. All three end a matched st
 """
 
 from traceback import extract_tb
+from typing import ClassVar, Final
 
 
 class AppError(Exception):
@@ -12,7 +13,12 @@ class AppError(Exception):
 
     The message names what was looked at (a file by its spool name, a UID by its hash), what was expected and what to
     do next. It never holds patient data.
+
+    Attributes:
+        reason: What it is counted as, one of `FAILURES`.
     """
+
+    reason: ClassVar[str] = "service"
 
 
 class Retryable(AppError):
@@ -22,6 +28,8 @@ class Retryable(AppError):
         after_s: Not before so many seconds, where the other side said so.
     """
 
+    reason = "passing"
+
     def __init__(self, message: str, after_s: float = 0) -> None:
         super().__init__(message)
         self.after_s = after_s
@@ -30,9 +38,34 @@ class Retryable(AppError):
 class Rejected(AppError):
     """The input cannot be used as it is: a truncated file, a missing slice, an unknown setting."""
 
+    reason = "input"
+
 
 class Failed(AppError):
     """Our own side is at fault: a bundle's weights do not match, an encoder broke, a network returned NaN."""
+
+
+class TookTooLong(Failed):
+    """Work that ran over its time."""
+
+    reason = "timeout"
+
+
+class Unexpected(Failed):
+    """What nobody expected broke; the log says where."""
+
+    reason = "unexpected"
+
+
+class OutOfMemory(Retryable):
+    """The accelerator has no room."""
+
+    reason = "out_of_memory"
+
+
+FAILURES: Final = ("input", "service", "timeout", "unexpected", "out_of_memory", "passing", "geometry", "worker_died")
+"""What a failure is counted as: the errors above, and two that are no exceptions (a series that fails the geometry
+gate, a study that kills its worker again and again)."""
 
 
 def location(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.assignment import Decision
+from app.assignment import Assignment, Decision
 from app.documents import Document, Receipt, Waiting
 from app.errors import Rejected, Retryable
 from app.findings import Report
@@ -235,6 +235,12 @@ def with_receipt(outcome: StudyOutcome, receipt: Receipt) -> StudyOutcome:
 def with_waiting(outcome: StudyOutcome, waiting: Waiting) -> StudyOutcome:
     """Note why a delivery has not ended, in the place of what was noted of it before."""
     return replace(outcome, waiting=(*_others(outcome.waiting, waiting), waiting))
+
+
+def has_report(outcome: StudyOutcome, assignment: Assignment) -> bool:
+    """Whether an assignment is answered, by whatever report."""
+    wanted = (assignment.bundle, assignment.series_uid, assignment.stack)
+    return any(_identity(report) == wanted for report in outcome.reports)
 
 
 def waiting_of(outcome: StudyOutcome, shipment: Shipment) -> Waiting | None:

@@ -5,27 +5,38 @@ Unknown keys are refused with the nearest known one.
 """
 
 import os
+import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from app.access import Http
+from app.audit.settings import Audit
 from app.destinations import AeTitle, Destination, Port
 from app.errors import Rejected
+from app.peers import Peer, check_names
+from app.tls.settings import ClientCertificates, ListenerTls
 from bundles.common.strict import ConfigurationError, Strict, read_mapping, validate
 
 PREFIX = "VIGIL_"
+AUTO = "auto"
 
 
 class Listener(Strict):
-    """The DIMSE listener. An empty `allowed_calling_ae` lets everyone in, and says so in the log."""
+    """The DIMSE listener. Empty `peers` let everyone in, and say so in the log; with `tls` it speaks nothing else.
+
+    `address` is where the web side finds it, if that is another machine or container; "" for this one.
+    """
 
     host: str = "0.0.0.0"  # noqa: S104  a listener for scanners is there to be reached
     port: Port = 11112
     ae_title: AeTitle = "VIGIL"
-    allowed_calling_ae: tuple[AeTitle, ...] = ()
+    address: str = Field("", pattern=r"^[A-Za-z0-9_.:-]*$", max_length=253)
+    peers: tuple[Peer, ...] = ()
     require_called_ae: bool = False
     max_associations: int = Field(50, ge=1)
     processes: int = Field(1, ge=1, le=16)
@@ -33,6 +44,28 @@ class Listener(Strict):
     acse_timeout_s: float = Field(30, gt=0)
     dimse_timeout_s: float = Field(60, gt=0)
     network_timeout_s: float = Field(60, gt=0)
+    tls: ListenerTls | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_what_replaced(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "allowed_calling_ae" in raw:
+            raise ValueError(
+                "allowed_calling_ae is now peers, a list: `peers: [{ae_title: CT1}, {ae_title: MR1}]`, each with the "
+                "addresses and the certificate that it counts from, where you want that"
+            )
+        return raw
+
+    @model_validator(mode="after")
+    def _peers_fit(self) -> Self:
+        check_names(self.peers)
+        asked = [peer.ae_title for peer in self.peers if peer.certificate is not None]
+        if asked and (self.tls is None or self.tls.client_certificates is ClientCertificates.NONE):
+            raise ValueError(
+                f"peers: '{asked[0]}' is known by a certificate, which nobody shows here: set listener.tls with "
+                "client_certificates required or optional"
+            )
+        return self
 
 
 class Spool(Strict):
@@ -54,9 +87,13 @@ class Assembly(Strict):
 
 
 class Bundles(Strict):
-    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract."""
+    """Where bundles lie, and which to serve; an empty `enabled` serves all that have the service's contract.
+
+    `also` names further folders, as a hospital's own beside those of the image; a name stands for one bundle over all.
+    """
 
     folder: Path = Path("bundles")
+    also: tuple[Path, ...] = ()
     enabled: tuple[str, ...] = ()
 
 
@@ -71,25 +108,58 @@ class Inference(Strict):
 
 
 class Database(Strict):
-    """The workflow database: a SQLite file by default, `postgresql://…` where there is more than one host."""
+    """The workflow database: a SQLite file by default, `postgresql://…` where there are several workers.
+
+    `password_file` keeps the password of PostgreSQL out of `url`, of the environment and of lists of processes.
+    """
 
     url: str = "sqlite:///var/vigil.sqlite"
+    password_file: Path | None = None
     poll_s: float = Field(0.1, gt=0)
 
 
 class Worker(Strict):
-    """`id` is stable over restarts and differs between workers: recovery resumes what that id left undone."""
+    """`id` is stable over restarts and differs between workers: recovery resumes what that id left undone. `auto` takes
+    the name of the host, which in a container is the container's own; studies of one that is gone are taken over.
+    """
 
-    id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$")
+    id: str = Field("worker-1", pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)
     heartbeat_s: float = Field(5, gt=0)
     takeover_s: float = Field(30, gt=0)
 
+    @field_validator("id")
+    @classmethod
+    def _of_this_host(cls, given: str) -> str:
+        if given != AUTO:
+            return given
+        return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128] or "worker"
 
-class Http(Strict):
-    """The HTTP side: /health, /metrics, /studies."""
+
+class Retention(Strict):
+    """How long what is done with is kept, in days; None keeps it for ever.
+
+    Images (`spool_days`) go once every document of their study is delivered, never before; results (`results_days`)
+    after the images. `workflows_days` is for the finished work in the workflow database, which nothing needs any more.
+    """
+
+    spool_days: float | None = Field(None, ge=0)
+    results_days: float | None = Field(None, ge=0)
+    workflows_days: float | None = Field(90, ge=0)
+
+    @model_validator(mode="after")
+    def _images_go_first(self) -> Self:
+        if self.results_days is not None and (self.spool_days is None or self.results_days < self.spool_days):
+            raise ValueError("retention: results_days cannot be shorter than spool_days: results outlive their images")
+        return self
+
+
+class Metrics(Strict):
+    """Where each of listener, worker and web shows its own figures to Prometheus; 0 or nothing: nowhere. Under `serve`
+    the web side shows the figures of all, whatever stands here.
+    """
 
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: Port | None = None
 
 
 class Log(Strict):
@@ -109,7 +179,10 @@ class Settings(Strict):
     inference: Inference = Inference()
     database: Database = Database()
     worker: Worker = Worker()
+    retention: Retention = Retention()
     http: Http = Http()
+    metrics: Metrics = Metrics()
+    audit: Audit = Audit()
     log: Log = Log()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Path, ...] = ()

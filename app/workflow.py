@@ -71,7 +71,7 @@ def begin_study(key: str) -> None:
 def process_study(key: str) -> None:
     """Assemble a study, look at its pictures and route it, then hand each assignment on."""
     steps = _steps[0]
-    with steps.active("process_study"):
+    with steps.active("process_study", key):
         try:
             DBOS.run_step(_patiently("assemble"), steps.assemble, key)
             DBOS.run_step(_patiently("look"), steps.look, key)
@@ -93,7 +93,7 @@ def analyse(key: str, number: int, assignment: Assignment) -> None:
     """Run a bundle on a series; a failure is a report too."""
     steps = _steps[0]
     steps.enter()
-    with steps.active("analyse"):
+    with steps.active("analyse", key):
         try:
             report = DBOS.run_step(_patiently("infer"), steps.infer, key, assignment)
         except GIVEN_UP as error:
@@ -106,7 +106,7 @@ def analyse(key: str, number: int, assignment: Assignment) -> None:
 def publish(key: str, number: int, report: Report) -> None:
     """Encode a report and send each document to each of its destinations."""
     steps = _steps[0]
-    with steps.active("publish"):
+    with steps.active("publish", key):
         try:
             shipments = DBOS.run_step(_patiently("report"), steps.publish, key, report)
         except GIVEN_UP as error:
@@ -125,7 +125,7 @@ def deliver_document(key: str, shipment: Shipment, turn: int) -> None:
     A turn need not be an attempt: a destination may be left alone for now, or a storage commitment be awaited.
     """
     steps = _steps[0]
-    with steps.active("deliver_document"):
+    with steps.active("deliver_document", key):
         pause_s = DBOS.run_step(_patiently("deliver"), steps.deliver, key, shipment)
         if pause_s is None:
             return

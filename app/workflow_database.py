@@ -1,16 +1,19 @@
 """The workflow database: how DBOS is set up on SQLite and PostgreSQL, and the heartbeats of the workers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSConfig
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.errors import Rejected
 from app.settings import Database, Settings
 
 log = structlog.get_logger()
@@ -25,7 +28,37 @@ _WORKERS = sa.Table(
     sa.MetaData(),
     sa.Column("id", sa.String(128), primary_key=True),
     sa.Column("beats", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.String(32), nullable=False, server_default=""),
 )
+
+
+def address(database: Database) -> sa.URL:
+    """Where the workflow database is, with the password where a file gives one. Never to be shown with it.
+
+    Raises:
+        Rejected: The file with the password cannot be read, or the address is none of a database we know.
+    """
+    try:
+        url = sa.make_url(database.url)
+    except sa.exc.ArgumentError as error:
+        raise Rejected("database.url is no address; write sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+    if url.get_backend_name() == "sqlite":
+        return url
+    if url.get_backend_name() != "postgresql":
+        raise Rejected(f"database.url: '{url.get_backend_name()}' is not served; write sqlite:///… or postgresql://…")
+    url = url.set(drivername="postgresql+psycopg")
+    if database.password_file is None:
+        return url
+    if url.password is not None:
+        raise Rejected("database: give the password in password_file or in url, not in both")
+    try:
+        password = database.password_file.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is no text"
+        raise Rejected(f"database.password_file {database.password_file}: {why}; see its path and mode") from error
+    if not password:
+        raise Rejected(f"database.password_file {database.password_file} is empty; write the password into it")
+    return url.set(password=password)
 
 
 def open_engine(database: Database) -> sa.Engine:
@@ -34,10 +67,13 @@ def open_engine(database: Database) -> sa.Engine:
     SQLite runs with a write-ahead log that is synced at checkpoints: a killed process loses nothing; a power cut may
     lose the last moments, which are then done again from the spool, with the same result UIDs. Writers take their lock
     at once (BEGIN IMMEDIATE) and wait for each other.
+
+    Raises:
+        Rejected: See `address`.
     """
-    url = sa.make_url(database.url)
+    url = address(database)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=20, pool_pre_ping=True)
+        return sa.create_engine(url, pool_size=20, pool_pre_ping=True)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, pool_size=20, max_overflow=10)
@@ -62,6 +98,7 @@ def configuration(settings: Settings, engine: sa.Engine) -> DBOSConfig:
         "executor_id": settings.worker.id,
         "application_version": VERSION,
         "use_listen_notify": False,
+        "run_migrations": False,
         "log_level": "WARNING",
     }
 
@@ -71,27 +108,31 @@ class Heartbeat:
     """A row a worker: counting on means living. Times are taken on the observer's own clock, so that clocks of
     different hosts need not agree.
 
+    A worker that dies is found within `takeover_s` and two of the observer's beats.
+
     Attributes:
-        engine: The workflow database.
+        engine: The workflow database, migrated.
         worker: Our id.
         takeover_s: Silence after which another worker counts as dead.
+        version: Of the workflows that we run.
     """
 
     engine: sa.Engine
     worker: str
     takeover_s: float
+    version: str = field(default_factory=lambda: VERSION)
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
-        _WORKERS.metadata.create_all(self.engine)
 
     def beat(self) -> None:
         """Tell the others that we live."""
+        mine = _WORKERS.c.id == self.worker
+        count = sa.update(_WORKERS).where(mine).values(beats=_WORKERS.c.beats + 1, version=self.version)
         with self.engine.begin() as connection:
-            mine = _WORKERS.c.id == self.worker
-            counted = connection.execute(sa.update(_WORKERS).where(mine).values(beats=_WORKERS.c.beats + 1))
-            if not counted.rowcount:
-                connection.execute(sa.insert(_WORKERS).values(id=self.worker, beats=1))
+            if connection.execute(count).rowcount:
+                return
+        self._enter(self.worker, self.version)
+        with self.engine.begin() as connection:
+            connection.execute(count)
 
     def retire(self) -> None:
         """Leave nothing to take over."""
@@ -104,10 +145,8 @@ class Heartbeat:
         A claim counts as a beat: if the claimer dies before it is done, another may claim in turn.
         """
         now = time.monotonic()
-        with self.engine.begin() as connection:
-            others = connection.execute(sa.select(_WORKERS).where(_WORKERS.c.id != self.worker)).all()
         claimed = []
-        for worker, beats in others:
+        for worker, beats, _ in self._others():
             known, since = self._seen.get(worker, (-1, now))
             if known != beats:
                 self._seen[worker] = (beats, now)
@@ -119,6 +158,31 @@ class Heartbeat:
         """Forget claimed workers whose work is resumed; one that comes back simply beats again."""
         with self.engine.begin() as connection:
             connection.execute(sa.delete(_WORKERS).where(_WORKERS.c.id.in_(workers)))
+        for worker in workers:
+            self._seen.pop(worker, None)
+
+    def watch_over(self, workers: Iterable[str]) -> None:
+        """Watch workers that have unfinished work and never beat, or were forgotten: they died before their first beat,
+        or were taken for dead, came back, and died before their next. Silent for long enough, they are claimed.
+        """
+        known = {worker for worker, *_ in self._others()} | {self.worker}
+        for worker in sorted(set(workers) - known):
+            self._enter(worker, "")
+
+    def versions_of_others(self) -> frozenset[str]:
+        """Versions of the workflows that others run, or ran until they fell silent; "" before versions were told."""
+        return frozenset(version for *_, version in self._others())
+
+    def _others(self) -> Sequence[tuple[str, int, str]]:
+        with self.engine.begin() as connection:
+            rows = connection.execute(sa.select(_WORKERS).where(_WORKERS.c.id != self.worker)).all()
+        return [(row.id, row.beats, row.version) for row in rows]
+
+    def _enter(self, worker: str, version: str) -> None:
+        """Make a worker's row, unless another has made it at this moment."""
+        insert = sqlite_insert if self.engine.dialect.name == "sqlite" else postgresql_insert
+        with self.engine.begin() as connection:
+            connection.execute(insert(_WORKERS).values(id=worker, beats=0, version=version).on_conflict_do_nothing())
 
     def _claim(self, worker: str, beats: int) -> bool:
         unchanged = (_WORKERS.c.id == worker) & (_WORKERS.c.beats == beats)
@@ -131,7 +195,7 @@ def beats_of(engine: sa.Engine) -> Mapping[str, int]:
     if not sa.inspect(engine).has_table(_WORKERS.name):
         return {}
     with engine.connect() as connection:
-        return {row.id: row.beats for row in connection.execute(sa.select(_WORKERS))}
+        return {row.id: row.beats for row in connection.execute(sa.select(_WORKERS.c.id, _WORKERS.c.beats))}
 
 
 def resume_work_of(worker: str) -> int:

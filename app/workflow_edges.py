@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from threading import Event, Thread
 from typing import TypeVar
 
 import structlog
 
-from app.errors import AppError, Failed, location
+from app.errors import AppError, TookTooLong, Unexpected, location
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -28,7 +29,7 @@ def bounded(work: Callable[[], T], timeout_s: float, stopping: Event) -> T:
     A thread cannot be killed: work that runs over its time is left alone and its answer is dropped.
 
     Raises:
-        Failed: It took longer than `timeout_s`.
+        TookTooLong: It took longer than `timeout_s`.
         Stopped: `stopping` was set first.
     """
     results: list[T] = []
@@ -43,13 +44,14 @@ def bounded(work: Callable[[], T], timeout_s: float, stopping: Event) -> T:
         finally:
             done.set()
 
-    Thread(target=run, name="bounded", daemon=True).start()
+    # With the context of the caller: its log lines name the study.
+    Thread(target=copy_context().run, args=(run,), name="bounded", daemon=True).start()
     deadline = time.monotonic() + timeout_s
     while not done.wait(min(GLANCE_S, max(0.0, deadline - time.monotonic()))):
         if stopping.is_set():
             raise Stopped
         if time.monotonic() >= deadline:
-            raise Failed(f"the analysis took longer than inference.timeout_s ({timeout_s:g} s)")
+            raise TookTooLong(f"the analysis took longer than inference.timeout_s ({timeout_s:g} s)")
     if errors:
         raise errors[0]
     return results[0]
@@ -57,12 +59,12 @@ def bounded(work: Callable[[], T], timeout_s: float, stopping: Event) -> T:
 
 @contextmanager
 def edge(doing: str) -> Iterator[None]:
-    """Turn what nobody expected into `Failed`, at the edge of a step.
+    """Turn what nobody expected into `Unexpected`, at the edge of a step.
 
     The database and the documents get neither message nor traceback: both may quote what stood in a header.
 
     Raises:
-        Failed: In the place of an unexpected error; an `AppError` passes.
+        Unexpected: In the place of an unexpected error; an `AppError` passes.
     """
     try:
         yield
@@ -71,4 +73,4 @@ def edge(doing: str) -> Iterator[None]:
     except Exception as error:
         kind = type(error).__name__
         log.error("step_broke", doing=doing, error=kind, at=location(error))  # noqa: TRY400  a traceback shows values
-        raise Failed(f"the service broke while {doing} ({kind}); the log says where") from error
+        raise Unexpected(f"the service broke while {doing} ({kind}); the log says where") from error

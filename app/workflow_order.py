@@ -8,7 +8,7 @@ there before the newer one leaves; the kernel frees the lock of a killed worker.
 
 import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from app import revisions
@@ -30,22 +30,47 @@ def sending(results: Path, known: StudyOutcome, destination: str) -> Iterator[tu
     Raises:
         Retryable: The folder of results cannot be written.
     """
-    with _lock(results / known.key, destination, fcntl.LOCK_SH, create=True):
+    with _lock(results / known.key, _name(destination), fcntl.LOCK_SH, create=True):
         family = revisions.others(results, known.key)
         _wait_for(results, [each for each in family if revisions.is_newer(known, each)], destination)
         yield family
 
 
+@contextmanager
+def delivering(folder: Path, document: str, destination: str) -> Iterator[bool]:
+    """Hold the delivery of one document, so that it is sent once even where two workers believe it is theirs: one that
+    was taken for dead goes on when its machine wakes up. The lock dies with its process.
+
+    Yields:
+        Whether it is ours; False where another worker is sending the document at this moment.
+
+    Raises:
+        Retryable: The folder of results cannot be written.
+    """
+    name = f".delivering-{uid_hash(f'{document} {destination}')[:16]}"
+    with ExitStack() as held:
+        try:
+            held.enter_context(_lock(folder, name, fcntl.LOCK_EX | fcntl.LOCK_NB, create=True))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
 def _wait_for(results: Path, older: Sequence[StudyOutcome], destination: str) -> None:
     for each in older:
         # Without a file nobody has begun to send it; whoever begins now sees what we have written down.
-        with suppress(FileNotFoundError), _lock(results / each.key, destination, fcntl.LOCK_EX, create=False):
+        with suppress(FileNotFoundError), _lock(results / each.key, _name(destination), fcntl.LOCK_EX, create=False):
             pass
 
 
+def _name(destination: str) -> str:
+    return f".sending-{uid_hash(destination)[:8]}"
+
+
 @contextmanager
-def _lock(folder: Path, destination: str, operation: int, *, create: bool) -> Iterator[None]:
-    path = folder / f".sending-{uid_hash(destination)[:8]}"
+def _lock(folder: Path, name: str, operation: int, *, create: bool) -> Iterator[None]:
+    path = folder / name
     try:
         file = path.open("a" if create else "r")
     except FileNotFoundError:

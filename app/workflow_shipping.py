@@ -9,6 +9,7 @@ from typing import Self
 import structlog
 
 from app import outcomes, workflow_metrics
+from app.audit.deliveries import tell_sent
 from app.breakers import Breakers, file_of
 from app.commitments import Ledger
 from app.destinations import Destination, DicomDestination, commitment_of
@@ -68,6 +69,7 @@ class Shipping:
         else:
             found = self._try(known, shipment, destination, before)
         _count(found, before)
+        tell_sent(self.settings.audit, known, found)
         self._notice(known, found)
         return found
 

@@ -13,6 +13,7 @@ from threading import Event, Lock
 from typing import Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from app import outcomes, revisions, workflow_metrics
 from app.assemble import assemble
@@ -32,6 +33,7 @@ from app.study import Look, Study
 from app.workflow_delivery import right_of_way
 from app.workflow_edges import Stopped, bounded, edge
 from app.workflow_look import Viewer, look_at, look_for_contrast, notes_of, with_looks
+from app.workflow_order import delivering
 from app.workflow_plan import Plan, plan_of
 from app.workflow_shipping import Shipping
 from bundles.common.contract import Window
@@ -41,6 +43,8 @@ log = structlog.get_logger()
 REMEMBERED_STUDIES = 16
 MOST_BEGINNINGS = 3
 RETRY_PAUSE_S = 1.0
+BUSY_PAUSE_S = 5.0
+"""Until a document is looked at again that another worker is sending."""
 
 
 class Analyser(Protocol):
@@ -48,6 +52,9 @@ class Analyser(Protocol):
 
     def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
         """Run a bundle on the assigned series, and keep its masks in a folder."""
+
+    def show_accelerator(self) -> None:
+        """Set the gauges of the accelerator, where there is one."""
 
 
 @dataclass
@@ -86,11 +93,12 @@ class Steps:
         self.shipping = Shipping.of(self.settings)
 
     @contextmanager
-    def active(self, workflow: str) -> Iterator[None]:
-        """Count a running workflow under its name."""
+    def active(self, workflow: str, key: str = "") -> Iterator[None]:
+        """Count a running workflow under its name, and name its study in every log line of it."""
         self._active.append(workflow)
         try:
-            yield
+            with bound_contextvars(**({"study": key[:12]} if key else {})):
+                yield
         finally:
             self._active.remove(workflow)
 
@@ -176,15 +184,21 @@ class Steps:
     def route(self, key: str) -> tuple[Plan, ...]:
         """Decide who analyses what, and whether the geometry allows it.
 
+        What is reported already is not done again: a study that an older version began and this one begins anew.
+
         Raises:
             AppError: The study cannot be assembled.
         """
-        study = self.study(key)
+        study, before = self.study(key), self._outcome(key)
         with self._timed(key, "route"), edge("routing"):
             decision = self.router.decide(study)
             plans = tuple(
-                plan_of(study, each, self.catalogue.get(each.bundle).service) for each in decision.assignments
+                plan_of(study, each, self.catalogue.get(each.bundle).service)
+                for each in decision.assignments
+                if not outcomes.has_report(before, each)
             )
+        for _ in (plan for plan in plans if plan.problem):
+            workflow_metrics.FAILURES.labels("route", "geometry").inc()
         self._record(key, lambda known: replace(known, decision=decision))
         told = [each for assignment in decision.assignments for each in assignment.told]
         log.info("study_routed", study=key[:12], assignments=len(plans), declined=len(decision.declined), evidence=told)
@@ -201,6 +215,7 @@ class Steps:
         known = outcomes.record(self.folder(key), lambda known: replace(known, begun=(*known.begun, name)))
         if known.begun.count(name) > MOST_BEGINNINGS:
             reason = f"the worker died {MOST_BEGINNINGS} times during this analysis"
+            workflow_metrics.FAILURES.labels("infer", "worker_died").inc()
             return self.undetermined(key, assignment, Outcome.FAILED, reason)
         study = self.study(key)
         try:
@@ -267,6 +282,20 @@ class Steps:
         Returns:
             Seconds until it is to be looked at again; None where there is nothing more to do.
         """
+        with delivering(self.folder(key), shipment.document, shipment.destination) as ours:
+            return self._deliver(key, shipment) if ours else BUSY_PAUSE_S
+
+    def fail(self, key: str, problem: str, report: Report | None = None) -> None:
+        """Write down that nothing could be made of a study, or of one of its reports."""
+        log.error("study_failed", study=key[:12], reason=problem)
+
+        def change(known: StudyOutcome) -> StudyOutcome:
+            told = known if report is None else outcomes.with_report(known, report, (), ())
+            return replace(told, problem=problem)
+
+        self._record(key, change)
+
+    def _deliver(self, key: str, shipment: Shipment) -> float | None:
         known = self._outcome(key)
         found = outcomes.receipt_of(known, shipment)
         if found is not None and found.delivered:
@@ -285,16 +314,6 @@ class Steps:
             log.error("dead_letter", study=key[:12], destination=receipt.destination, reason=receipt.detail)
         self._record(key, lambda known: outcomes.with_receipt(known, receipt))
         return None
-
-    def fail(self, key: str, problem: str, report: Report | None = None) -> None:
-        """Write down that nothing could be made of a study, or of one of its reports."""
-        log.error("study_failed", study=key[:12], reason=problem)
-
-        def change(known: StudyOutcome) -> StudyOutcome:
-            told = known if report is None else outcomes.with_report(known, report, (), ())
-            return replace(told, problem=problem)
-
-        self._record(key, change)
 
     def _analyse(self, study: Study, assignment: Assignment) -> Report:
         def once() -> Report:
@@ -354,11 +373,20 @@ class Steps:
     @contextmanager
     def _timed(self, key: str, stage: str, what: str = "") -> Iterator[None]:
         started = time.perf_counter()
+        failed: dict[str, str] = {}
         try:
             yield
+        except AppError as error:
+            failed = {"failed": error.reason}
+            workflow_metrics.FAILURES.labels(stage, error.reason).inc()
+            raise
+        except Stopped:
+            failed = {"failed": "stopped"}
+            raise
         finally:
             timing = Timing(stage, what, round(time.perf_counter() - started, 3))
             workflow_metrics.STAGE_SECONDS.labels(stage).observe(timing.seconds)
+            log.info("stage_ended", study=key[:12], stage=stage, what=what, seconds=timing.seconds, **failed)
             with self._lock:
                 self._timings.setdefault(key, []).append(timing)
 

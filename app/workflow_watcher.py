@@ -10,6 +10,7 @@ from app import outcomes, workflow_metrics
 from app.assemble import Copies, assemble, choose_copies, is_complete
 from app.errors import AppError
 from app.outcomes import StudyOutcome
+from app.receive.pruning import removed_in_words
 from app.study import Arrival, Study, revision_of
 from app.workflow_steps import Steps
 
@@ -43,11 +44,13 @@ class Watcher:
         now = time.time() if now is None else now
         arrivals = self.steps.spool.arrivals()
         workflow_metrics.ARRIVING.set(len(arrivals))
+        longest_s = max((now - each.last_received for each in arrivals), default=0.0)
+        workflow_metrics.ARRIVING_QUIET_SECONDS.set(max(longest_s, 0.0))
         for arrival in arrivals:
             if not self._room():
                 return
             if self._complete(arrival, now):
-                self._begin(arrival)
+                self._claim(arrival.key, now)
         arriving = {arrival.key for arrival in arrivals}
         while self._left and self._room():
             key = self._left.pop()
@@ -82,6 +85,12 @@ class Watcher:
                 return None
         return self._partial[arrival.key]
 
+    def _claim(self, key: str, now: float) -> None:
+        """Begin a study, unless another worker is at it; what came since it was looked at counts too."""
+        with self.steps.spool.claim(key) as arrival:
+            if arrival is not None and self._complete(arrival, now):
+                self._begin(arrival)
+
     def _begin(self, arrival: Arrival) -> None:
         study = self._partial.pop(arrival.key, None)
         copies = self._copies(arrival.key)
@@ -115,16 +124,18 @@ class Watcher:
         if self.begun(key):
             log.debug("study_known", study=key[:12], revision=key.rpartition("-")[2])
             return
+        removed = self.steps.spool.removed(arrival.key, copies.files)
+        signs = (*copies.signs, *([removed_in_words(removed, len(copies.files))] if removed else []))
         begun = StudyOutcome(
             key,
             received_at=arrival.last_received,
             files=tuple(file.name for file in copies.files),
             interrupted=interrupted,
             arrival_notes=copies.notes,
-            arrival_signs=copies.signs,
+            arrival_signs=signs,
         )
         outcomes.begin(self.steps.settings.results, begun)
-        if study is not None and study.key == key and study.notes == copies.notes and not copies.signs:
+        if study is not None and study.key == key and study.notes == copies.notes and not signs:
             self.steps.remember(study)
         self.begin(key)
         log.info(

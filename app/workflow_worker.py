@@ -4,24 +4,30 @@ import fcntl
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 
 import structlog
 from dbos import DBOS
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from app import workflow, workflow_metrics
-from app.errors import AppError, Failed
+from app import outcomes, workflow, workflow_metrics
+from app.errors import AppError, Failed, Retryable
+from app.infer import metrics as infer_metrics
 from app.infer.catalogue import Catalogue
+from app.outcomes import FINAL
 from app.ready import tell_ready
 from app.receive.spool import Spool
 from app.report import warm_up
+from app.retention import Hourly
 from app.route.router import Router
 from app.settings import Settings
-from app.workflow_database import Heartbeat, configuration, open_engine, resume_work_of
+from app.workflow_database import Heartbeat, configuration, open_engine
+from app.workflow_migration import launch, migrate, require_current
 from app.workflow_steps import Steps
+from app.workflow_takeover import Takeover
 from app.workflow_watcher import Watcher
 
 log = structlog.get_logger()
@@ -36,7 +42,7 @@ def run(settings: Settings, stop: Event) -> None:
     """Work until `stop` is set.
 
     Raises:
-        Failed: Another worker of the same id runs, or the device is not there.
+        Failed: Another worker of the same id runs, the device is not there, or the database has another version.
         Rejected: A routing rule cannot work.
     """
     from app.infer.edges import reuse_memory
@@ -47,8 +53,7 @@ def run(settings: Settings, stop: Event) -> None:
     reuse_memory()
     with _alone(settings):
         catalogue = Catalogue.load(settings.bundles)
-        for refusal in catalogue.refused:
-            log.error("bundle_refused", bundle=refusal.name, reason=refusal.reason)
+        _announce(settings, catalogue)
         router = Router.load(catalogue.services, settings.routes)
         runner = Runner(catalogue, settings.inference)
         runner.warm()
@@ -64,18 +69,30 @@ def run(settings: Settings, stop: Event) -> None:
         _work(Steps(settings, spool, catalogue, router, runner, viewer, contrast), stop)
 
 
+def _announce(settings: Settings, catalogue: Catalogue) -> None:
+    """Tell log and figures what is served, and what is not."""
+    for refusal in catalogue.refused:
+        log.error("bundle_refused", bundle=refusal.name, reason=refusal.reason)
+    workflow_metrics.announce([each.name for each in settings.destinations], catalogue.bundles)
+    infer_metrics.announce(catalogue.bundles.values(), len(catalogue.refused))
+
+
 def _work(steps: Steps, stop: Event) -> None:
     settings = steps.settings
     settings.results.mkdir(parents=True, exist_ok=True)
     steps.shipping.ledger.prune()
     engine = open_engine(settings.database)
+    if not _ready(engine, settings, stop):
+        engine.dispose()
+        return
     workflow.use(steps)
     DBOS(config=configuration(settings, engine))
     try:
-        DBOS.launch()
-        workflow.register_queues(settings.inference.concurrency, settings.database.poll_s)
         heartbeat = Heartbeat(engine, settings.worker.id, settings.worker.takeover_s)
+        # Before the first study is taken: whoever dies with one is missed.
         heartbeat.beat()
+        launch()
+        workflow.register_queues(settings.inference.concurrency, settings.database.poll_s)
         log.info("worker_ready", worker=settings.worker.id, bundles=list(steps.catalogue.bundles))
         tell_ready()
         _watch(steps, heartbeat, stop)
@@ -90,29 +107,57 @@ def _work(steps: Steps, stop: Event) -> None:
         log.info("worker_stopped", worker=settings.worker.id)
 
 
+def _ready(engine: Engine, settings: Settings, stop: Event) -> bool:
+    """Wait until the database answers and has our version; False where the worker is to stop first.
+
+    Raises:
+        Failed: It has another version.
+    """
+    while not stop.is_set():
+        try:
+            if engine.dialect.name == "sqlite":
+                migrate(settings.database)
+            require_current(engine)
+        except Retryable as error:
+            log.warning("worker_waits", reason=str(error))
+            stop.wait(TROUBLE_PAUSE_S)
+        else:
+            return True
+    return False
+
+
 def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
-    watcher = Watcher(steps, workflow.begin_study, lambda key: DBOS.get_workflow_status(key) is not None)
+    watcher = Watcher(steps, workflow.begin_study, lambda key: _is_begun(steps, key))
+    hourly = Hourly(steps.settings)
+    takeover = Takeover(steps.settings, heartbeat)
     due = 0.0
     while not stop.is_set():
         try:
             watcher.look()
             if time.monotonic() >= due:
                 due = time.monotonic() + steps.settings.worker.heartbeat_s
-                _tend(heartbeat)
+                _tend(takeover, steps.runner.show_accelerator)
+                hourly.look()
         except (AppError, OperationalError) as error:
             log.warning("worker_waits", reason=str(error) if isinstance(error, AppError) else "no database")
             stop.wait(TROUBLE_PAUSE_S)
         stop.wait(steps.settings.assembly.poll_s)
 
 
-def _tend(heartbeat: Heartbeat) -> None:
-    heartbeat.beat()
-    for worker in heartbeat.claim_dead():
-        log.warning("worker_died", worker=worker, resumed=resume_work_of(worker))
-        heartbeat.bury([worker])
+def _is_begun(steps: Steps, key: str) -> bool:
+    """The outcome outlives the workflow, which retention removes."""
+    if DBOS.get_workflow_status(key) is not None:
+        return True
+    known = outcomes.read(steps.folder(key))
+    return known is not None and known.state in FINAL
+
+
+def _tend(takeover: Takeover, show: Callable[[], None]) -> None:
+    takeover.tend()
+    show()
     for queue in (workflow.INFERENCE, workflow.REDELIVERY):
         waiting = DBOS.list_queued_workflows(queue_name=queue, load_input=False)
-        workflow_metrics.QUEUE_DEPTH.labels(queue).set(len(waiting))
+        workflow_metrics.show_queue(queue, (each.created_at for each in waiting))
 
 
 def _finish(steps: Steps) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import ssl
 import sys
 import time
 import urllib.error
@@ -15,8 +16,12 @@ from threading import Event
 import structlog
 import typer
 
+from app.errors import AppError
 from app.settings import PREFIX, Settings
 from app.supervise import METRICS_FOLDER, Command, Tree, alone, fresh_metrics_folder
+from app.tls.client import client_context
+from app.tls.settings import Tls
+from app.web.sessions import signatures
 
 ASK_TIMEOUT_S = 5.0
 COMPLAIN_AFTER_S = 60.0
@@ -48,10 +53,12 @@ def _run(settings: Settings, config: Path | None) -> int:
     }
     environment = {
         METRICS_FOLDER: str(fresh_metrics_folder(settings.run)),
+        f"{PREFIX}METRICS__PORT": "0",  # one tree, one /metrics: that of the web side
         **{f"{PREFIX}{section.upper()}__PORT": str(port) for section, port in ports.items()},
     }
-    address = f"http://{settings.http.host}:{ports['http']}"
-    watch = _Watch(address, time.monotonic())
+    scheme = "http" if settings.http.tls is None else "https"
+    address = f"{scheme}://{settings.http.host}:{ports['http']}"
+    watch = _Watch(address, settings, time.monotonic())
 
     def tell() -> None:
         typer.echo(
@@ -82,11 +89,12 @@ class _Watch:
     """Asks the web side for the health of the whole, and complains once if that takes long."""
 
     address: str
+    settings: Settings
     since: float
     complained: bool = False
 
     def ready(self) -> bool:
-        health = ask_health(self.address)
+        health = ask_health(self.address, self.settings)
         if health is not None and health.get("ok"):
             return True
         if not self.complained and time.monotonic() - self.since > COMPLAIN_AFTER_S:
@@ -95,16 +103,36 @@ class _Watch:
         return False
 
 
-def ask_health(address: str) -> Mapping[str, object] | None:
-    """The answer of `/health`; None where there is none."""
+def ask_health(address: str, settings: Settings | None = None, path: str = "/health") -> Mapping[str, object] | None:
+    """The answer of `/health` (or `/health/live`); None where there is none.
+
+    Args:
+        address: Of the HTTP side, "https://127.0.0.1:8443".
+        settings: Of the installation, where it asks for a log-in, or speaks HTTPS: its own certificate is believed.
+        path: What to ask for.
+    """
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=ASK_TIMEOUT_S) as answer:  # noqa: S310  our own http
+        request = urllib.request.Request(f"{address}{path}")  # noqa: S310  our own address
+        context = None if settings is None else _known_to_us(request, settings)
+        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S, context=context) as answer:  # noqa: S310
             found = json.load(answer)
     except urllib.error.HTTPError as error:
-        found = json.load(error)
-    except (OSError, ValueError):
+        try:
+            found = json.load(error)
+        except ValueError:
+            return None
+    except (OSError, ValueError, AppError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _known_to_us(request: urllib.request.Request, settings: Settings) -> ssl.SSLContext | None:
+    """Ask as a process of this installation; gives what HTTPS to ourselves needs."""
+    request.add_header("Authorization", f"Bearer {signatures(settings.run).internal_pass()}")
+    if settings.http.tls is None:
+        return None
+    own = Tls(ca_file=settings.http.tls.certificate_file, check_host_name=False)
+    return client_context(own, "our own HTTP side")
 
 
 def _commands(config: Path | None) -> tuple[Command, ...]:

@@ -10,13 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from app.errors import Rejected
 from app.findings import Finding, Presence, Report
 from app.outcomes import State as StudyState
 from app.outcomes import StudyOutcome
 from app.outcomes import studies as newest
 from app.settings import Settings
 from app.structures import shortened
+from app.tls.settings import Tls
 from app.words import certainty_in_words, flagged
+from bundles.common.strict import nearest
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
 TONES = {
@@ -58,6 +61,21 @@ def _verdict(errors: int, warnings: int) -> str:
     if errors:
         return f"[bold red]{errors} to mend[/], {doubts}."
     return f"[green]Ready[/], with {doubts}." if warnings else "[green]Ready.[/]"
+
+
+def show_health(role: str, settings: Settings) -> int:
+    """Ask one part of the service whether it is well, and say so in one line; 1 where it is not.
+
+    Raises:
+        Rejected: There is no such part.
+    """
+    from app.health import ROLES
+
+    if role not in ROLES:
+        raise Rejected(f"health: no role '{role}'{nearest(role, list(ROLES))}")
+    part = ROLES[role](settings)
+    sys.stdout.write(f"{role}: {'well' if part.ok else 'not well'}: {part.detail}\n")
+    return 0 if part.ok else 1
 
 
 def show_studies(settings: Settings, limit: int) -> None:
@@ -108,7 +126,9 @@ def _finding(finding: Finding) -> str:
     return f"{finding.kind.replace('_', ' ')}: {finding.presence} {certainty}".rstrip()
 
 
-def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str, calling: str) -> int:
+def send_with_progress(  # noqa: PLR0917  an address and two names are always given in this order
+    paths: Sequence[Path], host: str, port: int, called: str, calling: str, tls: Tls | None
+) -> int:
     """Send files and show each that was not taken; 1 where there is one, or nothing was sent.
 
     What lies in a folder beside its DICOM files (a list, a picture) is named and left out; a file that is named in
@@ -133,7 +153,7 @@ def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str,
             elif not sent.delivered:
                 progress.console.print(Text(f"{sent.path}: {sent.detail}", style="red"))
 
-        results = send_folder(paths, host, port, called, calling, on_progress=note)
+        results = send_folder(paths, host, port, called, calling, on_progress=note, tls=tls)
     sought = [sent for sent in results if not left_out(sent)]
     taken = sum(sent.delivered for sent in sought)
     if not sought:
@@ -146,9 +166,11 @@ def send_with_progress(paths: Sequence[Path], host: str, port: int, called: str,
 
 def replay_with_table(settings: Settings, study: str, destination: str | None, *, even_superseded: bool) -> int:
     """Deliver a study's documents again and show the receipts; 1 where one was not taken."""
+    from app.audit.deliveries import tell_replayed
     from app.workflow_delivery import replay
 
     receipts = replay(settings, study, destination, even_superseded=even_superseded)
+    tell_replayed(settings, study, receipts)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("document", "destination", "result"):
         table.add_column(column, overflow="fold")

@@ -13,9 +13,9 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
 from app.deliver.connection import broken_off
-from app.deliver.tls import Context, client_context, refusal
-from app.destinations import Tls
 from app.errors import AppError, Rejected, Retryable
+from app.tls.client import Context, client_context, refusal
+from app.tls.settings import Tls
 
 # Send the bytes of the file as they are: a document is never decoded and encoded again on its way out.
 _config.STORE_SEND_CHUNKED_DATASET = True

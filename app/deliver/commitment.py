@@ -64,7 +64,7 @@ def ask(document: Document, destination: DicomDestination, ledger: Ledger, wait_
     """
     name = destination.name
     try:
-        transaction = ledger.begin()
+        transaction = ledger.begin(document.path.parent.name[:12])
     except OSError as error:
         raise Retryable(f"{name}: storage commitment: the folder of results cannot be written") from error
     try:

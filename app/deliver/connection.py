@@ -3,9 +3,9 @@
 import socket
 from contextlib import closing
 
-from app.deliver.tls import about_ours, client_context, refusal
-from app.destinations import Tls
 from app.errors import Retryable
+from app.tls.client import about_ours, client_context, refusal
+from app.tls.settings import Tls
 
 LISTEN_S = 0.5
 """TLS 1.3 tells only after the handshake that a certificate of ours was wanted: so long the answer is listened for."""

@@ -11,6 +11,7 @@ from app.deliver.association import Peer, accepts, associate, close
 from app.deliver.dimse import store, syntaxes
 from app.deliver.statuses import Verdict, in_words, meaning
 from app.errors import AppError
+from app.tls.settings import Tls
 
 MAX_CONTEXTS = 128  # PS3.8 9.3.2.2: context identifiers are the odd numbers to 255
 TIMEOUT_S = 60.0
@@ -41,6 +42,8 @@ def send_folder(  # noqa: PLR0917  an address and two names are always given in 
     calling: str,
     on_progress: Callable[[Sent], None] = lambda _: None,
     timeout_s: float = TIMEOUT_S,
+    *,
+    tls: Tls | None = None,
 ) -> tuple[Sent, ...]:
     """C-STORE files, and the files in folders, in the order of their names.
 
@@ -55,6 +58,7 @@ def send_folder(  # noqa: PLR0917  an address and two names are always given in 
         calling: Our AE title.
         on_progress: Called after each file.
         timeout_s: For the connection and for each answer.
+        tls: None speaks DICOM without TLS.
 
     Returns:
         What became of every file, in the order they were tried.
@@ -74,7 +78,7 @@ def send_folder(  # noqa: PLR0917  an address and two names are always given in 
     keys = list(combinations)
     for start in range(0, len(keys), MAX_CONTEXTS):
         batch = {key: combinations[key] for key in keys[start : start + MAX_CONTEXTS]}
-        _send_batch(batch, Peer(host, port, called, calling, timeout_s), note)
+        _send_batch(batch, Peer(host, port, called, calling, timeout_s, tls), note)
     return tuple(results)
 
 

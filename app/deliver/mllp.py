@@ -16,10 +16,10 @@ import structlog
 from app.deliver.connection import broken_off, connect, knock
 from app.deliver.payload import content
 from app.deliver.statuses import Meaning, Verdict
-from app.deliver.tls import refusal
 from app.destinations import Hl7Destination
 from app.documents import Document, DocumentKind, Receipt
 from app.errors import Rejected, Retryable
+from app.tls.client import refusal
 
 START, END = b"\x0b", b"\x1c\r"
 LARGEST_ANSWER: Final = 1 << 20

@@ -11,9 +11,9 @@ from http import HTTPStatus
 import httpx
 
 from app.deliver.payload import secret
-from app.deliver.tls import about_ours, client_context, refusal
 from app.destinations import DicomWebDestination, FhirDestination, WebhookDestination
 from app.errors import AppError, Rejected, Retryable
+from app.tls.client import about_ours, client_context, refusal
 
 Web = DicomWebDestination | FhirDestination | WebhookDestination
 

@@ -14,9 +14,10 @@ import structlog
 from app.deliver.connection import knock
 from app.deliver.payload import content, secret
 from app.deliver.web import address, ask, authorisation, failure
-from app.destinations import Tls, WebhookDestination
+from app.destinations import WebhookDestination
 from app.documents import Document, DocumentKind, Receipt
 from app.errors import Rejected
+from app.tls.settings import Tls
 
 MEDIA_TYPES: Final = {DocumentKind.JSON: "application/json", DocumentKind.FHIR: "application/fhir+json"}
 

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.serve import ask_health, free_port
 from app.deliver import send_folder
 from app.demo.pacs import Arrived, Pacs
-from app.demo.results import Sent, collect
+from app.demo.results import Result, Sent, collect
 from app.demo.showing import show
 from app.demo.studies import Case, choose, draw
 from app.errors import Failed, Rejected
@@ -63,24 +63,38 @@ def demonstrate(out: Path, studies: int | None, seed: int, bundles: Path = ROOT 
             its log.
     """
     console = Console()
-    out = _prepared(out.resolve())
+    out = prepared(out.resolve())
     console.print("[bold]Vigil[/]: studies in by DICOM, structured reports out.")
     console.print("[yellow]Phantom images, phantom weights: research only, no patient was ever seen.[/]\n")
     with Pacs(out / "pacs", ae_title=PACS) as pacs, _service(out, bundles, pacs.port, console) as settings:
-        cases = _choose(settings.bundles, studies, out / SERVICE_LOG)
+        cases = cases_for(settings.bundles, studies, str(out / SERVICE_LOG))
         with _progress(console) as progress:
             sent = _send_phantoms(out, settings, cases, seed, progress)
             came = _wait_for_reports(pacs, sent, progress)
         results = [collect(each, settings, came.get(each.drawn.uid), out) for each in sent]
-    show(results, out, console)
+    return tell(results, out, console, settings.assembly.idle_s, str(out / SERVICE_LOG))
+
+
+def tell(results: Sequence[Result], out: Path, console: Console, idle_s: float, log: str) -> int:
+    """Show the results.
+
+    Returns:
+        0 if every study came back as a document, right or wrong, else 1.
+    """
+    show(results, out, console, idle_s)
     missing = sum(not result.came_back for result in results)
     if missing:
-        words = f"[bold red]{missing} of {len(results)} did not come back[/]; see {escape(str(out / SERVICE_LOG))}"
+        words = f"[bold red]{missing} of {len(results)} did not come back[/]; see {escape(log)}"
         console.print(f"\n{words}", soft_wrap=True)
     return 1 if missing else 0
 
 
-def _choose(bundles: Bundles, studies: int | None, log: Path) -> tuple[Case, ...]:
+def cases_for(bundles: Bundles, studies: int | None, log: str) -> tuple[Case, ...]:
+    """What to draw for the bundles that are served: so many studies, None for one round.
+
+    Raises:
+        Failed: No bundle is for any phantom; the message names the log.
+    """
     services = Catalogue.load(bundles).services
     cases = choose({output.finding for service in services.values() for output in service.findings}, studies)
     if not cases:
@@ -88,7 +102,7 @@ def _choose(bundles: Bundles, studies: int | None, log: Path) -> tuple[Case, ...
     return cases
 
 
-def _prepared(out: Path) -> Path:
+def prepared(out: Path) -> Path:
     """An empty folder with our mark; refuses to clear what is not ours."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARKER).exists():
@@ -180,7 +194,7 @@ def _folder(out: Path, number: int) -> Path:
     return out / "studies" / str(number)
 
 
-def send_study(folder: Path, port: int, log: Path, timeout_s: float = 60.0) -> None:
+def send_study(folder: Path, port: int, log: Path | str, timeout_s: float = 60.0, host: str = "127.0.0.1") -> None:
     """Send a folder to the service; what was not taken (a machine with no time to spare) is sent twice more.
 
     Raises:
@@ -188,7 +202,7 @@ def send_study(folder: Path, port: int, log: Path, timeout_s: float = 60.0) -> N
     """
     paths = [folder]
     for _ in range(SEND_ATTEMPTS):
-        results = send_folder(paths, "127.0.0.1", port, SERVICE, SCANNER, timeout_s=timeout_s)
+        results = send_folder(paths, host, port, SERVICE, SCANNER, timeout_s=timeout_s)
         failed = [result for result in results if not result.delivered]
         if not failed:
             return

@@ -22,9 +22,9 @@ NORMAL, SMALL = 15, 11
 """Sizes of letters under a tile."""
 
 
-def show(results: Sequence[Result], out: Path, console: Console) -> None:
-    """Print the table, list what is wrong, and draw the picture."""
-    console.print(_table(results))
+def show(results: Sequence[Result], out: Path, console: Console, idle_s: float) -> None:
+    """Print the table, list what is wrong, and draw the picture; `idle_s` is the service's `assembly.idle_s`."""
+    console.print(_table(results, idle_s))
     _list(results, console)
     draw(results, out / "summary.png")
     console.print(
@@ -33,7 +33,7 @@ def show(results: Sequence[Result], out: Path, console: Console) -> None:
     console.print("[yellow]Phantom weights, research only: not for clinical use.[/]")
 
 
-def _table(results: Sequence[Result]) -> Table:
+def _table(results: Sequence[Result], idle_s: float) -> Table:
     table = Table(title="What came back", title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=0)
     table.pad_edge = False
     for column in ("study", "looked for", "answer", "certainty", "truth", "", "seconds"):
@@ -44,7 +44,7 @@ def _table(results: Sequence[Result]) -> Table:
             table.add_row(*_row(result, answer, first=index == 0))
     table.caption = (
         "certainty, and the threshold from which on a finding counts as present; seconds from the last C-STORE response"
-        " to the SR at the PACS, idle time of 1 s included"
+        f" to the SR at the PACS, idle time of {idle_s:g} s included"
     )
     return table
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -108,19 +108,19 @@ class Catalogue:
         are, and check its weights.
 
         A bundle that is named in `enabled` and is missing counts as refused (the nearest known name is told), as does
-        one whose files do not fit.
+        one whose files do not fit, one whose name an earlier folder has, and a further folder that is missing.
         """
         served: dict[str, Bundle] = {}
         refused: list[Refused] = []
-        there = _candidates(settings.folder)
+        roots = _roots(settings, refused)
+        there = [name for name, root in roots.items() if _is_candidate(root)]
         for name in settings.enabled or there:
             try:
-                _expect_folder(settings.folder, name, there)
-                served[name] = load_bundle(settings.folder / name)
+                served[name] = load_bundle(_expected(settings, name, roots, there))
             except Failed as error:
                 refused.append(Refused(name, str(error)))
-        views = _find_views(settings.folder, refused)
-        return cls(MappingProxyType(served), tuple(refused), _declared_not_served(settings.folder), views)
+        views = _find_views(roots.values(), refused)
+        return cls(MappingProxyType(served), tuple(refused), _declared_not_served(roots.values()), views)
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -186,9 +186,26 @@ def load_view_bundle(root: Path) -> ViewBundle:
     return ViewBundle(root.name, root, contract)
 
 
-def _find_views(folder: Path, refused: list[Refused]) -> ViewBundle | None:
+def _roots(settings: Bundles, refused: list[Refused]) -> dict[str, Path]:
+    """Every folder that may be a bundle, by name in order; what cannot be meant is added to `refused`."""
+    found: dict[str, Path] = {}
+    for folder in (settings.folder, *settings.also):
+        if not folder.is_dir():
+            if folder != settings.folder:
+                refused.append(Refused(folder.name, f"bundles.also: no folder {folder}; make it, or take it out"))
+            continue
+        for root in folder.iterdir():
+            if not root.is_dir() or found.setdefault(root.name, root) == root:
+                continue
+            if _is_candidate(root) or _kind_of(root):
+                words = f"{root}: another bundle of this name lies in {found[root.name].parent}; rename the folder"
+                refused.append(Refused(root.name, words))
+    return dict(sorted(found.items()))
+
+
+def _find_views(roots: Iterable[Path], refused: list[Refused]) -> ViewBundle | None:
     """The first by name that can be used; those before it that cannot are added to `refused`."""
-    for root in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for root in roots:
         if _kind_of(root) != VIEW:
             continue
         try:
@@ -198,20 +215,16 @@ def _find_views(folder: Path, refused: list[Refused]) -> ViewBundle | None:
     return None
 
 
-def _candidates(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if (path / METADATA).is_file()
-        and ((path / CONTRACT).is_file() or is_model_zoo(path))
-        and not _reason_not_to_serve(path)
+def _is_candidate(root: Path) -> bool:
+    """Whether a folder is laid out as a bundle that is made to be served."""
+    return (
+        (root / METADATA).is_file()
+        and ((root / CONTRACT).is_file() or is_model_zoo(root))
+        and not _reason_not_to_serve(root)
     )
 
 
-def _declared_not_served(folder: Path) -> tuple[Refused, ...]:
-    roots = sorted(folder.iterdir()) if folder.is_dir() else []
+def _declared_not_served(roots: Iterable[Path]) -> tuple[Refused, ...]:
     return tuple(Refused(root.name, reason) for root in roots if (reason := _reason_not_to_serve(root)))
 
 
@@ -230,10 +243,12 @@ def _kind_of(root: Path) -> str:
         return ""
 
 
-def _expect_folder(folder: Path, name: str, there: list[str]) -> None:
-    if not (folder / name).is_dir():
-        known = nearest(name, there) if there else f"; no bundle lies in {folder}, set bundles.folder"
-        raise Failed(f"bundles.enabled: no bundle '{name}' in {folder}{known}")
+def _expected(settings: Bundles, name: str, roots: Mapping[str, Path], there: list[str]) -> Path:
+    if name not in roots:
+        folders = " or ".join(str(folder) for folder in (settings.folder, *settings.also))
+        known = nearest(name, there) if there else f"; no bundle lies in {folders}, set bundles.folder"
+        raise Failed(f"bundles.enabled: no bundle '{name}' in {folders}{known}")
+    return roots[name]
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -11,8 +11,10 @@ import structlog
 import torch
 
 from app.assignment import Assignment
-from app.errors import AppError, Failed, Rejected, Retryable, location
+from app.errors import AppError, Failed, OutOfMemory, Rejected, location
 from app.findings import Finding, Outcome, Report
+from app.infer import metrics
+from app.infer.accelerator import show_accelerator
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.edges import device_of, trim, unreadable
 from app.infer.images import Image, images_of, shared, size_of, together
@@ -91,8 +93,13 @@ class Runner:
             try:
                 self._network(self.catalogue.get(name))
             except Failed as error:
+                metrics.MODEL_READY.labels(name).set(0)
                 log.warning("bundle_cannot_be_built", bundle=name, reason=str(error))
         trim()
+
+    def show_accelerator(self) -> None:
+        """Set the gauges of the accelerator, where there is one."""
+        show_accelerator(self.device)
 
     def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
         """Run a bundle on the assigned series, or on each assigned image by itself, as its contract says.
@@ -108,7 +115,7 @@ class Runner:
 
         Raises:
             Rejected: The series, or every image, is larger than the voxel budget or cannot be read.
-            Retryable: CUDA ran out of memory; the cache was emptied, once more may work.
+            OutOfMemory: CUDA ran out of memory; the cache was emptied, once more may work.
             Failed: The bundle is not served, broke, or said something that is no probability or no box.
         """
         started = time.perf_counter()
@@ -198,15 +205,17 @@ class Runner:
         try:
             with torch.inference_mode():
                 paths = [str(instance.path) for instance in instances]
-                item = network.preprocessing({"image": paths, "name": f"this {what}"})
+                with metrics.MODEL_SECONDS.labels(bundle.name, "read").time():
+                    item = network.preprocessing({"image": paths, "name": f"this {what}"})
                 notes = _read_notes(item["image"], instances)
-                answer = _forward(network, item)
+                answer = _forward(bundle.name, network, item)
                 if bundle.model_zoo is not None:
                     return _Outputs({}, {}, notes, answer.get("pred"))
                 return _Outputs(_numbers(bundle.service, answer), _masks(bundle.service, answer), notes)
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise Retryable(OUT_OF_MEMORY) from error
+            metrics.OUT_OF_MEMORY.inc()
+            raise OutOfMemory(OUT_OF_MEMORY) from error
         except AppError:
             raise
         except Exception as error:
@@ -223,14 +232,18 @@ class Runner:
                 _warm_up(bundle, network)
                 self._networks[bundle.name] = network
                 seconds = round(time.perf_counter() - started, 2)
+                metrics.MODEL_READY.labels(bundle.name).set(1)
+                metrics.MODEL_WARM_SECONDS.labels(bundle.name).set(seconds)
                 log.info("bundle_ready", bundle=bundle.name, device=str(self.device), seconds=seconds)
             return self._networks[bundle.name]
 
 
-def _forward(network: Network, item: Item) -> Item:
-    inputs = item["image"][None].to(network.device)
-    item["pred"] = first_of_batch(network.inferer(inputs=inputs, network=network.module))
-    return network.postprocessing(item)
+def _forward(bundle: str, network: Network, item: Item) -> Item:
+    with metrics.MODEL_SECONDS.labels(bundle, "forward").time():  # the copy to the host waits for the accelerator
+        inputs = item["image"][None].to(network.device)
+        item["pred"] = first_of_batch(network.inferer(inputs=inputs, network=network.module))
+    with metrics.MODEL_SECONDS.labels(bundle, "post").time():
+        return network.postprocessing(item)
 
 
 def _read_notes(image: Any, instances: Sequence[Instance]) -> Sequence[str]:

@@ -1,7 +1,10 @@
 """An association that stores what comes, and the server that accepts it."""
 
 import socket
+import ssl
 import threading
+import uuid
+from collections.abc import Sequence
 from socketserver import TCPServer
 from typing import Any, Final
 
@@ -11,16 +14,27 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
+from structlog.contextvars import bind_contextvars
 
+from app.audit.settings import Audit
+from app.audit.trail import Trail
 from app.commitments import Ledger, refuse_request, take_report
+from app.peers import Objection, Peer, may_store, objection
 from app.receive import metrics
 from app.receive.command import pdus
+from app.receive.handshakes import Handshakes
+from app.receive.refusals import refused
 from app.receive.spool import Spool
 from app.receive.storage import Context, StorageService
-from app.receive.transport import BufferedSocket, RingingQueue
+from app.receive.transport import BufferedSocket, RingingQueue, SecureSocket
 from app.receive.upper_layer import LOOK_AROUND_S, EventDrivenUpperLayer
+from app.receive.witness import tell_received
+from app.tls.certificates import Facts, of_der
+from app.tls.renewal import ListenerContext
 
 _SPARE_CONNECTIONS: Final = 16
+CALLING_AE_NOT_RECOGNIZED: Final = (0x01, 0x01, 0x03)
+"""Result, source and reason of an A-ASSOCIATE-RJ."""
 
 _log = structlog.get_logger()
 
@@ -32,6 +46,8 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
 
     def __init__(self, server: "ListeningServer") -> None:
         self.awake = threading.Event()
+        # In every log line of both its threads: what came together can be found together.
+        self.correlation = uuid.uuid4().hex[:12]
         super().__init__(server.ae, MODE_ACCEPTOR)
         self._server = server
         self.dul = EventDrivenUpperLayer(self)
@@ -41,6 +57,7 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
         self.network_timeout = self.ae.network_timeout
         self._spool = server.spool
         self._service: StorageService | None = None
+        self._objection: Objection | None = None
         self.name = f"AcceptorThread@{id(self):x}"
 
     @property
@@ -52,11 +69,27 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
                 for number, context in self._accepted_cx.items()
             }
             calling_ae = str(self.requestor.ae_title).strip()
-            self._service = StorageService(self._spool, calling_ae, contexts, self._respond, self._forward)
+            self._service = StorageService(
+                self._spool, calling_ae, contexts, self._respond, self._forward, may_store=may_store(calling_ae)
+            )
         return self._service
+
+    def judge(self, certificate: Facts | None) -> None:
+        """Reject the association that was asked for, where its caller is none that may send.
+
+        Why stands in our log alone: the answer is the same for all (PS3.8 section 9.3.4: rejected permanently by the
+        service user, calling AE title not recognized), so that who tries titles learns nothing.
+        """
+        calling_ae = str(self.requestor.primitive.calling_ae_title).strip()
+        self._objection = objection(self._server.peers, calling_ae, str(self.requestor.address), certificate)
+        if self._objection is not None:
+            self.requestor.ae_title = calling_ae
+            self.acse.send_reject(*CALLING_AE_NOT_RECOGNIZED)
+            self.kill()
 
     def run_reactor(self) -> None:
         """Live from the connection to its end, and leave nothing behind."""
+        bind_contextvars(association=self.correlation)
         with metrics.OPEN.track_inprogress():
             try:
                 super().run_reactor()
@@ -107,18 +140,20 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
         self.dimse.receive_primitive(primitive)
 
     def _report(self) -> None:
-        if self.dul.rejection is not None:
-            metrics.REJECTED.labels(self.dul.rejection).inc()
-            _log.warning(
-                "association_rejected",
-                reason=self.dul.rejection,
-                calling_ae=str(self.requestor.ae_title).strip(),
-                peer=self.requestor.address,
-            )
+        rejection = self._objection or self.dul.rejection
+        if rejection is not None:
+            refused(rejection, self.requestor.address, str(self.requestor.ae_title).strip(), trail=self._server.trail)
         elif self._service is not None:
             tally = self._service.tally
+            calling_ae, address = str(self.requestor.ae_title).strip(), str(self.requestor.address)
+            brought = self._service.brought.values()
+            tell_received(self._server.trail, calling_ae, address, brought, whole=self.is_released)
             # The health check asks every few seconds; who sends no image is of no interest.
             tell = _log.info if tally.requests else _log.debug
+            if tally.images and not self.is_released:
+                metrics.BROKEN_OFF.inc()
+            for study, images in tally.studies.items():
+                _log.info("images_received", study=study, images=images, released=self.is_released)
             tell(
                 "association_ended",
                 how="released" if self.is_released else "aborted",
@@ -140,7 +175,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         # A peer that stops in the middle of a PDU; between PDUs the idle timer counts.
         self.request.settimeout(self.server.stall_s)
         assoc = EventDrivenAssociation(self.server)
-        assoc.set_socket(BufferedSocket(assoc, self.request))
+        secure = isinstance(self.request, ssl.SSLSocket)
+        assoc.set_socket(SecureSocket(assoc, self.request) if secure else BufferedSocket(assoc, self.request))
         assoc.acceptor.maximum_length = ae.maximum_pdu_size
         assoc.acceptor.ae_title = self.server.ae_title
         assoc.acceptor.address_info = self.local
@@ -148,6 +184,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         assoc.acceptor.implementation_version_name = ae.implementation_version_name
         assoc.acceptor.supported_contexts = list(self.server.contexts)
         assoc.requestor.address_info = self.remote
+        certificate = _certificate(self.request)
+        assoc.bind(evt.EVT_REQUESTED, lambda event: event.assoc.judge(certificate))
         assoc.bind(evt.EVT_N_EVENT_REPORT, take_report, [self.server.ledger])
         assoc.bind(evt.EVT_N_ACTION, refuse_request)
         return assoc
@@ -162,10 +200,27 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
         spool: Where to store.
         stall_s: How long a peer may pause within a PDU, seconds.
         ledger: Storage commitments that we asked for; their answers go there.
+        peers: Who may send; empty lets everybody in.
+        secure: Of TLS, with the time for a handshake in seconds; None is plain DICOM.
+        trail: Of audit messages; None writes none.
     """
 
-    def __init__(self, ae: Any, listening: socket.socket, spool: Spool, stall_s: float, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        ae: Any,
+        listening: socket.socket,
+        spool: Spool,
+        stall_s: float,
+        ledger: Ledger,
+        *,
+        peers: Sequence[Peer] = (),
+        secure: tuple[ListenerContext, float] | None = None,
+        trail: Trail | None = None,
+    ) -> None:
         self._listening = listening
+        self.peers = peers
+        self.trail = trail or Trail(Audit())
+        self._handshakes = None if secure is None else Handshakes(*secure, self.trail, self.finish_request)
         self.spool = spool
         self.stall_s = stall_s
         self.ledger = ledger
@@ -186,16 +241,37 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
 
     def stop_accepting(self) -> None:
         """End `serve_forever` and close the door; the associations go on."""
+        if self._handshakes is not None:
+            self._handshakes.stop()
         TCPServer.shutdown(self)
         self.socket.close()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """Bound threads and memory also against connections that never ask for an association."""
-        return bool(len(self.ae.active_associations) < self.ae.maximum_associations + _SPARE_CONNECTIONS)
+        if len(self.ae.active_associations) < self.ae.maximum_associations + _SPARE_CONNECTIONS:
+            return True
+        metrics.REJECTED.labels("connections").inc()
+        return False
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin the association, with TLS after a handshake for which this loop does not wait."""
+        if self._handshakes is None:
+            self.finish_request(request, client_address)
+        else:
+            self._handshakes.begin(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Log without a traceback: a connection that ended before it began is nobody's fault."""
         _log.warning("connection_failed")
+
+
+def _certificate(connection: socket.socket) -> Facts | None:
+    """What the caller's certificate says, where it has proven one."""
+    der = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+    try:
+        return of_der(der) if der else None
+    except ValueError:
+        return None
 
 
 def address_of(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:

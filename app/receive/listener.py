@@ -6,11 +6,12 @@ In a process of its own that never imports torch.
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from typing import Final
 
@@ -18,9 +19,11 @@ import structlog
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, _config
 
 from app import log
+from app.audit.trail import Trail
 from app.commitments import PUSH_MODEL, Ledger
 from app.destinations import commitment_of
 from app.errors import Failed
+from app.exporter import observing
 from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
 from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -28,10 +31,13 @@ from app.receive.spool import Spool
 from app.receive.storage import VERIFICATION
 from app.receive.upper_layer import check_version
 from app.settings import Settings
+from app.supervise import mark_dead
+from app.tls.renewal import ListenerContext, listener_context
 
 GRACE_S: Final = 5.0
 _BACKLOG: Final = 128
 _WATCH_S: Final = 0.5
+LOOK_S: Final = 60.0
 
 _log = structlog.get_logger()
 
@@ -49,12 +55,16 @@ def serve(settings: Settings, stop: threading.Event | None = None) -> None:
     """
     stop = stop or _stop_on_signals()
     with _bound(settings) as listening:
+        trail = Trail(settings.audit)
+        trail.application("listener", starts=True)
         tell_ready()
         if settings.listener.processes > 1:
             _serve_in_processes(settings, listening, stop)
         else:
-            with _serving(settings, listening):
-                stop.wait()
+            with _serving(settings, listening) as look:
+                while not stop.wait(LOOK_S):
+                    look()
+        trail.application("listener", starts=False)
 
 
 @contextlib.contextmanager
@@ -81,27 +91,51 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
             ) from error
         left = Spool(settings.spool.folder, settings.spool.min_free_mb).clean()
         listening.listen(_BACKLOG)
-        if not options.allowed_calling_ae:
-            _log.warning("every_calling_ae_allowed", hint="set listener.allowed_calling_ae to close the door")
-        _log.info("listening", host=options.host, port=listening.getsockname()[1], ae=options.ae_title, half_files=left)
+        if options.tls is not None:
+            listener_context(options.tls)  # what is wrong with the files is said here, not by each process
+        if not options.peers:
+            _log.warning("every_calling_ae_allowed", hint="set listener.peers to close the door")
+        _log.info(
+            "listening",
+            host=options.host,
+            port=listening.getsockname()[1],
+            ae=options.ae_title,
+            tls=options.tls is not None,
+            half_files=left,
+        )
         yield listening
     finally:
         listening.close()
 
 
 @contextlib.contextmanager
-def _serving(settings: Settings, listening: socket.socket) -> Iterator[None]:
-    """Accept associations from a listening socket, and let them finish at the end."""
+def _serving(settings: Settings, listening: socket.socket) -> Iterator[Callable[[], None]]:
+    """Accept associations from a listening socket, and let them finish at the end.
+
+    Yields what is to be called now and then: it looks after the certificates.
+    """
     check_version()
     _configure_pynetdicom()
     spool = Spool(settings.spool.folder, settings.spool.min_free_mb)
     ae = _application_entity(settings)
     ledger = Ledger(settings.results)
-    server = ListeningServer(ae, listening, spool, settings.listener.dimse_timeout_s, ledger)
+    options = settings.listener
+    contexts = None if options.tls is None else ListenerContext(options.tls)
+    secure = None if contexts is None or options.tls is None else (contexts, options.tls.handshake_s)
+    server = ListeningServer(
+        ae,
+        listening,
+        spool,
+        options.dimse_timeout_s,
+        ledger,
+        peers=options.peers,
+        secure=secure,
+        trail=Trail(settings.audit),
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener")
     thread.start()
     try:
-        yield
+        yield contexts.look if contexts is not None else lambda: None
     finally:
         server.stop_accepting()
         thread.join()
@@ -129,7 +163,6 @@ def _application_entity(settings: Settings) -> AE:
     if any(commitment_of(destination) for destination in settings.destinations):
         # We are its user: the peer that opens the association proposes itself as provider.
         ae.add_supported_context(PUSH_MODEL, DEFAULT_TRANSFER_SYNTAXES, scu_role=False, scp_role=True)
-    ae.require_calling_aet = list(options.allowed_calling_ae)
     ae.require_called_aet = options.require_called_ae
     ae.maximum_associations = -(-options.max_associations // processes)
     ae.maximum_pdu_size = options.max_pdu
@@ -180,6 +213,7 @@ def _serve_in_processes(settings: Settings, listening: socket.socket, stop: thre
         for index, child in enumerate(children):
             if not child.is_alive():
                 _log.error("listener_process_died", exit_code=child.exitcode)
+                mark_dead(child.pid or 0, os.environ)
                 children[index] = start()
     listening.close()
     for child in children:
@@ -194,6 +228,6 @@ def _serve_as_child(settings: Settings, listening: socket.socket) -> None:
     log.configure(settings.log, "listener")
     stop = _stop_on_signals()
     parent = multiprocessing.parent_process()
-    with _serving(settings, listening):
+    with observing("listener"), _serving(settings, listening) as look:
         while not stop.wait(_WATCH_S) and (parent is None or parent.is_alive()):
-            continue
+            look()

@@ -5,6 +5,7 @@
     <spool>/active/<hash of study UID>                                   studies with something new, see `Arrival`
     <spool>/associations/<association>                                   who is sending what, see `presence`
     <spool>/interrupted/<hash of study UID>                              whose sender broke off, see `interruptions`
+    <spool>/pruned/<hash of study UID>                                   whose images were removed, see `pruning`
 
 Needs no database, no numpy and no torch. Any number of processes may receive into it and read from it.
 """
@@ -13,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -22,10 +24,12 @@ from app.receive.folders import locked, sync_folder
 from app.receive.incoming import Incoming, Stored, study_uid_of
 from app.receive.interruptions import Interruptions
 from app.receive.presence import Presence
+from app.receive.pruning import Tombstones, digits
 from app.study import Arrival, uid_hash
 
 _MEGABYTE = 1 << 20
 _SUFFIX = ".dcm"
+PLACING_TRIES = 3
 
 
 class Spool:
@@ -46,9 +50,11 @@ class Spool:
         self._active = folder / "active"
         self._associations = folder / "associations"
         interrupted = folder / "interrupted"
-        for part in (self._studies, self._incoming, self._active, self._associations, interrupted):
+        pruned = folder / "pruned"
+        for part in (self._studies, self._incoming, self._active, self._associations, interrupted, pruned):
             part.mkdir(parents=True, exist_ok=True)
         self._interruptions = Interruptions(interrupted)
+        self._tombstones = Tombstones(pruned)
         sync_folder(folder)
         sync_folder(folder.parent)
         self._numbers = count()
@@ -169,7 +175,17 @@ class Spool:
         key = uid_hash(identity.study_instance_uid)
         target = self._studies / key / f"{uid_hash(identity.sop_instance_uid)}.{digest}{_SUFFIX}"
         presence.announce(key)
-        self._make_study(key)
+        for left in reversed(range(PLACING_TRIES)):
+            self._make_study(key)
+            try:
+                return self._place_once(presence, path, target, key, size)
+            except FileNotFoundError:
+                # The folder was removed (`remove`) between making and locking it; it is not again: we are announced.
+                if not left:
+                    raise
+        raise AssertionError
+
+    def _place_once(self, presence: Presence, path: Path, target: Path, key: str, size: int) -> Stored:
         with locked(target.parent, fcntl.LOCK_SH) as folder:
             presence.sends(key, target.name)
             new = not target.exists()
@@ -213,16 +229,49 @@ class Spool:
         """Studies that have something new, sorted by key."""
         found = []
         for marker in sorted(self._active.iterdir()):
-            try:
-                last = marker.stat().st_mtime
-                first = marker.read_text().partition("\n")[0]
-            except FileNotFoundError:
-                continue  # another worker has just settled it
-            found.append((marker.name, int(first) / 1e9 if first else last, last))
-        # After the markers: an association that is not counted any more has nothing on its way.
+            # Another worker may have settled it by now.
+            with contextlib.suppress(FileNotFoundError):
+                found.append((marker.name, marker.read_text(), marker.stat().st_mtime))
+        return self._arrivals(found)
+
+    @contextlib.contextmanager
+    def claim(self, key: str) -> Iterator[Arrival | None]:
+        """Hold a study's marker, so that of several workers one begins the study; the lock dies with its process.
+
+        Yields:
+            What is known of the study now; None where another worker holds it or has settled it.
+        """
+        try:
+            descriptor = os.open(self._active / key, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            yield self._held(descriptor, key)
+        finally:
+            os.close(descriptor)
+
+    def _held(self, descriptor: int, key: str) -> Arrival | None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        state = os.fstat(descriptor)
+        if state.st_nlink == 0:
+            return None  # settled before the lock was free
+        return self._arrivals([(key, os.read(descriptor, state.st_size).decode("ascii"), state.st_mtime)])[0]
+
+    def _arrivals(self, markers: Iterable[tuple[str, str, float]]) -> tuple[Arrival, ...]:
+        """From the markers' names, contents and times, which were read before this is called: an association that is
+        not counted any more has nothing on its way.
+        """
         sending = presences.living(self._associations, self._interruptions)
-        # After the associations: one that broke off is marked before it stops counting.
-        return tuple(Arrival(key, first, last, sending[key], self.interrupted(key)) for key, first, last in found)
+        found = []
+        for key, content, last in markers:
+            first = content.partition("\n")[0]
+            # After the associations: one that broke off is marked before it stops counting.
+            found.append(Arrival(key, int(first) / 1e9 if first else last, last, sending[key], self.interrupted(key)))
+        return tuple(found)
 
     def interrupted(self, key: str) -> bool:
         """Whether the sender of a study broke off and has not come back to finish."""
@@ -245,6 +294,48 @@ class Spool:
         except FileNotFoundError:
             marker.unlink(missing_ok=True)
         return True
+
+    def removed(self, key: str, left: Iterable[Path]) -> int:
+        """How many images of a study were removed and have not come again among those that are `left`."""
+        return len(self._tombstones.images(key) - digits(file.name for file in left))
+
+    def remove(self, key: str, names: frozenset[str]) -> int | None:
+        """Remove the images of a study, unless there are others than `names`, or one is on its way.
+
+        Args:
+            key: Of the study.
+            names: Of all its files, as they were when somebody decided that they may go.
+
+        Returns:
+            How many bytes that freed; None where nothing was removed.
+
+        Raises:
+            OSError: The disk is broken; a tombstone says what may be gone.
+        """
+        study = self._studies / key
+        try:
+            with locked(study, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                files = list(study.iterdir())
+                if {file.name for file in files} != names or self._is_arriving(key):
+                    return None
+                self._tombstones.add(key, names)
+                freed = sum(file.stat().st_size for file in files)
+                for file in files:
+                    file.unlink()
+                study.rmdir()
+        except (BlockingIOError, FileNotFoundError):
+            return None
+        sync_folder(self._studies)
+        return freed
+
+    def holds(self, key: str) -> bool:
+        """Whether there is anything of a study, or on its way."""
+        return bool(self.versions(key)) or self._is_arriving(key)
+
+    def _is_arriving(self, key: str) -> bool:
+        # Associations first: one that is not counted any more has left its marker.
+        sending = presences.living(self._associations, self._interruptions)
+        return sending[key] > 0 or (self._active / key).exists()
 
     def study_keys(self) -> tuple[str, ...]:
         """Every study in the spool, sorted."""

@@ -5,8 +5,10 @@ is read to its end and thrown away, because the response follows the whole reque
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -15,13 +17,14 @@ from app.commitments import PUSH_MODEL
 from app.receive import metrics
 from app.receive.command import C_STORE_REQUEST, Command, ProtocolError, decode, store_response
 from app.receive.dataset import Buffer, UnintelligibleError, is_uid
-from app.receive.incoming import Incoming
+from app.receive.incoming import Incoming, Stored
 from app.receive.presence import Presence
 from app.receive.spool import Spool
 from app.study import uid_hash
 
 SUCCESS: Final = 0x0000
 SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+NOT_AUTHORIZED: Final = 0x0124
 OUT_OF_RESOURCES: Final = 0xA700
 CANNOT_UNDERSTAND: Final = 0xC000
 
@@ -52,17 +55,29 @@ class Refusal:
 
 
 NO_SPACE: Final = Refusal(OUT_OF_RESOURCES, "disk_full", "Not enough disk space, send again later")
+NO_SENDER: Final = Refusal(NOT_AUTHORIZED, "not_authorized", "This AE title may verify, and store nothing")
 BROKEN_DISK: Final = Refusal(OUT_OF_RESOURCES, "disk_error", "Could not be stored durably, send again later")
 
 
 @dataclass(slots=True)
 class Tally:
-    """What one association has brought: C-STORE requests, and what became of them."""
+    """What one association has brought: C-STORE requests, what became of them, and images of each study by the short
+    form of its key.
+    """
 
     requests: int = 0
     images: int = 0
     bytes: int = 0
     refused: int = 0
+    studies: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What one association has brought of a study: one of its files, and the number of instances of each SOP class."""
+
+    example: Path
+    sop_classes: Counter[str] = field(default_factory=Counter)
 
 
 class StorageService:
@@ -74,6 +89,7 @@ class StorageService:
         contexts: Looks up the accepted presentation contexts by ID.
         respond: Sends a response's command set in a presentation context.
         forward: Takes every other message: context ID, command set, data set (b"" where there is none).
+        may_store: False refuses every image: this caller may only ask whether we are there.
     """
 
     def __init__(
@@ -83,12 +99,15 @@ class StorageService:
         contexts: Mapping[int, Context],
         respond: Callable[[int, bytes], None],
         forward: Callable[[int, bytes, bytes], None],
+        *,
+        may_store: bool = True,
     ) -> None:
         self._spool = spool
         self._calling_ae = calling_ae
         self._contexts = contexts
         self._respond = respond
         self._forward = forward
+        self._may_store = may_store
         self._presence: Presence | None = None
         self._encoded = bytearray()
         self._other = bytearray()
@@ -96,6 +115,7 @@ class StorageService:
         self._incoming: Incoming | None = None
         self._refusal: Refusal | None = None
         self.tally = Tally()
+        self.brought: dict[str, Brought] = {}
 
     def fragment(self, control: int, chunk: Buffer) -> None:
         """Take some bytes of a presentation data value.
@@ -179,8 +199,9 @@ class StorageService:
 
     def _begin(self, command: Command, context: Context) -> None:
         self.tally.requests += 1
+        metrics.REQUESTS.inc()
         try:
-            self._refusal = self._objection(command, context)
+            self._refusal = self._objection(command, context) if self._may_store else NO_SENDER
             if self._refusal is not None:
                 return
             if self._presence is None:
@@ -224,7 +245,7 @@ class StorageService:
             self._respond(context_id, store_response(command, SUCCESS))
             return
         self.tally.refused += 1
-        metrics.REJECTED.labels(refusal.reason).inc()
+        metrics.REFUSED.labels(refusal.reason).inc()
         _log.warning(
             "instance_refused",
             reason=refusal.reason,
@@ -250,6 +271,15 @@ class StorageService:
                 metrics.REPEATED.inc()
             self.tally.images += 1
             self.tally.bytes += stored.size
+            self._note(stored)
+
+    def _note(self, stored: Stored) -> None:
+        study = stored.key[:12]
+        if study not in self.tally.studies:
+            _log.info("study_arriving", study=study)
+        self.tally.studies[study] = self.tally.studies.get(study, 0) + 1
+        sop_class = self._command.sop_class_uid if self._command is not None else ""
+        self.brought.setdefault(stored.key, Brought(stored.path)).sop_classes[sop_class] += 1
 
     def _reset(self) -> None:
         if self._incoming is not None:

@@ -3,6 +3,7 @@
 import queue
 import select
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -76,6 +77,10 @@ class BufferedSocket(AssociationSocket):  # type: ignore[misc]
             return False
         return self._start < self._end or bool(self._poll.poll(0))
 
+    def arrived(self) -> bool:
+        """Whether a descriptor that became readable means that data, or their end, can be read."""
+        return True
+
     def recv(self, nr_bytes: int) -> bytearray:
         """Read that many bytes, fewer only where the connection ends before (pynetdicom's contract)."""
         received = bytearray()
@@ -125,3 +130,34 @@ class BufferedSocket(AssociationSocket):  # type: ignore[misc]
         received: int = self.socket.recv_into(self._view[at:])
         self._end = at + received
         return received
+
+
+class SecureSocket(BufferedSocket):
+    """The same over TLS, whose records arrive in pieces, or hold nothing for us."""
+
+    socket: ssl.SSLSocket | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be read without waiting."""
+        if self.socket is None or not self._is_connected:
+            return False
+        if self._start < self._end or self.socket.pending():
+            return True
+        return bool(self._poll.poll(0)) and self.arrived()
+
+    def arrived(self) -> bool:
+        """Read what is there; False where it makes up no data yet."""
+        if self.socket is None or self._start < self._end:
+            return True
+        patience = self.socket.gettimeout()
+        self.socket.settimeout(0)
+        try:
+            self._fill(0)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return True  # whoever reads next meets it again
+        finally:
+            self.socket.settimeout(patience)
+        return True

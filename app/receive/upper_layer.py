@@ -19,6 +19,7 @@ import pynetdicom
 import structlog
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from structlog.contextvars import bind_contextvars
 
 from app.errors import Failed
 from app.receive import metrics
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LOOK_AROUND_S: Final = 0.5
 _P_DATA: Final = 0x04
 _MAX_OTHER_PDU: Final = 1 << 20  # everything but P-DATA is short; without a bound a peer could fill the memory
-_REJECTIONS: Final[Mapping[tuple[int, int], str]] = {(1, 3): "calling_ae", (1, 7): "called_ae", (3, 2): "too_many"}
+_REJECTIONS: Final[Mapping[tuple[int, int], str]] = {(1, 7): "called_ae", (3, 2): "too_many"}
 
 _log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
 
     def run_reactor(self) -> None:
         """Run pynetdicom's loop, whose waiting happens in `_is_transport_event`."""
+        bind_contextvars(association=self.assoc.correlation)
         if self.socket.socket is not None:
             self._poll.register(self.socket.socket, select.POLLIN)
         try:
@@ -81,6 +83,8 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         """Queue a primitive for the peer, and remember why an association was rejected."""
         if isinstance(primitive, A_ASSOCIATE) and primitive.result in (1, 2):
             self.rejection = _REJECTIONS.get((primitive.result_source, primitive.diagnostic), "other")
+        elif isinstance(primitive, A_ASSOCIATE) and primitive.result == 0:
+            metrics.ACCEPTED.inc()
         super().send_pdu(primitive)
 
     def kill_dul(self) -> None:
@@ -114,7 +118,7 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
             if descriptor == self.doorbell.fileno():
                 self.doorbell.silence()
             else:
-                ready = True
+                ready = self.socket.arrived()
         return ready
 
     def _read_pdu_data(self) -> None:

@@ -13,14 +13,15 @@ from app import __version__
 from app.breakers import left_alone
 from app.deliver import reachable
 from app.destinations import DicomDestination
+from app.peers import HEALTH_AE
 from app.settings import Settings
+from app.tls.settings import ClientCertificates, ListenerTls, Tls
 from app.web.models import Health, Part
 
 MEGABYTE = 1 << 20
 ECHO_TIMEOUT_S = 3.0
 GOOD_FOR_S, BAD_FOR_S = 5.0, 0.5
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to knock, not where to listen
-HEALTH_AE = "VIGIL-HEALTH"
 
 
 @dataclass
@@ -54,9 +55,13 @@ class Pulse:
         self._alive_at = {worker: at for worker, at in self._alive_at.items() if worker in counts}
         self._seen = dict(counts)
 
+    def alive(self) -> tuple[str, ...]:
+        """Ids of the workers that live."""
+        return tuple(name for name, at in self._alive_at.items() if self.clock() - at <= self.patience_s)
+
     def worker(self) -> Part:
         """Whether a worker lives."""
-        alive = [name for name, at in self._alive_at.items() if self.clock() - at <= self.patience_s]
+        alive = self.alive()
         if alive:
             return Part(ok=True, detail=f"alive: {', '.join(sorted(alive))}")
         return Part(ok=False, detail="no worker beats; start one (`python -m app work`) or see its log")
@@ -97,19 +102,32 @@ def examine(settings: Settings, knock: Knock, pulse: Pulse) -> Health:
 
 
 def listener(settings: Settings) -> Part:
-    """Knock at our own listener with C-ECHO."""
+    """Knock at our own listener with C-ECHO, at `listener.address` where it runs elsewhere."""
     options = settings.listener
     problem = reachable(
         DicomDestination(
             name="listener",
-            host=EVERYWHERE.get(options.host, options.host),
+            host=options.address or EVERYWHERE.get(options.host, options.host),
             port=options.port,
             ae_title=options.ae_title,
-            calling_ae_title=(*options.allowed_calling_ae, HEALTH_AE)[0],
+            calling_ae_title=HEALTH_AE,
             timeout_s=ECHO_TIMEOUT_S,
+            tls=None if options.tls is None else _knocking(options.tls),
         )
     )
-    return Part(ok=problem is None, detail=problem or f"answers C-ECHO on port {options.port}")
+    over = "" if options.tls is None else " over TLS"
+    return Part(ok=problem is None, detail=problem or f"answers C-ECHO{over} on port {options.port}")
+
+
+def _knocking(tls: ListenerTls) -> Tls:
+    """How we call ourselves: we believe our own certificate and no other, by whatever name we reach it."""
+    pair = None if tls.client_certificates is ClientCertificates.NONE else tls.knock or tls
+    return Tls(
+        ca_file=tls.certificate_file,
+        certificate_file=pair.certificate_file if pair else None,
+        key_file=pair.key_file if pair else None,
+        check_host_name=False,
+    )
 
 
 def destinations(settings: Settings) -> Part:

@@ -1,6 +1,7 @@
 """The studies as one page: rendered here, no script, nothing loaded from elsewhere."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
@@ -49,20 +50,47 @@ vertical-align:top;font-weight:400}th{color:var(--dim);width:25rem;overflow-wrap
 .bar b{position:absolute;top:-.2rem;bottom:-.2rem;width:2px;background:var(--ink)}
 .states{display:flex;flex-wrap:wrap;gap:.3rem}.old>summary{opacity:.6}
 @media (max-width:56rem){summary{grid-template-columns:1fr}.right{text-align:left}th{width:40%}}
+form{display:inline}button{font:inherit;font-size:.85rem}
 .empty{color:var(--dim);text-align:center;padding:4rem 0}h2{font-size:.95rem;margin:.9rem 0 .2rem}
 """
 
 
-def render(outcomes: Sequence[StudyOutcome], related: Mapping[str, Relation], now: datetime | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom a page is made.
+
+    Attributes:
+        name: "" of somebody who has not logged in.
+        csrf: What forms carry; "" where there are none.
+        may_replay: Whether they may send documents again.
+        may_leave: Whether there is a log-in by browser to end.
+    """
+
+    name: str = ""
+    csrf: str = ""
+    may_replay: bool = False
+    may_leave: bool = False
+
+
+NOBODY = Reader()
+
+
+def render(
+    outcomes: Sequence[StudyOutcome],
+    related: Mapping[str, Relation],
+    now: datetime | None = None,
+    reader: Reader = NOBODY,
+) -> str:
     """The newest studies as one HTML document; it loads itself again every few seconds.
 
     Args:
         outcomes: What to show, in this order.
         related: Where each stands among the revisions of its study, by key.
         now: Shown as the time of the page.
+        reader: For whom; who may send documents again gets a button for it.
     """
     now = now or datetime.now(UTC)
-    body = "".join(_study(outcome, related[outcome.key]) for outcome in outcomes) or (
+    body = "".join(_study(outcome, related[outcome.key], reader) for outcome in outcomes) or (
         '<p class="empty">Nothing has arrived yet. Send a study to the listener:<br>'
         "<code>python -m app send FOLDER --host HOST --port PORT</code></p>"
     )
@@ -73,12 +101,27 @@ def render(outcomes: Sequence[StudyOutcome], related: Mapping[str, Relation], no
         f"<title>Vigil · studies</title><style>{STYLE}</style></head><body>"
         '<div class="banner">Research only. Not for diagnosis.</div>'
         f"<header><h1>Vigil</h1><p>{_count(len(outcomes))}, as of {now:%H:%M:%S} UTC</p>"
-        '<nav><a href="health">health</a> · <a href="metrics">metrics</a> · <a href="studies">JSON</a></nav></header>'
+        f'<nav><a href="health">health</a> · <a href="metrics">metrics</a> · <a href="studies">JSON</a>{_who(reader)}'
+        "</nav></header>"
         f"<main>{body}</main></body></html>"
     )
 
 
-def _study(outcome: StudyOutcome, relation: Relation) -> str:
+def _who(reader: Reader) -> str:
+    if not reader.name:
+        return ""
+    leave = f" {_form('/logout', 'log out', reader)}" if reader.may_leave else ""
+    return f" · {escape(reader.name)}{leave}"
+
+
+def _form(action: str, words: str, reader: Reader) -> str:
+    return (
+        f'<form method="post" action="{escape(action)}"><input type="hidden" name="csrf" value="{escape(reader.csrf)}">'
+        f"<button>{words}</button></form>"
+    )
+
+
+def _study(outcome: StudyOutcome, relation: Relation, reader: Reader) -> str:
     summary = StudySummary.of(outcome, relation)
     tone, words = STATES[summary.state]
     seconds = "" if summary.seconds is None else f"{summary.seconds:.1f} s"
@@ -92,8 +135,15 @@ def _study(outcome: StudyOutcome, relation: Relation) -> str:
         f'<div class="more"><p>study <code>{key[:LONGEST_KEY]}…</code>, revision {_revision(summary.key)}, '
         f"{_images(summary.images)}</p>{_revisions(summary)}{_findings(summary)}{_words('Measured', summary.measured)}"
         f"{_words('Problem', [summary.problem])}"
-        f"{_words('Notes', outcome.notes)}{_routing(outcome)}{_deliveries(outcome)}</div></details>"
+        f"{_words('Notes', outcome.notes)}{_routing(outcome)}{_deliveries(outcome)}"
+        f"{_again(outcome, relation, reader)}</div></details>"
     )
+
+
+def _again(outcome: StudyOutcome, relation: Relation, reader: Reader) -> str:
+    if not reader.may_replay or relation.superseded_by or not outcome.documents:
+        return ""
+    return _form(f"/studies/{outcome.key}/replay", "send the documents again", reader)
 
 
 def _old(summary: StudySummary) -> str:

@@ -6,41 +6,42 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path as File
 from typing import Annotated
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import __version__
+from app.audit.trail import Trail
 from app.errors import AppError, Failed
 from app.outcomes import studies, study
 from app.ready import tell_ready
 from app.revisions import relation, relations
 from app.settings import Settings
 from app.supervise import metrics_folder
+from app.tls.renewal import WebContext
+from app.web.figures import EVERY_S, Figures
+from app.web.gate import Gate
+from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
+from app.web.login import CurrentVisitor, add_login
 from app.web.models import Health, StudyDetail, StudySummary
-from app.web.page import render
+from app.web.page import STYLE, render
+from app.web.replay import KeyOrUid, add_replay
+from app.web.sessions import signatures
+from app.web.witness import Witness
 from app.workflow_database import beats_of, open_engine
 
-KEY_OR_UID = r"^([0-9a-f]{32}(-[0-9a-f]{16})?|[0-2](\.[0-9]+){1,31})$"
 FASTEST_LOOK_S = 0.5
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+CERTIFICATES_S = 10.0
 
 log = structlog.get_logger()
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many, the newest first")]
-KeyOrUid = Annotated[str, Path(max_length=64, pattern=KEY_OR_UID, description="key of a study, or StudyInstanceUID")]
 
 
 def serve(settings: Settings) -> None:
@@ -53,19 +54,29 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listening = bound(settings)
     engine = open_engine(settings.database)
+    secure = None if settings.http.tls is None else WebContext(settings.http.tls)
     options = uvicorn.Config(
-        create_app(settings, lambda: dict(beats_of(engine))),
+        create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None),
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who asks is who connects: headers are believed of the proxy in the settings alone (`app.web.guard`).
+        proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
+    options.load()
+    options.ssl = secure.context if secure else None
+    trail = Trail(settings.audit)
     try:
-        log.info("web_listening", host=settings.http.host, port=listening.getsockname()[1])
+        log.info(
+            "web_listening", host=settings.http.host, port=listening.getsockname()[1], tls=settings.http.tls is not None
+        )
+        trail.application("web", starts=True)
         tell_ready()
         with suppress(KeyboardInterrupt):
             uvicorn.Server(options).run([listening])
     finally:
+        trail.application("web", starts=False)
         listening.close()
         engine.dispose()
 
@@ -85,29 +96,45 @@ def bound(settings: Settings) -> socket.socket:
         ) from error
 
 
-def create_app(settings: Settings, beats: Callable[[], dict[str, int]]) -> FastAPI:
+def create_app(
+    settings: Settings, beats: Callable[[], dict[str, int]], look: Callable[[], None] = lambda: None
+) -> FastAPI:
     """The application.
 
     Args:
         settings: Of the installation.
         beats: Reads how often each worker has beaten; see `app.workflow_database.beats_of`.
+        look: Called now and then; looks after the certificates.
     """
     pulse = Pulse(beats, settings.worker.takeover_s)
+    knock = Knock(settings)
+    figures = Figures.of(settings, knock, pulse)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        feeling = asyncio.create_task(_feel(pulse, min(settings.worker.heartbeat_s, FASTEST_LOOK_S)))
+        often_s = min(settings.worker.heartbeat_s, FASTEST_LOOK_S)
+        tasks = [
+            asyncio.create_task(_again_and_again(pulse.feel, often_s)),
+            asyncio.create_task(_again_and_again(figures.look, EVERY_S)),
+            asyncio.create_task(_again_and_again(look, CERTIFICATES_S)),
+        ]
         yield
-        feeling.cancel()
+        for task in tasks:
+            task.cancel()
 
     # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
     app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    _add_studies(app, settings)
-    _add_operations(app, settings, pulse)
+    guard = Guard.of(settings, signatures(settings.run))
+    witness = Witness(settings, guard)
+    _add_studies(app, settings, witness)
+    _add_operations(app, settings, knock, pulse)
+    add_login(app, guard, STYLE, witness.authenticated, witness.refused)
+    add_replay(app, settings, witness)
+    app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 
 
-def _add_studies(app: FastAPI, settings: Settings) -> None:
+def _add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
     @app.get("/studies")
     def list_studies(limit: Limit = 100) -> list[StudySummary]:
         """The newest study revisions."""
@@ -116,21 +143,25 @@ def _add_studies(app: FastAPI, settings: Settings) -> None:
         return [StudySummary.of(outcome, related[outcome.key]) for outcome in found]
 
     @app.get("/studies/{key}", responses={404: {"description": "No study of that key or UID is known"}})
-    def show_study(key: KeyOrUid) -> StudyDetail:
+    def show_study(key: KeyOrUid, visitor: CurrentVisitor) -> StudyDetail:
         """One study: findings, documents, deliveries, and the reasons of every rule."""
         outcome = study(settings, key)
         if outcome is None:
             raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
+        witness.saw(visitor, outcome)
         return StudyDetail.of(outcome, relation(settings.results, outcome))
 
     @app.get("/", include_in_schema=False)
-    def page(limit: Limit = 100) -> HTMLResponse:
+    def page(visitor: CurrentVisitor, limit: Limit = 100) -> HTMLResponse:
         found = studies(settings, limit)
-        return HTMLResponse(render(found, relations(settings.results, found)), headers=PAGE_HEADERS)
+        return HTMLResponse(render(found, relations(settings.results, found), reader=witness.reader(visitor)))
 
 
-def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
-    knock = Knock(settings)
+def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse) -> None:
+    @app.get("/health/live", include_in_schema=False)
+    def live() -> dict[str, bool]:
+        """Answer that this process answers; says nothing else, and needs no log-in."""
+        return {"ok": True}
 
     @app.get("/health", responses={503: {"model": Health}})
     def health(response: Response) -> Health:
@@ -141,7 +172,7 @@ def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(generate_latest(_registry(metrics_folder(settings.run))), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(_registry(settings)), media_type=CONTENT_TYPE_LATEST)
 
     @app.exception_handler(AppError)
     def explain(_: Request, error: AppError) -> JSONResponse:
@@ -149,15 +180,17 @@ def _add_operations(app: FastAPI, settings: Settings, pulse: Pulse) -> None:
         return JSONResponse({"detail": str(error)}, status_code=500)
 
 
-def _registry(folder: File) -> CollectorRegistry:
-    if not folder.is_dir():
+def _registry(settings: Settings) -> CollectorRegistry:
+    """The figures of every process of this installation, or, where each shows its own (`metrics.port`), of this one."""
+    folder = metrics_folder(settings.run)
+    if settings.metrics.port or not folder.is_dir():
         return REGISTRY
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
     return registry
 
 
-async def _feel(pulse: Pulse, interval_s: float) -> None:
+async def _again_and_again(look: Callable[[], None], interval_s: float) -> None:
     while True:
-        await asyncio.to_thread(pulse.feel)
+        await asyncio.to_thread(look)
         await asyncio.sleep(interval_s)

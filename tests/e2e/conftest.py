@@ -108,7 +108,7 @@ class Service:
 def installed(folder: Path, **sections: object) -> Iterator[Service]:
     """An installation that is not started yet; `sections` go into its settings."""
     raw: dict[str, object] = {
-        "listener": {"host": "127.0.0.1", "port": free_port(), "allowed_calling_ae": [SCANNER]},
+        "listener": {"host": "127.0.0.1", "port": free_port(), "peers": [{"ae_title": SCANNER}]},
         "spool": {"folder": str(folder / "spool"), "min_free_mb": 1},
         "assembly": {"idle_s": 0.5, "poll_s": 0.05},
         "inference": {"device": "cpu", "threads": 1},

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from structlog.testing import capture_logs
 
 from app.commitments import Answer, Ledger, parse
+from app.study import uid_hash
 
 
 def item(uid: str, reason: int | None = None) -> Dataset:
@@ -27,6 +28,17 @@ def test_who_was_not_asked_cannot_answer(tmp_path: Path) -> None:
     assert ledger.note(transaction, Answer(("1.2",), (("1.3", 0x0112),)))
     assert Ledger(tmp_path / "results").look(transaction) == Answer(("1.2",), (("1.3", 0x0112),))
     assert transaction not in " ".join(path.name for path in tmp_path.rglob("*"))
+
+
+def test_whoever_takes_the_answer_knows_the_study(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert Ledger(tmp_path).study_of(ledger.begin("0123456789ab")) == "0123456789ab"
+    assert ledger.study_of(ledger.begin()) == ""
+    assert ledger.study_of("2.25.1") == "", "nobody asked"
+    before = ledger.begin()
+    (file,) = [path for path in tmp_path.rglob("*.asked") if path.name == f"{uid_hash(before)}.asked"]
+    file.write_text('{"asked_at": 1.0}')
+    assert ledger.study_of(before) == "", "asked by an older version"
 
 
 def test_the_first_answer_stands(tmp_path: Path) -> None:

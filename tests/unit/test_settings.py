@@ -85,3 +85,8 @@ def test_any_mapping_is_either_settings_or_rejected(
         assert isinstance(load(path, {}), Settings)
     except Rejected as error:
         assert str(path) in str(error)
+
+
+def test_a_worker_may_be_called_like_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "3f_ab.host ü")
+    assert Settings.model_validate({"worker": {"id": "auto"}}).worker.id == "3f_ab.host--"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trustme
 
-from app.destinations import Tls
+from app.tls.settings import Tls
 
 
 @dataclass

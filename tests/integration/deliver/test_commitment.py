@@ -175,7 +175,7 @@ def test_check_tells_of_a_peer_that_may_not_call_back(allowed: tuple[str, ...], 
     with CommittingPacs() as pacs:
         settings = Settings.model_validate(
             {
-                "listener": {"allowed_calling_ae": allowed},
+                "listener": {"peers": [{"ae_title": title} for title in allowed]},
                 "results": ledger.results,
                 "destinations": [
                     {"name": "pacs", "host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS", "commitment": {}}
@@ -184,6 +184,4 @@ def test_check_tells_of_a_peer_that_may_not_call_back(allowed: tuple[str, ...], 
         )
         *errors, answer = check_destinations(settings)
     assert answer.state is State.OK
-    assert [("listener.allowed_calling_ae" in each.detail, each.state) for each in errors] == [
-        (True, State.ERROR)
-    ] * barred
+    assert [("listener.peers" in each.detail, each.state) for each in errors] == [(True, State.ERROR)] * barred

@@ -112,7 +112,7 @@ def test_the_same_images_again_make_nothing_new(listen: Listen, tmp_path: Path) 
 
 
 def test_only_listed_calling_titles_are_let_in(listen: Listen) -> None:
-    with listen(allowed_calling_ae=["CT1"]) as running:
+    with listen(peers=[{"ae_title": "CT1"}]) as running:
         assert echo(running.port, calling_ae="CT1")
         assert not echo(running.port, calling_ae="STRANGER")
 

@@ -22,8 +22,9 @@ from app import outcomes
 from app.demo.pacs import Pacs
 from app.outcomes import FINAL, StudyOutcome
 from app.receive.spool import Spool
-from app.settings import Settings
+from app.settings import Database, Settings
 from app.workflow import run_worker
+from app.workflow_migration import migrate
 from tests.integration.workflow.tiny import write_bundle
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -143,11 +144,17 @@ class Installation:
                 stop.set()
             running.result(PATIENCE_S)
 
-    def start_process(self, settings: Path | None = None) -> "subprocess.Popen[bytes]":
-        """A worker that can be killed."""
+    def start_process(self, settings: Path | None = None, version: str = "") -> "subprocess.Popen[bytes]":
+        """A worker that can be killed; with a version, of an older or a newer program."""
         log = (self.folder / "worker.log").open("ab")
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.workflow.work", str(settings or self.write_settings())],
+            [
+                sys.executable,
+                "-m",
+                "tests.integration.workflow.work",
+                str(settings or self.write_settings()),
+                *([version] if version else []),
+            ],
             cwd=Path(__file__).resolve().parents[3],
             env={
                 "PATH": os.environ["PATH"],
@@ -164,6 +171,7 @@ def installation(tmp_path: Path, database_url: str) -> Installation:
     """With one bundle, and no destination yet."""
     (tmp_path / "bundles").mkdir()
     write_bundle(tmp_path / "bundles")
+    migrate(Database(url=database_url))
     return Installation(tmp_path, database_url)
 
 

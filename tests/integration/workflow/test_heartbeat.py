@@ -8,12 +8,14 @@ import sqlalchemy as sa
 
 from app.settings import Database
 from app.workflow_database import Heartbeat, beats_of, open_engine
+from app.workflow_migration import migrate
 
 TAKEOVER_S = 0.3
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
+    migrate(Database(url=database_url))
     engine = open_engine(Database(url=database_url))
     yield engine
     engine.dispose()
@@ -61,6 +63,7 @@ def test_a_retired_worker_leaves_nothing_to_claim(engine: sa.Engine) -> None:
     assert second.claim_dead() == ()
 
 
-def test_before_any_worker_ran_there_are_no_beats(engine: sa.Engine) -> None:
-    with engine.connect():
-        assert beats_of(engine) == {}
+def test_before_the_database_is_set_up_there_are_no_beats(database_url: str) -> None:
+    engine = open_engine(Database(url=database_url))
+    assert beats_of(engine) == {}
+    engine.dispose()

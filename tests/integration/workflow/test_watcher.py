@@ -275,3 +275,24 @@ def hold(spool: Spool, presence: object, data: Dataset) -> None:
     )
     incoming.write(encoded(data))
     incoming.commit()
+
+
+def test_late_images_of_a_pruned_study_do_not_pass_for_the_whole(worker: Worker, uid: str) -> None:
+    slices = ct_slices(uid)
+    send_to_spool(worker.spool, slices[:4])
+    later = time.time() + IDLE_S
+    worker.watcher.look(later)
+    files = frozenset(file.name for file in worker.spool.files(uid_hash(uid)))
+    assert worker.spool.remove(uid_hash(uid), files)
+    send_to_spool(worker.spool, slices[4:])
+    worker.watcher.look(later + IDLE_S)
+    known = outcomes.read(worker.steps.settings.results / worker.begun[-1])
+    assert known is not None
+    (sign,) = known.arrival_signs
+    assert sign.startswith("4 earlier images of this study were removed from this service after delivery")
+    assert worker.steps.study(worker.begun[-1]).missing == (sign,)
+    send_to_spool(worker.spool, slices)
+    worker.watcher.look(later + 2 * IDLE_S)
+    known = outcomes.read(worker.steps.settings.results / worker.begun[-1])
+    assert known is not None
+    assert (len(known.files), known.arrival_signs) == (5, ())

@@ -109,7 +109,7 @@ class TestCheck:
             "database",
         }
         assert run("check", "--config", str(config)) == 1
-        assert "5 to mend, 2 warnings." in capsys.readouterr().out
+        assert "5 to mend, 3 warnings." in capsys.readouterr().out
 
     def test_a_destination_that_is_down_is_a_warning_and_nothing_else_is_said(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -120,7 +120,7 @@ class TestCheck:
         config = write_settings(tmp_path, destinations=[down])
         assert run("check", "--config", str(config)) == 0
         shown = capfd.readouterr()
-        assert " ".join(shown.out.split()).endswith("Ready, with 2 warnings.")
+        assert " ".join(shown.out.split()).endswith("Ready, with 3 warnings.")
         assert shown.err == ""
         assert shown.out.startswith("what")
         (result,) = [each for each in examine(config) if each.what == "destination pacs"]

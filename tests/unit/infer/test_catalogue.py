@@ -173,3 +173,37 @@ def test_a_view_bundle_that_does_not_fit_is_refused_with_the_reason(
     assert catalogue.views is None
     (refused,) = catalogue.refused
     assert words in refused.reason
+
+
+def test_bundles_of_further_folders_are_served_beside_the_others(write_bundle: Write, tmp_path: Path) -> None:
+    folder = write_bundle("ours").parent
+    own = moved(write_bundle("theirs"), tmp_path / "own")
+    catalogue = Catalogue.load(Bundles(folder=folder, also=(own.parent,)))
+    assert {name: bundle.root for name, bundle in catalogue.bundles.items()} == {"ours": folder / "ours", "theirs": own}
+    assert catalogue.refused == ()
+    chosen = Catalogue.load(Bundles(folder=folder, also=(own.parent,), enabled=("theirs",)))
+    assert list(chosen.bundles) == ["theirs"]
+
+
+def test_a_bundle_of_a_further_folder_never_takes_the_place_of_another(write_bundle: Write, tmp_path: Path) -> None:
+    own = moved(write_bundle("bleeds"), tmp_path / "own")
+    folder = write_bundle("bleeds").parent
+    catalogue = Catalogue.load(Bundles(folder=folder, also=(own.parent,)))
+    assert catalogue.get("bleeds").root == folder / "bleeds"
+    (refused,) = catalogue.refused
+    assert refused.reason == f"{own}: another bundle of this name lies in {folder}; rename the folder"
+
+
+def test_a_further_folder_that_is_missing_is_told(write_bundle: Write, tmp_path: Path) -> None:
+    folder = write_bundle("ours").parent
+    catalogue = Catalogue.load(Bundles(folder=folder, also=(tmp_path / "gone",)))
+    assert list(catalogue.bundles) == ["ours"]
+    assert [refused.reason for refused in catalogue.refused] == [
+        f"bundles.also: no folder {tmp_path / 'gone'}; make it, or take it out"
+    ]
+
+
+def moved(root: Path, folder: Path) -> Path:
+    """The bundle, in another folder."""
+    folder.mkdir()
+    return root.rename(folder / root.name)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.destinations import Tls
 from app.errors import AppError, Rejected, Retryable
+from app.tls.profile import load_authorities, load_pair
+from app.tls.settings import Tls
 
 OTHER_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 EXPIRED, NOT_YET = 10, 9
@@ -66,22 +67,12 @@ def client_context(tls: Tls | None, who: str) -> Context:
     made = Context(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.check_hostname = tls.check_host_name
-    try:
-        if tls.ca_file is None:
-            made.load_default_certs()
-        else:
-            made.load_verify_locations(cafile=tls.ca_file)
-    except OSError as error:
-        words = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise Rejected(f"{who}: tls.ca_file {tls.ca_file}: {words}") from error
-    if tls.certificate_file is not None and tls.key_file is not None:
-        try:
-            # Without a password of ours OpenSSL would ask for one at the terminal.
-            made.load_cert_chain(tls.certificate_file, tls.key_file, password="")
-        except OSError as error:
-            words = "no pair in PEM without a password" if isinstance(error, ssl.SSLError) else error.strerror
-            files = f"tls.certificate_file {tls.certificate_file}, tls.key_file {tls.key_file}"
-            raise Rejected(f"{who}: {files}: {words}") from error
+    load_authorities(made, tls.ca_file, who)
+    if tls.ca_file is not None:
+        # Whom the file names is trusted, be it the peer itself and not who signed for it.
+        made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if tls.pair is not None:
+        load_pair(made, tls.pair, who)
     return made
 
 

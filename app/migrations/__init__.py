@@ -1,0 +1,1 @@
+"""The history of our own tables in the workflow database, for Alembic."""

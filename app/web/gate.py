@@ -1,0 +1,156 @@
+"""Before every route: security headers, and nobody in who may not; see `app.web.guard`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.access import Role
+from app.web.guard import CSRF_FIELD, CSRF_HEADER, LARGEST_FORM, READING, By, Guard, Visitor, form_of, role_for
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # Not "no-referrer": browsers then send forms with `Origin: null`.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+HSTS: Final = "max-age=31536000"
+
+_log = structlog.get_logger()
+
+Refused = Callable[[Request, str, str], None]
+
+
+class Gate:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: What lies behind.
+        guard: Knows visitors.
+        refused: Told of each request that is refused: the request, the name of who asked, the reason in one word.
+    """
+
+    def __init__(self, app: ASGIApp, guard: Guard, refused: Refused) -> None:
+        self._app, self._guard, self._refused = app, guard, refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no web sockets
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope, receive)
+        secured = self._with_headers(send, self._guard.is_secure(request))
+        answer, again = await self._examine(request)
+        if answer is not None:
+            await answer(scope, receive, secured)
+        else:
+            await self._app(scope, again or receive, secured)
+
+    async def _examine(self, request: Request) -> tuple[Response | None, Receive | None]:
+        """Answer who must not pass; else give what is read of the body already."""
+        # Not of `request.url`, which is put together with the Host header: whoever asks could write a path into that.
+        role = role_for(request.method, request.scope["path"])
+        if role is None:
+            return None, None
+        visitor = self._guard.visitor(request)
+        if visitor is None or not visitor.may(role):
+            return await asyncio.to_thread(self._refuse, request, visitor, role), None
+        request.state.visitor = visitor
+        if request.method in READING or not visitor.subject:
+            return None, None
+        body = await _body(request)
+        if body is None:
+            return JSONResponse({"detail": f"more than {LARGEST_FORM} bytes"}, 413), None
+        given = request.headers.get(CSRF_HEADER) or form_of(request.headers.get("content-type", ""), body).get(
+            CSRF_FIELD, ""
+        )
+        if not self._guard.signatures.csrf_fits(visitor.subject, given) or _is_foreign(request):
+            await asyncio.to_thread(self._tell, request, visitor, "csrf")
+            return JSONResponse({"detail": "this form is too old, or not ours; load its page again"}, 403), None
+        return None, _once_more(body)
+
+    def _refuse(self, request: Request, visitor: Visitor | None, role: Role) -> Response:
+        wait_s = self._guard.attempts.wait_s(self._guard.address(request))
+        if visitor is None and wait_s:
+            self._tell(request, visitor, "too_many_attempts")
+            return JSONResponse(
+                {"detail": "too many failed log-ins from your address; wait"},
+                429,
+                headers={"Retry-After": f"{wait_s:.0f}"},
+            )
+        if visitor is None:
+            self._tell(request, visitor, "token")
+            return _challenge("this token is not known here")
+        if visitor.by is not By.NOBODY:
+            self._tell(request, visitor, "role")
+            return JSONResponse({"detail": f"'{visitor.name}' is no {role}; ask who runs this service"}, 403)
+        if request.method in READING and "text/html" in request.headers.get("accept", "").lower():
+            if self._guard.settings.http.access.tokens_file is not None:
+                return RedirectResponse("/login", 303)
+            return PlainTextResponse("Log in by way of the proxy.", 401)
+        return _challenge("log in: Authorization: Bearer TOKEN, or /login in a browser")
+
+    def _tell(self, request: Request, visitor: Visitor | None, reason: str) -> None:
+        name = visitor.name if visitor else ""
+        _log.warning("request_refused", reason=reason, user=name, peer=self._guard.address(request))
+        self._refused(request, name, reason)
+
+    def _with_headers(self, send: Send, secure: bool) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if secure:
+                    headers["Strict-Transport-Security"] = HSTS
+            await send(message)
+
+        return sending
+
+
+def _challenge(words: str) -> Response:
+    return JSONResponse({"detail": words}, 401, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether the browser says that another site made it ask."""
+    return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
+
+
+async def _body(request: Request) -> bytes | None:
+    """The whole body; None where it is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            return None
+    return bytes(body)
+
+
+def _once_more(body: bytes) -> Receive:
+    """Give the body that was read to who reads it next."""
+    told = False
+
+    async def receive() -> Message:
+        nonlocal told
+        if told:
+            return {"type": "http.disconnect"}
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,112 @@
+"""Log in and out by browser: a token is given once, and a signed cookie stands for it afterwards."""
+
+import secrets
+from collections.abc import Callable
+from html import escape
+from typing import Annotated, Final
+
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.web.gate import Refused
+from app.web.guard import COOKIE, CSRF_FIELD, LARGEST_FORM, LOGIN_COOKIE, By, Guard, Visitor, form_of
+
+LOGIN_S: Final = 3600
+
+_log = structlog.get_logger()
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """The fields of the form that was sent; {} where it is none, or too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            return {}
+    return form_of(request.headers.get("content-type", ""), bytes(body))
+
+
+def current_visitor(request: Request) -> Visitor:
+    """Who asks, as the gate has found."""
+    visitor: Visitor = request.state.visitor
+    return visitor
+
+
+Posted = Annotated[dict[str, str], Depends(posted)]
+CurrentVisitor = Annotated[Visitor, Depends(current_visitor)]
+
+
+def add_login(app: FastAPI, guard: Guard, style: str, told: Callable[[Visitor, str], None], refused: Refused) -> None:
+    """Add /login and /logout.
+
+    Args:
+        app: To it.
+        guard: Knows visitors.
+        style: Of the page.
+        told: Called with who has logged in ("login") or out ("logout").
+        refused: Called with a request that failed to log in.
+    """
+
+    def form(request: Request, status: int = 200, problem: str = "") -> Response:
+        nonce = secrets.token_hex(16)
+        csrf = guard.signatures.csrf(f"login|{nonce}")
+        answer = HTMLResponse(_page(style, csrf, problem), status)
+        _set(answer, LOGIN_COOKIE, nonce, LOGIN_S, secure=guard.is_secure(request))
+        return answer
+
+    @app.get("/login", include_in_schema=False)
+    def show_login(request: Request) -> Response:
+        return form(request)
+
+    @app.post("/login", include_in_schema=False)
+    def log_in(request: Request, fields: Posted) -> Response:
+        address = guard.address(request)
+        nonce = request.cookies.get(LOGIN_COOKIE, "")
+        if not nonce or not guard.signatures.csrf_fits(f"login|{nonce}", fields.get(CSRF_FIELD, "")):
+            return form(request, 403, "This form was too old. Try once more.")
+        if wait_s := guard.attempts.wait_s(address):
+            answer = form(request, 429, "Too many failed log-ins from your address. Wait some minutes.")
+            answer.headers["Retry-After"] = f"{wait_s:.0f}"
+            refused(request, "", "too_many_attempts")
+            return answer
+        token = guard.tokens.find(fields.get("token", "").strip())
+        if token is None:
+            guard.attempts.failed(address)
+            _log.warning("login_failed", peer=address)
+            refused(request, "", "login")
+            return form(request, 401, "This token is not known here.")
+        seconds = guard.settings.http.access.session_hours * 3600
+        cookie, _ = guard.signatures.session(token, seconds)
+        answer = RedirectResponse("/", 303)
+        _set(answer, COOKIE, cookie, int(seconds), secure=guard.is_secure(request))
+        answer.delete_cookie(LOGIN_COOKIE)
+        told(Visitor(token.name, token.role, By.SESSION, address=address), "login")
+        return answer
+
+    @app.post("/logout", include_in_schema=False)
+    def log_out(request: Request, visitor: CurrentVisitor) -> Response:
+        guard.end(request.cookies.get(COOKIE, ""))
+        told(visitor, "logout")
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+
+def _set(answer: Response, name: str, value: str, seconds: int, *, secure: bool) -> None:
+    answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/")
+
+
+def _page(style: str, csrf: str, problem: str) -> str:
+    told = f'<p class="bad">{escape(problem)}</p>' if problem else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Vigil · log in</title><style>{style}</style></head><body>"
+        '<div class="banner">Research only. Not for diagnosis.</div>'
+        f"<header><h1>Vigil</h1></header><main>{told}"
+        '<form method="post" action="/login" autocomplete="off">'
+        f'<input type="hidden" name="{CSRF_FIELD}" value="{escape(csrf)}">'
+        '<p><label>Access token <input type="password" name="token" size="60" required autofocus></label> '
+        "<button>Log in</button></p></form></main></body></html>"
+    )

@@ -1,0 +1,77 @@
+"""What the HTTP side tells the audit trail."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fastapi import HTTPException, Request
+
+from app.access import Role
+from app.audit.messages import StudyObject
+from app.audit.patients import patient_id_of
+from app.audit.trail import Trail
+from app.documents import Receipt
+from app.errors import Failed
+from app.outcomes import StudyOutcome
+from app.settings import Settings
+from app.web.guard import By, Guard, Visitor
+from app.web.page import Reader
+
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Tells who saw, sent, came and was refused.
+
+    Attributes:
+        settings: Of the installation.
+        guard: Knows addresses, and signs forms.
+    """
+
+    settings: Settings
+    guard: Guard
+    trail: Trail = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trail", Trail(self.settings.audit))
+
+    def saw(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Somebody looks at a study.
+
+        Raises:
+            HTTPException: 503, that cannot be written down, and has to be.
+        """
+        if self.settings.audit.is_on:
+            try:
+                self.trail.accessed(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+            except Failed as error:
+                raise HTTPException(503, str(error)) from error
+
+    def sent(self, visitor: Visitor, outcome: StudyOutcome, receipts: Sequence[Receipt]) -> None:
+        """Somebody has sent documents of a study again."""
+        if not self.settings.audit.is_on:
+            return
+        failed = Counter(receipt.destination for receipt in receipts if not receipt.delivered)
+        for destination in dict.fromkeys(receipt.destination for receipt in receipts):
+            problem = f"{failed[destination]} documents were not taken" if failed[destination] else ""
+            who, address = visitor.name or ANONYMOUS, visitor.address
+            self.trail.sent(destination, _object(outcome), problem=problem, user=who, address=address)
+
+    def authenticated(self, visitor: Visitor, what: str) -> None:
+        """Somebody logged in ("login") or out ("logout")."""
+        self.trail.login(visitor.name, visitor.address, logout=what == "logout")
+
+    def refused(self, request: Request, name: str, reason: str) -> None:
+        """Somebody was refused."""
+        self.trail.refused(reason, name, self.guard.address(request))
+
+    def reader(self, visitor: Visitor) -> Reader:
+        """For whom a page is made."""
+        csrf = self.guard.signatures.csrf(visitor.subject) if visitor.subject else ""
+        browser = visitor.by is By.SESSION
+        return Reader(visitor.name, csrf, may_replay=bool(csrf) and visitor.may(Role.OPERATOR), may_leave=browser)
+
+
+def _object(outcome: StudyOutcome) -> StudyObject:
+    return StudyObject(outcome.study_uid, patient_id_of(outcome))
