@@ -42,10 +42,9 @@ def run(command: Sequence[str], timeout_s: float, environment: Mapping[str, str]
     return done.stdout
 
 
-def inspect(container: str) -> dict[str, Any]:
-    """What the engine knows of a container."""
-    (found,) = json.loads(docker("inspect", container))
-    return dict(found)
+def inspect(*containers: str) -> list[dict[str, Any]]:
+    """What the engine knows of containers, in their order."""
+    return list(json.loads(docker("inspect", *containers))) if containers else []
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -28,7 +29,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 PROJECT_LABEL = "com.docker.compose.project"
 START_PATIENCE_S = 420.0
 PATIENCE_S = 420.0
-GLANCE_S = 0.5
+GLANCE_S = 1.0
 LOG_LINES = "400"
 
 
@@ -42,6 +43,8 @@ class Stack:
         image: Of Vigil.
         files: Compose files, the main one first.
         token: Of an operator, for the web side.
+        more: Further variables of the compose files.
+        trust: What the web side's certificate is checked by, where it speaks HTTPS.
     """
 
     project: str
@@ -53,6 +56,7 @@ class Stack:
     http_port: int = field(default_factory=free_port)
     pacs_port: int = field(default_factory=free_port)
     more: Mapping[str, str] = field(default_factory=dict)
+    trust: ssl.SSLContext | None = None
 
     @property
     def pacs(self) -> Pacs:
@@ -98,7 +102,7 @@ class Stack:
         if service:
             filters += ["--filter", f"label={SERVICE_LABEL}={service}"]
         names = docker("ps", "-aq", *filters).split()
-        return sorted(map(inspect, names), key=lambda each: str(each["Name"]))
+        return sorted(inspect(*names), key=lambda each: str(each["Name"]))
 
     def container(self, service: str) -> str:
         """Id of the only container of a service."""
@@ -110,14 +114,14 @@ class Stack:
         self.until(lambda: not self._ill(), lambda: f"health; not well: {self._ill()}", patience_s)
 
     def _ill(self) -> dict[str, str]:
-        found = {}
-        for each in self.containers():
+        found, containers = {}, self.containers()
+        for each in containers:
             state = each["State"]
             health = (state.get("Health") or {}).get("Status", "without a health check")
             done = state["Status"] == "exited" and state["ExitCode"] == 0
             if health != "healthy" and not done:
                 found[each["Name"].strip("/")] = f"{state['Status']} {state['ExitCode']} {health}"
-        return found or ({} if self.containers() else {"": "no containers"})
+        return found or ({} if containers else {"": "no containers"})
 
     def crash(self, service: str) -> None:
         """Kill every process of a service from within, as the kernel does where memory is short.
@@ -125,11 +129,11 @@ class Stack:
         The restart policy starts it again; after `docker kill` it would not.
         """
         container = self.container(service)
-        before = inspect(container)["State"]["StartedAt"]
+        before = started_at(container)
         subprocess.run(
             ["docker", "exec", container, "sh", "-c", "kill -9 -1"], capture_output=True, check=False, timeout=60
         )
-        self.until(lambda: inspect(container)["State"]["StartedAt"] != before, f"{service} to be started again")
+        self.until(lambda: started_at(container) != before, f"{service} to be started again")
 
     def kill(self, service: str) -> None:
         """`docker kill`: gone at once, until `start` brings it back."""
@@ -146,7 +150,7 @@ class Stack:
     def ask(self, path: str) -> Any:
         """What the web side answers in JSON; None where nobody answers, as while it starts."""
         try:
-            with urllib.request.urlopen(self._request(path), timeout=30) as answer:
+            with urllib.request.urlopen(self._request(path), timeout=30, context=self.trust) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             # /health tells in its body what is ill; anything else is a failure of the test.
@@ -156,12 +160,13 @@ class Stack:
             return None
 
     def _request(self, path: str) -> urllib.request.Request:
-        address = f"http://127.0.0.1:{self.http_port}{path}"
+        scheme = "http" if self.trust is None else "https"
+        address = f"{scheme}://localhost:{self.http_port}{path}"
         return urllib.request.Request(address, headers={"Authorization": f"Bearer {self.token}"})
 
     def page(self) -> str:
         """The list of studies, as people see it."""
-        with urllib.request.urlopen(self._request("/?limit=1000"), timeout=30) as answer:
+        with urllib.request.urlopen(self._request("/?limit=1000"), timeout=30, context=self.trust) as answer:
             return str(answer.read().decode())
 
     def health(self) -> Mapping[str, Any]:
@@ -194,12 +199,19 @@ class Stack:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10", timeout_s=300)
 
 
+def started_at(container: str) -> str:
+    """When a container was started the last time."""
+    (found,) = inspect(container)
+    return str(found["State"]["StartedAt"])
+
+
 @contextmanager
 def installed(
     folder: Path,
     image: str,
     *,
     overlays: Sequence[Path] = (),
+    files: Sequence[Path] = (MAIN, FOR_TESTS),
     more: Mapping[str, str] | None = None,
     **sections: Mapping[str, object],
 ) -> Iterator[Stack]:
@@ -209,6 +221,7 @@ def installed(
         folder: Gets settings and secrets.
         image: Of Vigil.
         overlays: Further compose files.
+        files: The compose files that these go on top of.
         more: Further variables of the compose files.
         sections: What differs from the delivered settings, by section.
     """
@@ -217,7 +230,7 @@ def installed(
     write_settings(folder / "vigil.yaml", sections)
     token = write_secrets(folder / "secrets")
     project = f"vigil-test-{os.urandom(4).hex()}"
-    stack = Stack(project, folder, image, (MAIN, FOR_TESTS, *overlays), token, more=more or {})
+    stack = Stack(project, folder, image, (*files, *overlays), token, more=more or {})
     try:
         yield stack
     finally:

@@ -27,5 +27,5 @@ def test_reports_wait_for_the_pacs_and_arrive_once(
         assert stack.health()["ok"] is True
     finally:
         docker("network", "connect", "--alias", "pacs", network, pacs)
-    assert network in inspect(pacs)["NetworkSettings"]["Networks"]
+    assert network in inspect(pacs)[0]["NetworkSettings"]["Networks"]
     ledger.await_all()
