@@ -29,6 +29,7 @@ from app.settings import Settings
 from app.web.health import Pulse
 from app.web.server import create_app
 from app.workflow_database import Heartbeat, beats_of, open_engine
+from app.workflow_migration import migrate
 
 UID = "1.2.3.4"
 UNWANTED = "f" * 32 + "-" + "2" * 16
@@ -270,6 +271,7 @@ def test_says_what_is_not_well(client: TestClient) -> None:
 
 def test_is_well_with_a_listener_and_a_beating_worker(settings: Settings) -> None:
     settings.results.mkdir()
+    migrate(settings.database)
     engine = open_engine(settings.database)
     heartbeat = Heartbeat(engine, "w1", 30)
     with running(settings) as port:
