@@ -135,6 +135,8 @@ def check_database(settings: Settings) -> Iterator[Result]:
             workers = beats_of(engine)
         finally:
             engine.dispose()
+    except AppError as error:
+        yield Result("database", State.ERROR, str(error))
     except (SQLAlchemyError, ArgumentError, OSError) as error:
         words = f"{type(error).__name__}; start the server, or see database.url (sqlite:///FILE or postgresql://…)"
         yield Result("database", State.ERROR, words)

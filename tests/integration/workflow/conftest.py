@@ -28,7 +28,7 @@ from app.workflow_migration import migrate
 from tests.integration.workflow.tiny import write_bundle
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.integration.workflow.test_recovery import running, wait_for_lines
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
 STUDIES = 6
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 def elsewhere(installation: Installation, tmp_path: Path) -> Installation:

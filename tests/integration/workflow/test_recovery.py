@@ -16,7 +16,7 @@ from app.outcomes import State
 from tests.integration.workflow.conftest import Installation
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def running(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[by
         process.wait(10)
 
 
-def wait_for_lines(path: Path, number: int, timeout_s: float = 90) -> None:
+def wait_for_lines(path: Path, number: int, timeout_s: float = 240) -> None:
     deadline = time.monotonic() + timeout_s
     while not (path.exists() and len(path.read_text().splitlines()) >= number):
         assert time.monotonic() < deadline, f"{path} has not {number} lines"

@@ -14,7 +14,7 @@ from tests.integration.workflow.test_recovery import running, wait_for_lines
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
 OLDER, NEWER = "4", "999"
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 def sr_uids(found: list[StudyOutcome]) -> list[str]:
@@ -92,7 +92,7 @@ def test_work_of_a_newer_version_is_left_to_it(installation: Installation, pacs:
         wait_for_lines(begun, 1)
         os.kill(newer.pid, signal.SIGKILL)
     with running(installation.start_process(settings_of(installation, "mistake"))):
-        log, deadline = installation.folder / "worker.log", time.monotonic() + 120
+        log, deadline = installation.folder / "worker.log", time.monotonic() + 240
         while "newer_work_left" not in log.read_text():
             assert time.monotonic() < deadline
             time.sleep(0.2)
