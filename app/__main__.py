@@ -91,6 +91,9 @@ def web(config: Config = None) -> None:
     settings = _settings(config, "web", share_metrics=True)
     from app.exporter import observed
     from app.web.server import serve as run
+    from app.workflow_migration import refuse_newer_at
+
+    refuse_newer_at(settings.database)
 
     with observed(settings, "web"):
         run(settings)
@@ -115,6 +118,31 @@ def prune(
     from app.cli.maintain import prune_with_table
 
     prune_with_table(settings, dry_run=dry_run)
+
+
+@cli.command(rich_help_panel="Maintain")
+def backup(
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or one that is not there yet.")],
+    config: Config = None,
+) -> None:
+    """Copy database, results and spool into a folder, while the service runs."""
+    settings = _settings(config)
+    from app.cli.maintain import backup_with_line
+
+    backup_with_line(settings, folder)
+
+
+@cli.command(rich_help_panel="Maintain")
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, help="What `backup` wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="In the place of data that are there.")] = False,
+    config: Config = None,
+) -> None:
+    """Put a backup in place; the service must not run. The next worker goes on where the backup was taken."""
+    settings = _settings(config)
+    from app.cli.maintain import restore_with_line
+
+    restore_with_line(settings, folder, force=force)
 
 
 @cli.command(rich_help_panel="Look")

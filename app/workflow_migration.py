@@ -110,6 +110,20 @@ def refuse_newer(engine: sa.Engine) -> None:
     _refuse_newer(recorded)
 
 
+def refuse_newer_at(database: Database) -> None:
+    """`refuse_newer`, of the settings.
+
+    Raises:
+        Failed: The database is newer than this program.
+        Rejected: The settings of the database cannot be used.
+    """
+    engine = open_engine(database)
+    try:
+        refuse_newer(engine)
+    finally:
+        engine.dispose()
+
+
 def version_of(engine: sa.Engine) -> str:
     """Version of our own tables, "" where there are none."""
     return _recorded(engine)

@@ -1,6 +1,7 @@
-"""Commands that look after an installation's data: `migrate`, `prune`."""
+"""Commands that look after an installation's data: `migrate`, `prune`, `backup`, `restore`."""
 
 import sys
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -23,6 +24,22 @@ def migrate_with_line(settings: Settings) -> None:
         typer.echo(f"database: at version {after} already")
     else:
         typer.echo(f"database: set up at version {after}" if not before else f"database: from {before} to {after}")
+
+
+def backup_with_line(settings: Settings, folder: Path) -> None:
+    """Take a backup and say in a line what it holds."""
+    from app.backup import backup
+
+    taken = backup(settings, folder)
+    typer.echo(f"backup: {taken.files} files, {taken.bytes / MEGABYTE:.1f} MB in {folder}, each with its hash")
+
+
+def restore_with_line(settings: Settings, folder: Path, *, force: bool) -> None:
+    """Restore a backup and say in a line what the next worker will do."""
+    from app.backup import restore
+
+    anew = restore(settings, folder, force=force)
+    typer.echo(f"restored from {folder}: {anew} unfinished studies are begun anew when a worker starts")
 
 
 def prune_with_table(settings: Settings, *, dry_run: bool) -> None:

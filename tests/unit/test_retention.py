@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -151,6 +152,33 @@ def test_results_go_after_the_images_and_a_study_that_comes_again_is_new(house: 
     assert house.spool.removed(STUDY, house.spool.files(STUDY)) == 0
 
 
+def test_the_days_count_from_the_last_receipt_and_from_the_last_image(house: House) -> None:
+    house.send(1)
+    house.settle()
+    house.now += (SPOOL_DAYS + 1) * DAY_S
+    house.end("delivered")
+    assert house.prune() == ()
+    house.now += (SPOOL_DAYS - 1) * DAY_S
+    house.send(1)
+    house.settle()
+    house.now += 2 * DAY_S
+    assert house.prune() == ()
+    house.now += SPOOL_DAYS * DAY_S
+    (gone,) = house.prune()
+    assert (gone.images, gone.kept) == (1, "")
+
+
+def test_an_image_that_nobody_has_looked_at_yet_keeps_the_study(house: House) -> None:
+    house.send(1)
+    house.settle()
+    house.end("delivered")
+    house.send(2)
+    house.settle()
+    house.now += 1000 * DAY_S
+    (kept,) = house.prune()
+    assert kept.kept == "what lies in the spool was not analysed yet"
+
+
 def test_an_image_on_its_way_keeps_the_study(house: House) -> None:
     house.send(1)
     house.settle()
@@ -200,16 +228,18 @@ class NeverBefore(RuleBasedStateMachine):
         self.every: set[str] = set()
         self.presence: Presence | None = None
 
-    @rule(number=st.integers(1, IMAGES))
-    def send(self, number: int) -> None:
+    @rule(number=st.integers(1, IMAGES), settled=st.sampled_from([True, True, True, False]))
+    def send(self, number: int, settled: bool) -> None:
         before = self.house.here()
         self.house.send(number, self.presence)
         for name in self.house.here() - before:
             self.every.add(name)
         uid = uid_hash(f"{STUDY_UID}.{number}")
         self.sent_at.update({name: self.house.now for name in self.house.here() if name.startswith(uid)})
+        if settled:
+            self.house.settle()
 
-    @rule(how=st.sampled_from(sorted(ENDS)))
+    @rule(how=st.sampled_from([*sorted(ENDS), *sorted(GOOD) * 3]))
     def end(self, how: str) -> None:
         if self.house.here():
             self.house.end(how)
@@ -219,21 +249,22 @@ class NeverBefore(RuleBasedStateMachine):
     def settle(self) -> None:
         self.house.settle()
 
-    @rule()
-    def associate(self) -> None:
-        if self.presence is None:
+    @rule(begin=st.sampled_from([True, False, False]))
+    def associate(self, begin: bool) -> None:
+        if begin and self.presence is None:
             self.presence = self.house.spool.attend()
             self.presence.announce(STUDY)
-        else:
+        elif not begin and self.presence is not None:
             self.house.spool.leave(self.presence, released=True)
             self.presence = None
 
-    @rule(days=st.sampled_from([1, SPOOL_DAYS, RESULTS_DAYS]))
+    @rule(days=st.sampled_from([1, SPOOL_DAYS]))
     def wait(self, days: int) -> None:
         self.house.now += days * DAY_S + 1
 
-    @rule()
-    def prune(self) -> None:
+    @rule(days=st.sampled_from([0, 1, SPOOL_DAYS, SPOOL_DAYS, RESULTS_DAYS]))
+    def prune(self, days: int) -> None:
+        self.house.now += days * DAY_S + 1
         before, marked = self.house.here(), bool(self.house.spool.arrivals())
         results = {folder.name for folder in self.house.settings.results.iterdir()}
         self.house.prune()
@@ -263,4 +294,7 @@ class NeverBefore(RuleBasedStateMachine):
 
 
 TestNeverBefore = NeverBefore.TestCase
-TestNeverBefore.settings = hypothesis_settings(max_examples=25, stateful_step_count=25, deadline=None)
+# Shrinking a failure takes minutes: the steps are shown as they were found.
+TestNeverBefore.settings = hypothesis_settings(
+    max_examples=60, stateful_step_count=20, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)
