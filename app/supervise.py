@@ -245,11 +245,15 @@ def alone(run: Path) -> Iterator[None]:
     """Hold an installation's run folder for one process tree; a second would clear the metrics of the first.
 
     Raises:
-        Failed: Another tree holds it.
+        Failed: Another tree holds it, or it cannot be written.
     """
-    run.mkdir(parents=True, exist_ok=True)
     path = run / "serve.lock"
-    with path.open("a") as file:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a")
+    except OSError as error:
+        raise Failed(f"the run folder {run.absolute()} cannot be written ({error.strerror}); set `run`") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
