@@ -60,7 +60,6 @@ ENV PATH=/opt/vigil/venv/bin:$PATH \
     XDG_CACHE_HOME=/tmp/cache \
     MPLCONFIGDIR=/tmp/matplotlib \
     TORCH_HOME=/tmp/torch \
-    PROMETHEUS_MULTIPROC_DIR=/tmp/metrics \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt \
     NVIDIA_VISIBLE_DEVICES=void \
@@ -77,13 +76,14 @@ COPY bundles ./bundles
 COPY app ./app
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash app bundles \
     && python -c "import monai, torch, pydicom, SimpleITK, itk, nibabel, pynetdicom, yaml, prometheus_client"
+ARG COMMIT=unknown
+RUN printf '%s\n' "${COMMIT}" > app/COMMIT
 USER 10001:10001
 EXPOSE 11112 8080 9464
 HEALTHCHECK --interval=30s --timeout=60s --start-period=180s --retries=3 \
     CMD ["python", "-m", "app", "health", "serve", "--config", "/etc/vigil/vigil.yaml"]
 CMD ["serve", "--config", "/etc/vigil/vigil.yaml"]
 ARG VERSION=0.1.0
-ARG COMMIT=unknown
 LABEL org.opencontainers.image.title="vigil" \
       org.opencontainers.image.description="DICOM studies in, structured reports out. Research only." \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -325,6 +325,9 @@ def _settings(config: Path | None, role: str = "", *, share_metrics: bool = Fals
     settings = load(config)
     if share_metrics:
         _share_metrics(settings, role)
+    elif role != "serve":
+        # Who looks or sends by hand shows no figures, and a folder that the environment names may not be there.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from app.log import configure
 
     configure(settings.log, role)

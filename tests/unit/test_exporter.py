@@ -114,6 +114,22 @@ def test_memory_and_start_are_those_of_this_process() -> None:
     assert started_at() < float(child.stdout) <= time.time() + 1
 
 
+def test_a_command_by_hand_does_without_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """`replay` counts what it delivers, and once broke where the environment named a folder that nobody had made."""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "missing")}
+    settings = {"VIGIL_RESULTS": str(tmp_path / "results"), "VIGIL_RUN": str(tmp_path / "run")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", "replay", "1.2.3"],
+        env={**environment, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (ended.returncode, "no study of that key" in ended.stderr) == (2, True), ended.stderr
+
+
 @pytest.mark.timeout(180)
 def test_a_listener_of_several_processes_shows_the_sum(tmp_path: Path) -> None:
     """Against a folder that the environment names, as an image may: two containers must not share one."""
