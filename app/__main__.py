@@ -161,9 +161,11 @@ def health(
     """Say in one line whether one part of the service is well here. Exit code 0 if it is, 1 if not."""
     settings = _settings(config)
     _quiet_libraries()
-    from app.cli.show import show_health
+    from app.health import of
 
-    raise typer.Exit(show_health(role, settings))
+    part = of(role, settings)
+    typer.echo(f"{role}: {'well' if part.ok else 'not well'}: {part.detail}")
+    raise typer.Exit(0 if part.ok else 1)
 
 
 @cli.command(rich_help_panel="Look")

@@ -24,6 +24,7 @@ from app.report import warm_up
 from app.retention import Hourly
 from app.route.router import Router
 from app.settings import Settings
+from app.wellness import leave_sign, remove_sign
 from app.workflow_database import Heartbeat, configuration, open_engine
 from app.workflow_migration import launch, migrate, require_current
 from app.workflow_steps import Steps
@@ -91,6 +92,7 @@ def _work(steps: Steps, stop: Event) -> None:
         heartbeat = Heartbeat(engine, settings.worker.id, settings.worker.takeover_s)
         # Before the first study is taken: whoever dies with one is missed.
         heartbeat.beat()
+        leave_sign(settings)
         launch()
         workflow.register_queues(settings.inference.concurrency, settings.database.poll_s)
         log.info("worker_ready", worker=settings.worker.id, bundles=list(steps.catalogue.bundles))
@@ -101,6 +103,7 @@ def _work(steps: Steps, stop: Event) -> None:
             heartbeat.retire()
     finally:
         steps.stopping.set()
+        remove_sign(settings)
         DBOS.destroy()
         workflow.use(None)
         engine.dispose()
@@ -137,6 +140,7 @@ def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
             if time.monotonic() >= due:
                 due = time.monotonic() + steps.settings.worker.heartbeat_s
                 _tend(takeover, steps.runner.show_accelerator)
+                leave_sign(steps.settings)
                 hourly.look()
         except (AppError, OperationalError) as error:
             log.warning("worker_waits", reason=str(error) if isinstance(error, AppError) else "no database")

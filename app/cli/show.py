@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from app.errors import Rejected
 from app.findings import Finding, Presence, Report
 from app.outcomes import State as StudyState
 from app.outcomes import StudyOutcome
@@ -19,7 +18,6 @@ from app.settings import Settings
 from app.structures import shortened
 from app.tls.settings import Tls
 from app.words import certainty_in_words, flagged
-from bundles.common.strict import nearest
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
 TONES = {
@@ -61,21 +59,6 @@ def _verdict(errors: int, warnings: int) -> str:
     if errors:
         return f"[bold red]{errors} to mend[/], {doubts}."
     return f"[green]Ready[/], with {doubts}." if warnings else "[green]Ready.[/]"
-
-
-def show_health(role: str, settings: Settings) -> int:
-    """Ask one part of the service whether it is well, and say so in one line; 1 where it is not.
-
-    Raises:
-        Rejected: There is no such part.
-    """
-    from app.health import ROLES
-
-    if role not in ROLES:
-        raise Rejected(f"health: no role '{role}'{nearest(role, list(ROLES))}")
-    part = ROLES[role](settings)
-    sys.stdout.write(f"{role}: {'well' if part.ok else 'not well'}: {part.detail}\n")
-    return 0 if part.ok else 1
 
 
 def show_studies(settings: Settings, limit: int) -> None:

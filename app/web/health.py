@@ -16,12 +16,11 @@ from app.destinations import DicomDestination
 from app.peers import HEALTH_AE
 from app.settings import Settings
 from app.tls.settings import ClientCertificates, ListenerTls, Tls
-from app.web.models import Health, Part
+from app.wellness import EVERYWHERE, Health, Part
 
 MEGABYTE = 1 << 20
 ECHO_TIMEOUT_S = 3.0
 GOOD_FOR_S, BAD_FOR_S = 5.0, 0.5
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to knock, not where to listen
 
 
 @dataclass

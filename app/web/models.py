@@ -137,21 +137,6 @@ class StudyDetail(StudySummary):
         )
 
 
-class Part(BaseModel):
-    """One part of the service: whether it works, and what to do where it does not."""
-
-    ok: bool
-    detail: str
-
-
-class Health(BaseModel):
-    """The service as a whole: `ok` where every part is."""
-
-    ok: bool
-    version: str
-    parts: dict[str, Part]
-
-
 def _summary(outcome: StudyOutcome, relation: Relation) -> dict[str, object]:
     return {
         "key": outcome.key,

@@ -29,11 +29,12 @@ from app.web.gate import Gate
 from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
-from app.web.models import Health, StudyDetail, StudySummary
+from app.web.models import StudyDetail, StudySummary
 from app.web.page import STYLE, render
 from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
 from app.web.witness import Witness
+from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
 
 FASTEST_LOOK_S = 0.5

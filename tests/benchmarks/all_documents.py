@@ -6,6 +6,7 @@ Beside it, in the same rounds: a copy of the mask in memory, the least that anyt
 
 import gc
 import json
+import os
 import shutil
 import statistics
 import time
@@ -83,6 +84,7 @@ def run(folder: Path) -> Result:
     study, report = case(folder / "one", apart=False)
     whole = masks_of(folder / "one" / "out", report, report.findings[0].kind).whole()
     warm_up()
+    os.sync()  # what other measurements wrote before is not to be waited for in here
     gc.collect()
     gc.freeze()  # as the worker does
 

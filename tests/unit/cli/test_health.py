@@ -1,6 +1,10 @@
 """What the health checks of containers say, of real parts."""
 
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,8 +18,7 @@ from app.__main__ import cli
 from app.cli.serve import free_port
 from app.receive.listener import running
 from app.settings import Settings
-from app.workflow_database import Heartbeat, open_engine
-from app.workflow_migration import migrate
+from app.wellness import leave_sign, remove_sign
 
 FULL = """{
     "ok": false, "version": "1", "parts": {"spool": {"ok": false, "detail": "full"}, "web": {"ok": true, "detail": ""}}
@@ -44,34 +47,52 @@ def test_a_listener_is_asked_here_wherever_others_find_it(tmp_path: Path) -> Non
 
 
 def test_a_worker_is_well_while_it_beats(tmp_path: Path) -> None:
-    settings = make(tmp_path, worker={"takeover_s": 30})
-    with beating(settings, "one"):
-        found = health.of_worker(settings)
+    settings = make(tmp_path)
+    found = health.of_worker(settings)
+    assert (found.ok, "it warms up its networks first" in found.detail) == (False, True)
+    settings.run.mkdir()
+    leave_sign(settings)
+    found = health.of_worker(settings)
     assert (found.ok, found.detail) == (True, "worker 'one' beats")
 
 
-def test_a_worker_that_beat_once_is_not_well(tmp_path: Path) -> None:
+def test_a_worker_that_beat_a_while_ago_is_not_well_until_it_beats_again(tmp_path: Path) -> None:
     settings = make(tmp_path)
-    migrate(settings.database)
-    engine = open_engine(settings.database)
-    Heartbeat(engine, "one", 30).beat()
-    engine.dispose()
+    settings.run.mkdir()
+    leave_sign(settings)
+    (sign,) = settings.run.iterdir()
+    os.utime(sign, (time.time() - 7, time.time() - 7))
     found = health.of_worker(settings)
-    assert (found.ok, found.detail) == (False, "worker 'one' did not beat for 2 s; see its log")
+    assert (found.ok, found.detail) == (False, "worker 'one' did not beat for 7 s; see its log, and database.url")
+    leave_sign(settings)
+    assert health.of_worker(settings).ok
+    remove_sign(settings)
+    assert not health.of_worker(settings).ok
 
 
 def test_another_worker_does_not_answer_for_ours(tmp_path: Path) -> None:
     settings = make(tmp_path)
-    with beating(settings, "two"):
-        found = health.of_worker(settings)
-    assert (found.ok, "it warms up its networks before the first" in found.detail) == (False, True)
+    settings.run.mkdir()
+    leave_sign(make(tmp_path, worker={"id": "two"}))
+    assert not health.of_worker(settings).ok
 
 
-def test_a_database_that_does_not_answer_is_no_beat(tmp_path: Path) -> None:
+def test_a_sign_that_cannot_be_left_stops_nobody(tmp_path: Path) -> None:
     settings = make(tmp_path)
-    (tmp_path / "vigil.sqlite").write_bytes(b"this is no database, whatever its name says" * 100)
-    found = health.of_worker(settings)
-    assert (found.ok, found.detail) == (False, "the database does not answer (DatabaseError); see database.url")
+    settings.run.write_text("no folder")
+    leave_sign(settings)
+    remove_sign(settings)
+    settings.run.unlink()
+    assert not health.of_worker(settings).ok
+
+
+def test_the_check_of_a_worker_loads_neither_a_database_nor_dicom() -> None:
+    """It runs every half minute beside analyses that want the processor."""
+    loaded = (
+        "import sys, app.health; print(*sorted({'sqlalchemy', 'dbos', 'pynetdicom', 'pydicom'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize(
@@ -107,28 +128,6 @@ def test_the_command_says_one_line_and_tells_by_its_code(tmp_path: Path) -> None
     assert CliRunner().invoke(cli, ["health", "web", "--config", str(config)]).exit_code == 1
     refused = CliRunner().invoke(cli, ["health", "wroker", "--config", str(config)])
     assert "did you mean 'worker'?" in str(refused.exception)
-
-
-@contextmanager
-def beating(settings: Settings, worker: str) -> Iterator[None]:
-    """A worker's heart, ten beats a second."""
-    migrate(settings.database)
-    engine = open_engine(settings.database)
-    heart, stop = Heartbeat(engine, worker, 30), threading.Event()
-    heart.beat()
-
-    def beat() -> None:
-        while not stop.wait(0.1):
-            heart.beat()
-
-    thread = threading.Thread(target=beat)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        engine.dispose()
 
 
 @contextmanager
