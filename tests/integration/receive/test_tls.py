@@ -49,7 +49,8 @@ def image(tmp_path: Path) -> Path:
 
 
 def rejected(reason: str) -> float:
-    return REGISTRY.get_sample_value("vigil_receive_rejected_total", {"reason": reason}) or 0
+    names = ("vigil_associations_refused_total", "vigil_receive_refused_total")
+    return sum(REGISTRY.get_sample_value(name, {"reason": reason}) or 0 for name in names)
 
 
 @contextmanager
