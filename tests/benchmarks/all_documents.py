@@ -20,6 +20,7 @@ from rich.table import Table
 
 from app.documents import DocumentKind
 from app.findings import Report
+from app.infer.edges import reuse_memory
 from app.log import configure
 from app.masks import masks_of
 from app.report import documents, encode, warm_up
@@ -85,8 +86,10 @@ def run(folder: Path) -> Result:
     whole = masks_of(folder / "one" / "out", report, report.findings[0].kind).whole()
     warm_up()
     os.sync()  # what other measurements wrote before is not to be waited for in here
+    # As the worker does:
+    reuse_memory()
     gc.collect()
-    gc.freeze()  # as the worker does
+    gc.freeze()
 
     def everything() -> int:
         return _encode(report, study, folder / "one" / "out")
