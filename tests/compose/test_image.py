@@ -24,7 +24,7 @@ def inside(image: str, script: str, user: str = "10001") -> str:
 
 
 def test_nothing_in_it_runs_as_root(vigil_image: str) -> None:
-    assert inspect(vigil_image)["Config"]["User"] == "10001:10001"
+    assert inspect(vigil_image)[0]["Config"]["User"] == "10001:10001"
     assert inside(vigil_image, "id -u; id -g").split() == ["10001", "10001"]
     container = docker("run", "--detach", *LOCKED, vigil_image, "demo-pacs", "/tmp/pacs").strip()
     try:
@@ -79,7 +79,7 @@ def test_no_secret_is_in_a_layer_or_in_its_making(vigil_image: str) -> None:
     assert keys == ""
     said = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", vigil_image).lower()
     assert "secret" not in said
-    environment = inspect(vigil_image)["Config"]["Env"]
+    environment = inspect(vigil_image)[0]["Config"]["Env"]
     assert not [each for each in environment if any(word in each.upper() for word in ("PASSWORD", "TOKEN", "SECRET"))]
 
 
@@ -135,7 +135,7 @@ def test_a_command_says_what_to_do_in_it(vigil_image: str, arguments: tuple[str,
 
 
 def test_it_says_what_it_is_and_how_it_is(vigil_image: str) -> None:
-    config = inspect(vigil_image)["Config"]
+    config = inspect(vigil_image)[0]["Config"]
     assert config["Labels"]["org.opencontainers.image.title"] == "vigil"
     assert config["Labels"].keys() >= {
         f"org.opencontainers.image.{name}" for name in ("version", "revision", "licenses")
@@ -146,5 +146,5 @@ def test_it_says_what_it_is_and_how_it_is(vigil_image: str) -> None:
 
 
 def test_it_is_no_larger_than_stated(vigil_image: str) -> None:
-    gigabytes = (inspect(vigil_image)["Size"] - inspect(BASE)["Size"]) / 1e9
+    gigabytes = (inspect(vigil_image)[0]["Size"] - inspect(BASE)[0]["Size"]) / 1e9
     assert 1 < gigabytes < LARGEST_GB
