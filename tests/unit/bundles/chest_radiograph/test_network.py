@@ -11,6 +11,7 @@ from bundles.chest_radiograph.scripts.grid import grid_of
 from bundles.chest_radiograph.scripts.loss import DetectionLoss
 from bundles.chest_radiograph.scripts.network import ChestDetector, ImageLogits
 from bundles.chest_radiograph.scripts.truth import Truth
+from bundles.common.careful_convolutions import make_convolutions_careful
 from bundles.common.radiograph.encoder import DESIGNS
 from bundles.common.strict import ConfigurationError
 from pretraining.backbones import RESNETS, make_encoder
@@ -69,6 +70,7 @@ def test_the_paper_s_backbone_takes_training_steps() -> None:
 
 def test_bfloat16_is_finite_forward_and_backward() -> None:
     network = small()
+    make_convolutions_careful(network)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs = network(torch.rand(2, 1, 96, 96))
     loss = DetectionLoss()(outputs, truth((96, 96), 2))
