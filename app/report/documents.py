@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from app.errors import AppError, Retryable
 from app.findings import Finding, Outcome, Presence, Report
 from app.masks import LabelVolume, masks_of
 from app.report.fhir import fhir_bundle
-from app.report.files import stem, write_durably
+from app.report.files import Shelf, stem
 from app.report.hl7v2 import hl7_message
 from app.report.json_report import json_report
 from app.report.key_image import key_image, key_image_uid
@@ -69,40 +69,67 @@ def encode(
     Raises:
         Retryable: The folder cannot be written.
     """
-    made_at = made_at or datetime.now(UTC).astimezone()
     report = _never_after_failure(report)
-    base = folder / stem(report)
-    sources, masks = _Sources(report, study), _Masks(report, folder)
+    with Shelf() as shelf:
+        job = _Job(
+            report=report,
+            study=study,
+            base=folder / stem(report),
+            window=window,
+            made_at=made_at or datetime.now(UTC).astimezone(),
+            sources=_Sources(report, study),
+            masks=_Masks(report, folder),
+            shelf=shelf,
+        )
+        return tuple(_documents(job, kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What every document of one report is made of, and the shelf it is put on."""
+
+    report: Report
+    study: Study
+    base: Path
+    window: Window | None
+    made_at: datetime
+    sources: "_Sources"
+    masks: "_Masks"
+    shelf: Shelf
+
+    def path(self, suffix: str) -> Path:
+        return self.base.with_name(f"{self.base.name}.{suffix}")
+
+
+def _documents(job: _Job, kinds: Collection[DocumentKind]) -> list[Document]:
+    report, sources, made_at = job.report, job.sources, job.made_at
     # First of all, since the SR names their segments; where one cannot be made, it says so.
-    segmentations = _segmentations(report, sources, masks, base, made_at)
+    segmentations = _segmentations(job)
     outlined = {kind for kind, document in segmentations if not document.problem}
+
+    def structured() -> bytes:
+        return file_bytes(structured_report(report, sources.read(), made_at, outlined=outlined))
+
+    uid = report_uid(report, DocumentKind.SR.value)
     documents = [
-        _make(
-            report,
-            DocumentKind.SR,
-            report_uid(report, DocumentKind.SR.value),
-            base.with_name(f"{base.name}.sr.dcm"),
-            lambda: file_bytes(structured_report(report, sources.read(), made_at, outlined=outlined)),
-        ),
+        _make(job, DocumentKind.SR, uid, job.path("sr.dcm"), structured),
         *(document for _, document in segmentations),
     ]
-    key_images = _key_images(report, sources, masks, base, window, made_at)
+    key_images = _key_images(job)
     documents += key_images
     if DocumentKind.PRESENTATION in kinds and has_presentation(report):
-        documents.append(_presentation(report, sources, masks, base, window, made_at))
+        documents.append(_presentation(job))
     if DocumentKind.PDF in kinds:
-        documents.append(_page(report, study, sources, key_images, base, made_at))
-    documents.append(
-        _make(report, DocumentKind.JSON, "", base.with_name(f"{base.name}.json"), lambda: json_report(report, made_at))
-    )
+        documents.append(_page(job, key_images))
+    documents.append(_make(job, DocumentKind.JSON, "", job.path("json"), lambda: json_report(report, made_at)))
     texts: dict[DocumentKind, tuple[str, Callable[[], bytes]]] = {
         DocumentKind.FHIR: ("fhir.json", lambda: fhir_bundle(report, sources.read(), made_at, outlined=outlined)),
         DocumentKind.HL7: ("hl7", lambda: hl7_message(report, sources.read(), made_at)),
     }
     for kind, (suffix, content) in texts.items():
         if kind in kinds:
-            documents.append(_make(report, kind, "", base.with_name(f"{base.name}.{suffix}"), content))
-    return tuple(documents)
+            documents.append(_make(job, kind, "", job.path(suffix), content))
+    return documents
 
 
 class _Sources:
@@ -140,78 +167,75 @@ class _Masks:
         return self.read(finding.kind)
 
 
-def _segmentations(
-    report: Report, sources: _Sources, masks: _Masks, base: Path, made_at: datetime
-) -> list[tuple[str, Document]]:
+def _segmentations(job: _Job) -> list[tuple[str, Document]]:
     """A segmentation of each finding with lesions, and of all structures together, or why there is none; by the name of
     its mask.
     """
+    report, made_at = job.report, job.made_at
     made: list[tuple[str, Document]] = []
     if any(structure.segment for structure in report.structures):
-        path = base.with_name(f"{base.name}.seg.dcm")
 
         def of_structures() -> bytes:
-            return file_bytes(structure_segmentation(report, masks.read(STRUCTURES), sources.read(), made_at))
+            mask = job.masks.read(STRUCTURES)
+            return file_bytes(structure_segmentation(report, mask, job.sources.read(), made_at))
 
         uid = structure_segmentation_uid(report)
-        made.append((STRUCTURES, _make(report, DocumentKind.SEG, uid, path, of_structures)))
+        made.append((STRUCTURES, _make(job, DocumentKind.SEG, uid, job.path("seg.dcm"), of_structures)))
     for finding in report.findings:
         if not shown_lesions(finding):
             continue
         number = len(made) + 1
-        path = base.with_name(f"{base.name}.seg{'' if number == 1 else f'-{number}'}.dcm")
+        path = job.path(f"seg{'' if number == 1 else f'-{number}'}.dcm")
 
         def encoded(finding: Finding = finding, number: int = number) -> bytes:
-            return file_bytes(
-                segmentation(report, finding, masks.read(finding.kind), sources.read(), made_at, number=number)
-            )
+            mask = job.masks.read(finding.kind)
+            return file_bytes(segmentation(report, finding, mask, job.sources.read(), made_at, number=number))
 
-        made.append((finding.kind, _make(report, DocumentKind.SEG, segmentation_uid(report, finding), path, encoded)))
+        made.append((finding.kind, _make(job, DocumentKind.SEG, segmentation_uid(report, finding), path, encoded)))
     return made
 
 
-def _key_images(  # noqa: PLR0917  what a document is made of
-    report: Report, sources: _Sources, masks: _Masks, base: Path, window: Window | None, made_at: datetime
-) -> list[Document]:
+def _key_images(job: _Job) -> list[Document]:
+    report = job.report
     shown = shown_images(report)
     if not shown:
         log.info("no_key_image", study=uid_hash(report.study_uid)[:12], outcome=report.outcome.value)
 
     def picture(image: Shown) -> Callable[[], bytes]:
-        return lambda: file_bytes(key_image(report, sources.read(), image, window, made_at, mask_of=masks.of))
+        return lambda: file_bytes(
+            key_image(report, job.sources.read(), image, job.window, job.made_at, mask_of=job.masks.of)
+        )
 
     made = []
     for image in shown:
-        path = base.with_name(f"{base.name}.key{'' if image.number == 1 else f'-{image.number}'}.dcm")
-        uid = key_image_uid(report, image.number)
-        made.append(_make(report, DocumentKind.KEY_IMAGE, uid, path, picture(image)))
+        path = job.path(f"key{'' if image.number == 1 else f'-{image.number}'}.dcm")
+        made.append(_make(job, DocumentKind.KEY_IMAGE, key_image_uid(report, image.number), path, picture(image)))
     return made
 
 
-def _presentation(  # noqa: PLR0917  what a document is made of
-    report: Report, sources: _Sources, masks: _Masks, base: Path, window: Window | None, made_at: datetime
-) -> Document:
-    uid = report_uid(report, DocumentKind.PRESENTATION.value)
+def _presentation(job: _Job) -> Document:
+    uid = report_uid(job.report, DocumentKind.PRESENTATION.value)
 
     def content() -> bytes:
-        return file_bytes(presentation_state(report, sources.read(), window, made_at, mask_of=masks.of))
+        return file_bytes(
+            presentation_state(job.report, job.sources.read(), job.window, job.made_at, mask_of=job.masks.of)
+        )
 
-    return _make(report, DocumentKind.PRESENTATION, uid, base.with_name(f"{base.name}.presentation.dcm"), content)
+    return _make(job, DocumentKind.PRESENTATION, uid, job.path("presentation.dcm"), content)
 
 
-def _page(  # noqa: PLR0917  what a document is made of
-    report: Report, study: Study, sources: _Sources, key_images: list[Document], base: Path, made_at: datetime
-) -> Document:
+def _page(job: _Job, key_images: list[Document]) -> Document:
     """The page shows the key images that could be made."""
+    report, made_at = job.report, job.made_at
     drawn = [image.path for image in key_images if not image.problem]
 
     def content() -> bytes:
+        job.shelf.settle()
         pictures = [dcmread(path).pixel_array for path in drawn[:MOST_PICTURES]]
-        written = summary(report, study, sources.read(), made_at, pictures, more=len(drawn) - len(pictures))
-        return file_bytes(encapsulated_pdf(report, sources.read(), written, made_at))
+        written = summary(report, job.study, job.sources.read(), made_at, pictures, more=len(drawn) - len(pictures))
+        return file_bytes(encapsulated_pdf(report, job.sources.read(), written, made_at))
 
-    uid = report_uid(report, DocumentKind.PDF.value)
-    return _make(report, DocumentKind.PDF, uid, base.with_name(f"{base.name}.pdf.dcm"), content)
+    return _make(job, DocumentKind.PDF, report_uid(report, DocumentKind.PDF.value), job.path("pdf.dcm"), content)
 
 
 def _never_after_failure(report: Report) -> Report:
@@ -228,7 +252,8 @@ def _never_after_failure(report: Report) -> Report:
     return replace(report.unmeasured(), findings=findings, notes=(*report.notes, GUARD))
 
 
-def _make(report: Report, kind: DocumentKind, uid: str, path: Path, content: Callable[[], bytes]) -> Document:
+def _make(job: _Job, kind: DocumentKind, uid: str, path: Path, content: Callable[[], bytes]) -> Document:
+    report = job.report
     document = Document(
         kind=kind,
         bundle=report.algorithm.name,
@@ -241,25 +266,17 @@ def _make(report: Report, kind: DocumentKind, uid: str, path: Path, content: Cal
     problem = ""
     try:
         encoded = content()
+    except Retryable:
+        raise  # the disk, not the document
     except AppError as error:
         problem = str(error)
     except Exception as error:  # noqa: BLE001  whatever a strange header breaks in here, the other documents must leave
         problem = _in_words(error)
     if not problem:
-        _store(path, encoded)
+        job.shelf.put(path, encoded)
         return document
     log.error("document_failed", kind=kind.value, study=uid_hash(report.study_uid)[:12], problem=problem)
     return replace(document, problem=problem)
-
-
-def _store(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, content)
-    except OSError as error:
-        raise Retryable(
-            f"{path.name}: {error.strerror}; make room or give write access to the folder of results"
-        ) from error
 
 
 def _in_words(error: Exception) -> str:

@@ -5,6 +5,8 @@ analysed stack is a group, and what the whole stack shares stands once, at the g
 that the service checked (TID 1602, 1604), for a radiograph from its header (TID 1602, 1603).
 """
 
+from collections.abc import Iterable
+
 from highdicom.sr import (
     CodeContentItem,
     CodedConcept,
@@ -16,11 +18,14 @@ from highdicom.sr import (
     RelationshipTypeValues,
     UIDRefContentItem,
 )
+from pydicom import DataElement, Dataset
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 
 from app.radiographs import is_radiograph
 from app.report.projection import PIXELS, place, projection
 from app.report.source import Source, SourceStack
+from app.study import Instance
 from bundles.common.geometry import StackGeometry
 
 SOURCE = CodedConcept(value="260753009", scheme_designator="SCT", meaning="Source")
@@ -35,6 +40,7 @@ MODALITIES = {
     "OT": "Other",
 }
 CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
+CONTENT, REFERENCED = Tag("ContentSequence"), Tag("ReferencedSOPSequence")
 
 
 def image_library(source: Source) -> ContainerContentItem:
@@ -46,20 +52,34 @@ def image_library(source: Source) -> ContainerContentItem:
 
 def _group(stack: SourceStack) -> ContainerContentItem:
     group = ContainerContentItem(name=codes.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS)
-    group.ContentSequence = ContentSequence([*_shared(stack), *_images(stack)])
+    # Not by attribute: highdicom then makes a table of all items by name, twice over.
+    group[CONTENT] = DataElement(CONTENT, "SQ", [*_shared(stack), *_images(stack)])
     return group
 
 
-def _images(stack: SourceStack) -> list[ContentItem]:
-    return [
-        ImageContentItem(
-            name=SOURCE,
-            referenced_sop_class_uid=instance.sop_class_uid,
-            referenced_sop_instance_uid=instance.sop_instance_uid,
-            relationship_type=RelationshipTypeValues.CONTAINS,
-        )
-        for instance in stack.series.instances
-    ]
+def _images(stack: SourceStack) -> list[Dataset]:
+    """An item for each image, as highdicom makes the first one; making 300 takes it as long as all the rest."""
+    instances = stack.series.instances
+    first = ImageContentItem(
+        name=SOURCE,
+        referenced_sop_class_uid=instances[0].sop_class_uid,
+        referenced_sop_instance_uid=instances[0].sop_instance_uid,
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+    alike = [element for element in first if element.tag != REFERENCED]
+    return [_image(instance, alike) for instance in instances]
+
+
+def _image(instance: Instance, alike: Iterable[DataElement]) -> Dataset:
+    item, referenced = Dataset(), Dataset()
+    for element in alike:
+        item[element.tag] = element
+    referenced.ReferencedSOPClassUID, referenced.ReferencedSOPInstanceUID = (
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+    )
+    item[REFERENCED] = DataElement(REFERENCED, "SQ", [referenced])
+    return item
 
 
 def _shared(stack: SourceStack) -> list[ContentItem]:

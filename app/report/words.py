@@ -173,8 +173,8 @@ def about_slices(finding: Finding, *, by_image: bool = False) -> str:
     if finding.presence is not Presence.PRESENT or finding.threshold is None:
         searched = f"The one {noun} was searched; it" if total == 1 else f"All {total} {noun}s were searched; none"
         return f"{searched} is {'not ' if total == 1 else ''}referenced. {where.capitalize()}."
-    chosen = suspicious_slices(finding)
-    names = ", ".join(str(number) for number, score in enumerate(finding.slices, 1) if score in chosen)
+    chosen = {id(score) for score in suspicious_slices(finding)}
+    names = ", ".join(str(number) for number, score in enumerate(finding.slices, 1) if id(score) in chosen)
     threshold = f"{percent(finding.threshold):.2f} %"
     if top.certainty >= finding.threshold:
         reason = f"certainty at or above the threshold of {threshold}"

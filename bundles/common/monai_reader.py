@@ -16,12 +16,11 @@ import torch
 from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
-from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
-from numpy.typing import NDArray
 from torch import Tensor
 
-from bundles.common.geometry import Matrix, shear, spacing_mm, tilt_deg
+from bundles.common.geometry import shear, spacing_mm, tilt_deg
 from bundles.common.reader import MAX_VOXELS, Stack, UnreadableImage, read_stack
+from bundles.common.turning import orientation, turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class SeriesReader(ImageReader):  # type: ignore[misc]  # MONAI is untyped
                 copy of the volume. What is told of single slices keeps the order of the series.
         """
         super().__init__()
-        self.target = None if axcodes is None else axcodes2ornt(tuple(axcodes))
+        self.target = None if axcodes is None else orientation(axcodes)
         self.units = units
         self.max_voxels = max_voxels
 
@@ -76,7 +75,7 @@ class SeriesReader(ImageReader):  # type: ignore[misc]  # MONAI is untyped
         Raises:
             UnreadableImage: As `read_stack` says, or the units are not the wanted ones.
         """
-        stack = read_stack(img.paths, max_voxels=self.max_voxels)
+        stack = read_stack(img.paths, max_voxels=self.max_voxels, wanted=self.target)
         if self.units is not None and stack.modality and stack.units != self.units:
             raise UnreadableImage(f"values are in '{stack.units}' units, expected {self.units}")
         told = metadata(stack)
@@ -85,32 +84,6 @@ class SeriesReader(ImageReader):  # type: ignore[misc]  # MONAI is untyped
         array, told[str(MetaKeys.AFFINE)] = turned(stack.array, stack.affine_ras, self.target)
         told[str(MetaKeys.SPATIAL_SHAPE)] = np.asarray(array.shape)
         return torch.from_numpy(array), told
-
-
-def turned(array: NDArray[np.float32], affine: Matrix, target: Matrix) -> tuple[NDArray[np.float32], Matrix]:
-    """Turn a stack into other axes, in place: a view of the same memory, whose values have moved.
-
-    Args:
-        array: (slices, rows, columns), C-ordered.
-        affine: (column, row, slice, 1) to RAS millimetres.
-        target: Wanted axes as nibabel's orientation, (3, 2).
-
-    Returns:
-        The array with the wanted axes, and its affine.
-    """
-    change = ornt_transform(io_orientation(affine), target)
-    columns, rows, slices = change[:, 1] < 0
-    if columns or rows:
-        for plane in array:
-            # A slice fits into the cache.
-            plane[...] = plane[:: -1 if rows else 1, :: -1 if columns else 1].copy()
-    if slices:
-        for low in range(len(array) // 2):
-            kept = array[low].copy()
-            array[low] = array[-1 - low]
-            array[-1 - low] = kept
-    moved = affine @ inv_ornt_aff(change, array.shape[::-1])
-    return array.transpose(2, 1, 0).transpose(np.argsort(change[:, 0])), np.asarray(moved, dtype=np.float64)
 
 
 def metadata(stack: Stack) -> dict[str, Any]:

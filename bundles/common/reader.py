@@ -36,6 +36,7 @@ from bundles.common.pixels import (
 )
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
+from bundles.common.turning import room
 
 __all__ = ["MAX_VOXELS", "Stack", "UnreadableImage", "group_files", "is_dicom", "read_stack"]
 
@@ -94,12 +95,14 @@ def group_files(paths: Iterable[str | os.PathLike[str]]) -> tuple[FrameStack, ..
     return stack_frames(frame for header in headers for frame in frames_of(header))
 
 
-def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
+def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, wanted: Matrix | None = None) -> Stack:
     """Read one stack of images.
 
     Args:
         source: A folder or list of DICOM files in any order, or one DICOM, NIfTI, PNG, TIFF or JPEG file.
         max_voxels: Refuse larger stacks before anything is allocated.
+        wanted: Axes that the stack will be turned into (`bundles.common.turning`): its values are the same, its memory
+            is laid for that. NIfTI files and pictures keep theirs.
 
     Raises:
         UnreadableImage: With the reason: several series, truncated pixels, CT without rescale tags, …
@@ -124,7 +127,7 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
     for frame in stack.frames:
         if (problem := headers[frame.path].problem) is not None:
             raise UnreadableImage(problem)
-    return _read(stack, headers, (*skipped, *notes), max_voxels)
+    return _read(stack, headers, (*skipped, *notes), max_voxels, wanted)
 
 
 def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -173,7 +176,9 @@ def _choose(stacks: Sequence[FrameStack]) -> tuple[FrameStack, tuple[str, ...]]:
     return first, first.notes + notes
 
 
-def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...], max_voxels: int) -> Stack:
+def _read(
+    stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...], max_voxels: int, wanted: Matrix | None
+) -> Stack:
     first, shape = stack.frames[0], (len(stack.frames), stack.frames[0].rows, stack.frames[0].columns)
     if prod(shape) > max_voxels:
         raise UnreadableImage(
@@ -181,7 +186,8 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
         )
     meanings = {path: meaning_of(headers[path].dataset, path) for path in {frame.path for frame in stack.frames}}
     meaning = _common(meanings, first.path)
-    array = np.empty(shape, dtype=np.float32)
+    geometry, matrix = stack.geometry, _affine(first, stack.geometry)
+    array = room(shape, matrix, wanted)
 
     def fill(path: Path, places: Sequence[int]) -> None:
         header = headers[path]
@@ -203,10 +209,9 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
         # One file at a time: the decoders hold the interpreter's lock, so that threads gain nothing and cost memory.
         for path, places in files:
             fill(path, places)
-    geometry = stack.geometry
     return Stack(
         array=array,
-        affine=_affine(first, geometry),
+        affine=matrix,
         geometry=geometry,
         units=meaning.units,
         photometric=meaning.photometric,

@@ -120,9 +120,9 @@ def _each(everything: Callable[[], object]) -> dict[str, float]:
     seconds: dict[str, float] = {}
     make = documents._make
 
-    def timed(report: Report, kind: DocumentKind, *rest: object) -> object:
+    def timed(job: object, kind: DocumentKind, *rest: object) -> object:
         start = time.perf_counter()
-        made = make(report, kind, *rest)
+        made = make(job, kind, *rest)
         seconds[kind.value] = seconds.get(kind.value, 0.0) + time.perf_counter() - start
         return made
 

@@ -128,6 +128,17 @@ def test_the_same_mask_makes_the_same_bytes(study: Study, tmp_path: Path) -> Non
     assert made[0] == made[1]
 
 
+def test_nothing_is_missing_that_highdicom_writes(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for folder in (tmp_path / "ours", tmp_path / "theirs"):
+        (document,) = documents(lesion_report(study, folder), study, folder)[DocumentKind.SEG]
+        made.append(document.path.read_bytes())
+        monkeypatch.setattr(segmentation, "_Unsearched", highdicom.seg.Segmentation)
+    assert made[0] == made[1]
+
+
 def test_a_lesion_has_one_identity_in_all_documents(study: Study, tmp_path: Path) -> None:
     report = lesion_report(study, tmp_path)
     made = documents(report, study, tmp_path)
