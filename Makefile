@@ -34,7 +34,7 @@ check: $(ENV) ## Say whether a configuration can work: make check CONFIG=my.yaml
 	$(BIN)/python -m app check --config $(CONFIG)
 
 test: $(ENV) ## Run every test in PROCESSES=2 (needs dcmtk, dicom3tools, orthanc and postgresql: see .ci/packages)
-	$(BIN)/python -m pytest -m "not bench and not gpu and not compose" -n $(PROCESSES) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not bench and not gpu and not compose" -n $(PROCESSES) --dist loadgroup --durations=60 --durations-min=5 $(ARGS)
 
 test-compose: $(ENV) ## Run the containers against a PACS: restarts, kills, a full disk (needs Docker)
 	@tests/compose/engine.sh check || { echo "How to get one: tests/compose/engine.sh says it at its top." >&2; exit 1; }

@@ -63,9 +63,10 @@ def listen(config: Config = None) -> None:
     """Run the DICOM listener alone."""
     settings = _settings(config, "listener", share_metrics=True)
     from app.exporter import observed
+    from app.locks import in_use
     from app.receive.listener import serve as run
 
-    with observed(settings, "listener"):
+    with in_use(settings.run), observed(settings, "listener"):
         run(settings)
 
 
@@ -90,12 +91,13 @@ def web(config: Config = None) -> None:
     """Run the HTTP side alone: the studies, /health, /metrics."""
     settings = _settings(config, "web", share_metrics=True)
     from app.exporter import observed
+    from app.locks import in_use
     from app.web.server import serve as run
     from app.workflow_migration import refuse_newer_at
 
     refuse_newer_at(settings.database)
 
-    with observed(settings, "web"):
+    with in_use(settings.run), observed(settings, "web"):
         run(settings)
 
 

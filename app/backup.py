@@ -6,7 +6,6 @@ On restoration no half-done workflow is resumed: every study whose outcome is no
 disk (`app.workflow_takeover`), and what lies in the spool without an outcome is taken up, as at every start.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -23,10 +22,11 @@ from sqlalchemy import text
 from app import __version__, outcomes
 from app.backup_database import copy_out, put_back
 from app.errors import AppError, Failed, Rejected, Retryable
+from app.locks import alone
 from app.outcomes import FINAL, OUTCOME, StudyOutcome
 from app.receive.interruptions import Interruptions
 from app.receive.spool import Spool
-from app.retention import alone
+from app.retention import pruning
 from app.settings import Settings
 from app.workflow_database import VERSION, open_engine
 from app.workflow_migration import migrate, version_of
@@ -59,7 +59,7 @@ def backup(settings: Settings, folder: Path) -> Summary:
     if folder.exists() and any(folder.iterdir()):
         raise Rejected(f"{folder} is not empty; give each backup a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(settings.run) as ours:
+    with pruning(settings.run) as ours:
         if not ours:
             raise Retryable("images are pruned or another backup is taken at this moment; try again when it is done")
         engine = open_engine(settings.database)
@@ -225,11 +225,9 @@ def _digest(path: Path) -> str:
 
 def _refuse_running(settings: Settings) -> None:
     for lock in sorted(settings.run.glob("*.lock")) if settings.run.is_dir() else ():
-        with lock.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Failed(f"the service runs ({lock} is held); stop listener, workers and web side first") from error
+        with alone(lock) as ours:
+            if not ours:
+                raise Failed(f"the service runs ({lock} is held); stop listener, workers and web side first")
 
 
 def _replace(source: Path, place: Path) -> None:

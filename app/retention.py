@@ -4,13 +4,12 @@ The images of a study go only when everything that came of it has arrived where 
 what lies in the spool is what was answered, no document is a dead letter, and nothing is on its way in.
 """
 
-import fcntl
 import math
 import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import outcomes
 from app.assemble import choose_copies
 from app.errors import AppError
+from app.locks import alone
 from app.outcomes import FINAL, OUTCOME, State, StudyOutcome
 from app.receive.spool import Spool
 from app.settings import Settings
@@ -268,7 +268,7 @@ class Hourly:
 
     def _round(self) -> None:
         try:
-            with alone(self.settings.run) as ours:
+            with pruning(self.settings.run) as ours:
                 if ours:
                     prune(self.settings)
         except (AppError, OSError, SQLAlchemyError) as error:
@@ -277,14 +277,6 @@ class Hourly:
             log.warning("not_pruned", reason=why)
 
 
-@contextmanager
-def alone(run: Path) -> Iterator[bool]:
+def pruning(run: Path) -> AbstractContextManager[bool]:
     """Whether nobody else prunes, or takes a backup, meanwhile."""
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    return alone(run / LOCK)

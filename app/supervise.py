@@ -5,14 +5,13 @@ with its parent (PR_SET_PDEATHSIG), even if that is killed with -9: no orphan ke
 """
 
 import ctypes
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -20,6 +19,7 @@ from typing import IO
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
+from app import locks
 from app.errors import Failed
 from app.ready import READY_FD
 
@@ -248,19 +248,16 @@ def alone(run: Path) -> Iterator[None]:
         Failed: Another tree holds it, or it cannot be written.
     """
     path = run / "serve.lock"
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a")
-    except OSError as error:
-        raise Failed(f"the run folder {run.absolute()} cannot be written ({error.strerror}); set `run`") from error
-    with opened as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            ours = held.enter_context(locks.alone(path))
+        except OSError as error:
+            raise Failed(f"the run folder {run.absolute()} cannot be written ({error.strerror}); set `run`") from error
+        if not ours:
             raise Failed(
                 f"a service runs already on these settings ({path.resolve()} is locked); stop it, or give this one its "
                 "own run folder, spool, results, database and ports"
-            ) from error
+            )
         yield
 
 

@@ -1,10 +1,8 @@
 """Work that others left behind: of workers that died, and of versions of this program that are gone."""
 
-import fcntl
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from dbos import DBOS, SetWorkflowID
 from app import outcomes, workflow
 from app.breakers import file_of
 from app.errors import AppError
+from app.locks import alone
 from app.outcomes import FINAL, StudyOutcome
 from app.settings import Settings
 from app.workflow_database import VERSION, Heartbeat, resume_work_of
@@ -59,8 +58,8 @@ class Takeover:
         The results of their steps may mean something else to this version, so that nothing of them is read: what counts
         is the outcome on disk. Reports that are there stay, and what was delivered stays delivered.
         """
-        with _alone(self.settings.run) as alone:
-            if not alone:
+        with alone(self.settings.run / LOCK) as ours:
+            if not ours:
                 return
             journal = self.settings.run / JOURNAL
             journal.mkdir(parents=True, exist_ok=True)
@@ -123,15 +122,3 @@ def _restart(known: StudyOutcome) -> None:
 def _is_older(one: str, other: str) -> bool:
     """Versions are whole numbers; what is none comes from before there were any."""
     return not one.isdecimal() or int(one) < int(other)
-
-
-@contextmanager
-def _alone(run: Path) -> Iterator[bool]:
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

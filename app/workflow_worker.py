@@ -1,8 +1,6 @@
 """The worker process: networks warm, DBOS launched, the spool watched, heartbeats beaten, until it is told to stop."""
 
-import fcntl
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from app import outcomes, workflow, workflow_metrics
 from app.errors import AppError, Failed, Retryable
 from app.infer import metrics as infer_metrics
 from app.infer.catalogue import Catalogue
+from app.locks import alone
 from app.outcomes import FINAL
 from app.ready import tell_ready
 from app.receive.spool import Spool
@@ -177,16 +176,8 @@ def _finish(steps: Steps) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Hold the worker's id: two workers of one id would each run the other's studies after a restart."""
-    settings.run.mkdir(parents=True, exist_ok=True)
     path = settings.run / f"{settings.worker.id}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Failed(
-                f"a worker '{settings.worker.id}' runs already ({path}); give each its own worker.id"
-            ) from error
+    with alone(path) as ours:
+        if not ours:
+            raise Failed(f"a worker '{settings.worker.id}' runs already ({path}); give each its own worker.id")
         yield
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from app.cli.show import WIDE
 from app.errors import Retryable
-from app.retention import Pruned, alone, prune
+from app.retention import Pruned, prune, pruning
 from app.settings import Settings
 from app.workflow_migration import migrate
 
@@ -48,7 +48,7 @@ def prune_with_table(settings: Settings, *, dry_run: bool) -> None:
     Raises:
         Retryable: A worker prunes, or a backup is taken, at this moment.
     """
-    with alone(settings.run) as ours:
+    with pruning(settings.run) as ours:
         if not ours:
             raise Retryable("a worker prunes or a backup is taken at this moment; try again when it is done")
         found = prune(settings, dry_run=dry_run)

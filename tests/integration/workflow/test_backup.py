@@ -11,6 +11,7 @@ import pytest
 from app.backup import MANIFEST, backup, restore
 from app.demo.pacs import Pacs
 from app.errors import Failed, Rejected
+from app.locks import in_use
 from app.outcomes import FINAL, State
 from tests.integration.workflow.conftest import Installation
 from tests.integration.workflow.test_recovery import running, wait_for_lines
@@ -85,6 +86,8 @@ def test_what_is_damaged_or_in_the_way_is_refused(installation: Installation, ta
     with pytest.raises(Rejected, match="is not empty"):
         backup(installation.settings, taken)
     before = installation.outcomes()
+    with in_use(installation.settings.run), pytest.raises(Failed, match="the service runs"):
+        restore(installation.settings, taken, force=True)
     restore(installation.settings, taken, force=True)
     assert installation.outcomes() == before
     other = elsewhere(installation, tmp_path)
