@@ -118,6 +118,8 @@ def _image(fields: Mapping[str, str], finding: Finding) -> str:
         if not re.fullmatch(r"[0-9.]{1,64}", given):
             raise Rejected("the image of the point is no SOP Instance UID")
         return given
+    if not number and len(set(known)) == 1:
+        return known[0]
     if not number:
         raise Rejected("say in which image or slice, or only in words what is to be said of the place")
     if not number.isascii() or not number.isdigit() or not 1 <= int(number[:MOST_DIGITS]) <= len(finding.slices):

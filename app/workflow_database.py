@@ -198,6 +198,12 @@ def beats_of(engine: sa.Engine) -> Mapping[str, int]:
         return {row.id: row.beats for row in connection.execute(sa.select(_WORKERS.c.id, _WORKERS.c.beats))}
 
 
+def versions_of(engine: sa.Engine) -> Mapping[str, str]:
+    """Which version of the workflows each known worker runs, by its id; dead ones may be among them."""
+    with engine.connect() as connection:
+        return {row.id: row.version for row in connection.execute(sa.select(_WORKERS.c.id, _WORKERS.c.version))}
+
+
 def resume_work_of(worker: str) -> int:
     """Give every unfinished workflow of a dead worker back to the queues; returns how many."""
     unfinished = DBOS.list_workflows(executor_id=worker, status="PENDING", app_version=VERSION, load_input=False)

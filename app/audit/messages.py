@@ -29,6 +29,7 @@ class Event(StrEnum):
     APPLICATION = "110100"
     ACCESSED = "110103"
     TRANSFERRED = "110104"
+    EXPORTED = "110106"
     SECURITY_ALERT = "110113"
     AUTHENTICATION = "110114"
 
@@ -37,6 +38,7 @@ _MEANINGS: Final[Mapping[Event, str]] = {
     Event.APPLICATION: "Application Activity",
     Event.ACCESSED: "DICOM Instances Accessed",
     Event.TRANSFERRED: "DICOM Instances Transferred",
+    Event.EXPORTED: "Export",
     Event.SECURITY_ALERT: "Security Alert",
     Event.AUTHENTICATION: "User Authentication",
 }
@@ -50,6 +52,7 @@ class Type(StrEnum):
     LOGIN = "110122"
     LOGOUT = "110123"
     NODE_AUTHENTICATION = "110126"
+    SOFTWARE_CONFIGURATION = "110131"
 
 
 _TYPES: Final[Mapping[Type, str]] = {
@@ -58,6 +61,7 @@ _TYPES: Final[Mapping[Type, str]] = {
     Type.LOGIN: "Login",
     Type.LOGOUT: "Logout",
     Type.NODE_AUTHENTICATION: "Node Authentication",
+    Type.SOFTWARE_CONFIGURATION: "Software Configuration",
 }
 
 
@@ -67,12 +71,14 @@ class RoleId(StrEnum):
     APPLICATION = "110150"
     DESTINATION = "110152"
     SOURCE = "110153"
+    DESTINATION_MEDIA = "110154"
 
 
 _ROLES: Final[Mapping[RoleId, str]] = {
     RoleId.APPLICATION: "Application",
     RoleId.DESTINATION: "Destination Role ID",
     RoleId.SOURCE: "Source Role ID",
+    RoleId.DESTINATION_MEDIA: "Destination Media",
 }
 
 

@@ -95,6 +95,24 @@ class Trail:
         parts = (ours, theirs, *by_hand)
         self._write(Message(Event.TRANSFERRED, "R", self.clock(), parts, outcome, problem, study=study))
 
+    def answered(self, user: str, address: str, study: StudyObject) -> None:
+        """Somebody has said what they think of a finding, having looked at the study."""
+        who = Participant(user, is_requestor=True, address=address)
+        words = "feedback on a finding was given"
+        self._write(Message(Event.ACCESSED, "R", self.clock(), (who,), description=words, study=study))
+
+    def exported(self, user: str, address: str, study: StudyObject) -> None:
+        """Copies of images of a study, without what identifies the patient, have left for training (A.5.3.4)."""
+        who = Participant(user, is_requestor=True, address=address, role=RoleId.SOURCE)
+        where = Participant("feedback export", is_requestor=False, role=RoleId.DESTINATION_MEDIA)
+        self._write(Message(Event.EXPORTED, "R", self.clock(), (who, where), study=study))
+
+    def configured(self, user: str, address: str, words: str) -> None:
+        """Somebody has changed what the installation does: told as a security alert, which A.5.3.11 has it be."""
+        who = Participant(user, is_requestor=True, address=address)
+        kind = Type.SOFTWARE_CONFIGURATION
+        self._write(Message(Event.SECURITY_ALERT, "E", self.clock(), (who,), description=words, type=kind, alert=words))
+
     def _write(self, message: Message) -> bool:
         """Write a message to every place; whether all took it."""
         if not self.options.is_on:

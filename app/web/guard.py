@@ -31,8 +31,15 @@ READING: Final = frozenset({"GET", "HEAD"})
 OPEN: Final = frozenset({"/health/live", "/login"})
 STATIC: Final = "/static/"
 """Styles and scripts, which the log-in page needs before anybody is known; nothing of a study lies there."""
-ROLES: Final[Mapping[str, Role]] = {"/metrics": Role.MONITOR, "/health": Role.MONITOR, "/logout": Role.VIEWER}
+ROLES: Final[Mapping[str, Role]] = {
+    "/metrics": Role.MONITOR,
+    "/health": Role.MONITOR,
+    "/logout": Role.VIEWER,
+    "/feedback/export": Role.ADMIN,
+}
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
+CHANGING: Final[Mapping[str, Role]] = {"/feedback/study/": Role.VIEWER, "/bundles/": Role.ADMIN}
+"""What it needs to change something below a path: readers say what they think; what is served is an administrator's."""
 
 
 class By(StrEnum):
@@ -170,7 +177,9 @@ def role_for(method: str, path: str) -> Role | None:
         return None
     if path in ROLES:
         return ROLES[path]
-    return Role.VIEWER if method in READING else Role.OPERATOR
+    if method in READING:
+        return Role.VIEWER
+    return next((role for start, role in CHANGING.items() if path.startswith(start)), Role.OPERATOR)
 
 
 def form_of(content_type: str, body: bytes) -> dict[str, str]:

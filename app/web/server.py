@@ -24,6 +24,8 @@ from app.revisions import relation, relations
 from app.settings import Settings
 from app.supervise import metrics_folder
 from app.tls.renewal import WebContext
+from app.web.bundles import BundlePages, add_bundles
+from app.web.feedback import Feedbacks, add_feedback
 from app.web.figures import EVERY_S, Figures
 from app.web.gate import Gate
 from app.web.guard import Guard
@@ -31,9 +33,12 @@ from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
 from app.web.models import StudyDetail, StudySummary
 from app.web.page import render
+from app.web.recent import Recent
 from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
+from app.web.shelf import Shelf
 from app.web.static_files import add_static
+from app.web.system import SystemPages, add_system
 from app.web.witness import Witness
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
@@ -111,6 +116,8 @@ def create_app(
     pulse = Pulse(beats, settings.worker.takeover_s)
     knock = Knock(settings)
     figures = Figures.of(settings, knock, pulse)
+    engine = open_engine(settings.database)
+    shelf, recent = Shelf(settings), Recent(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -123,6 +130,7 @@ def create_app(
         yield
         for task in tasks:
             task.cancel()
+        engine.dispose()
 
     # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
     app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -133,6 +141,9 @@ def create_app(
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
     add_replay(app, settings, witness)
+    add_feedback(app, Feedbacks(settings, engine, witness, shelf))
+    add_bundles(app, BundlePages(settings, engine, witness, shelf, pulse, recent))
+    add_system(app, SystemPages(settings, engine, witness, figures, recent, lambda: _registry(settings)))
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 

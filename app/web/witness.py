@@ -57,6 +57,20 @@ class Witness:
             who, address = visitor.name or ANONYMOUS, visitor.address
             self.trail.sent(destination, _object(outcome), problem=problem, user=who, address=address)
 
+    def answered(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Somebody has given feedback on a study."""
+        if self.settings.audit.is_on:
+            self.trail.answered(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
+    def exported(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Copies of a study's images have gone to somebody, for training."""
+        if self.settings.audit.is_on:
+            self.trail.exported(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
+    def configured(self, visitor: Visitor, words: str) -> None:
+        """Somebody has changed what the installation does, in words: "bundle head switched off: new scanner"."""
+        self.trail.configured(visitor.name or ANONYMOUS, visitor.address, words)
+
     def authenticated(self, visitor: Visitor, what: str) -> None:
         """Somebody logged in ("login") or out ("logout")."""
         self.trail.login(visitor.name, visitor.address, logout=what == "logout")

@@ -17,13 +17,14 @@ from structlog.testing import capture_logs
 
 from app.access import Role
 from app.errors import Rejected
+from app.keys import KEY_BYTES
 from app.settings import Settings, load
 from app.tokens import TokenFile, make, parse
 from app.web.attempts import TOO_MANY, WITHIN_S, Attempts
 from app.web.gate import HEADERS
 from app.web.guard import COOKIE, CSRF_HEADER
 from app.web.server import create_app
-from app.web.sessions import CSRF_S, KEY_BYTES, Signatures, signatures
+from app.web.sessions import CSRF_S, Signatures, signatures
 
 PROXY, ELSEWHERE = "10.0.0.9", "192.0.2.7"
 STUDY = "/studies/" + "0" * 32
