@@ -6,12 +6,13 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from types import FrameType
 from typing import Annotated
 
 import structlog
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -30,16 +31,18 @@ from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
 from app.web.models import StudyDetail, StudySummary
-from app.web.page import render
 from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
 from app.web.static_files import add_static
 from app.web.witness import Witness
+from app.web.worklist import add_worklist
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
+from app.worklist import Watch, Worklist
 
 FASTEST_LOOK_S = 0.5
 CERTIFICATES_S = 10.0
+LOOK_S, COMPARE_S = 0.25, 5.0
 
 log = structlog.get_logger()
 
@@ -57,8 +60,9 @@ def serve(settings: Settings) -> None:
     listening = bound(settings)
     engine = open_engine(settings.database)
     secure = None if settings.http.tls is None else WebContext(settings.http.tls)
+    app = create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None)
     options = uvicorn.Config(
-        create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -76,11 +80,23 @@ def serve(settings: Settings) -> None:
         trail.application("web", starts=True)
         tell_ready()
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(options).run([listening])
+            _Server(options, app.state.watch).run([listening])
     finally:
         trail.application("web", starts=False)
         listening.close()
         engine.dispose()
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of open pages as it is stopped: it would wait for them."""
+
+    def __init__(self, options: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(options)
+        self._watch = watch
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._watch.ended = True
+        super().handle_exit(sig, frame)
 
 
 def bound(settings: Settings) -> socket.socket:
@@ -111,6 +127,9 @@ def create_app(
     pulse = Pulse(beats, settings.worker.takeover_s)
     knock = Knock(settings)
     figures = Figures.of(settings, knock, pulse)
+    engine = open_engine(settings.database)
+    worklist = Worklist(settings, engine)
+    watch = Watch(worklist)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -119,10 +138,14 @@ def create_app(
             asyncio.create_task(_again_and_again(pulse.feel, often_s)),
             asyncio.create_task(_again_and_again(figures.look, EVERY_S)),
             asyncio.create_task(_again_and_again(look, CERTIFICATES_S)),
+            asyncio.create_task(_again_and_again(watch.look, LOOK_S)),
+            asyncio.create_task(_again_and_again(watch.compare, COMPARE_S)),
         ]
         yield
+        watch.ended = True
         for task in tasks:
             task.cancel()
+        engine.dispose()
 
     # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
     app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -132,7 +155,9 @@ def create_app(
     _add_operations(app, settings, knock, pulse)
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
+    add_worklist(app, worklist, watch, witness)
     add_replay(app, settings, witness)
+    app.state.watch = watch
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 
@@ -153,11 +178,6 @@ def _add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
             raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
         witness.saw(visitor, outcome)
         return StudyDetail.of(outcome, relation(settings.results, outcome))
-
-    @app.get("/", include_in_schema=False)
-    def page(visitor: CurrentVisitor, limit: Limit = 100) -> HTMLResponse:
-        found = studies(settings, limit)
-        return HTMLResponse(render(found, relations(settings.results, found), reader=witness.reader(visitor)))
 
 
 def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse) -> None:
