@@ -99,10 +99,12 @@ class Worklist:
             keys = [mark.name for mark in marked if KEY.fullmatch(mark.name)]
             try:
                 self._enter({key.partition("-")[0] for key in keys}, keys)
-            except (Retryable, OSError):
+            except (Retryable, OSError) as error:
                 for key in keys:
                     outcomes.tell_changed(self.settings.results, key)
-                raise
+                if isinstance(error, Retryable):
+                    raise
+                raise Retryable(f"the results cannot be read: {error.strerror}; see their disk") from error
             return len(marked)
 
     def compare(self) -> int:
@@ -221,6 +223,8 @@ def _marks(folder: Path) -> list[Path]:
                     continue  # another process has taken it
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise Retryable(f"{folder}: {error.strerror}; the index of studies reads there what has changed") from error
     return [Path(path) for _, path in sorted(found)]
 
 
