@@ -8,7 +8,7 @@ missed is mended. Nothing that goes wrong here reaches a study.
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -16,13 +16,13 @@ from typing import Final
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from app import outcomes, worklist_table
 from app.errors import Rejected, Retryable
 from app.outcomes import CHANGED, KEY, OUTCOME, StudyOutcome
 from app.revisions import related
 from app.settings import Settings
+from app.tables import asking
 from app.worklist_query import Query
 from app.worklist_rows import Names, Row, damaged_row, names_of, row_of
 from app.worklist_table import Listing
@@ -55,7 +55,7 @@ class Worklist:
             Retryable: The database does not answer, or is not set up.
         """
         self.catch_up()
-        with self._reading() as connection:
+        with asking(self.engine) as connection:
             return worklist_table.listing(connection, query, size)
 
     def revisions(self, study: str) -> tuple[Row, ...]:
@@ -64,7 +64,7 @@ class Worklist:
         Raises:
             Retryable: See `search`.
         """
-        with self._reading() as connection:
+        with asking(self.engine) as connection:
             return worklist_table.rows_of_study(connection, study)
 
     def detectors(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class Worklist:
         Raises:
             Retryable: See `search`.
         """
-        with self._reading() as connection:
+        with asking(self.engine) as connection:
             return worklist_table.detectors(connection)
 
     def turn(self) -> tuple[int, bool]:
@@ -82,7 +82,7 @@ class Worklist:
         Raises:
             Retryable: See `search`.
         """
-        with self._reading() as connection:
+        with asking(self.engine) as connection:
             return worklist_table.turn(connection)
 
     def catch_up(self, most: int = AT_ONCE) -> int:
@@ -114,14 +114,14 @@ class Worklist:
             Retryable: The database does not answer, or is not set up.
         """
         there = _on_disk(self.settings.results)
-        with self._reading() as connection:
+        with asking(self.engine) as connection:
             have = worklist_table.known(connection)
         differ = [key for key, changed in there.items() if have.get(key) != changed]
         differ += [key for key in have if key not in there]
         for keys in _batches(sorted(differ), BATCH):
             with self._lock:
                 self._enter({key.partition("-")[0] for key in keys}, keys)
-        with self._writing() as connection:
+        with asking(self.engine) as connection:
             if not worklist_table.turn(connection)[1]:
                 worklist_table.advance(connection, whole=True)
         if differ:
@@ -134,7 +134,7 @@ class Worklist:
         Raises:
             Retryable: The database does not answer, or is not set up.
         """
-        with self._writing() as connection:
+        with asking(self.engine) as connection:
             worklist_table.remove(connection, keys)
 
     def _enter(self, studies: Iterable[str], keys: Sequence[str]) -> None:
@@ -142,10 +142,10 @@ class Worklist:
         wanted = sorted(studies)
         if not wanted:
             return
-        with self._reading() as connection:
+        with asking(self.engine) as connection:
             before = {row.key: row for study in wanted for row in worklist_table.rows_of_study(connection, study)}
         rows, gone = self._rows(sorted({*keys, *before}), before)
-        with self._writing() as connection:
+        with asking(self.engine) as connection:
             worklist_table.put(connection, rows)
             worklist_table.remove(connection, gone)
 
@@ -186,29 +186,6 @@ class Worklist:
         if before is not None and before.names.study_uid and before.names != Names(before.names.study_uid):
             return before.names
         return names_of(self.settings.spool.folder, self.settings.results, outcome)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with _in_words(), self.engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with _in_words(), self.engine.begin() as connection:
-            yield connection
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, ProgrammingError) as error:
-        raise Retryable(
-            "the index of studies cannot be used: start the database, or bring it to this version: "
-            "python -m app migrate --config FILE"
-        ) from error
-    except SQLAlchemyError as error:
-        raise Retryable(f"the index of studies cannot be used ({type(error).__name__}); see the database") from error
 
 
 def _marks(folder: Path) -> list[Path]:

@@ -164,7 +164,7 @@ def row_of(outcome: StudyOutcome, relation: Relation, names: Names, changed: int
         finished_at=outcome.finished_at,
         state=outcome.state,
         superseded_by=relation.superseded_by,
-        names=replace(names, study_uid=outcome.study_uid or names.study_uid, modality=modality),
+        names=replace(names, study_uid=_short(outcome.study_uid) or names.study_uid, modality=modality),
         bundles=tuple(sorted({each.bundle for each in routed})),
         findings=tuple(sorted({each.kind for each in found})),
         shown=_shown(outcome),
