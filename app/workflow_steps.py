@@ -151,7 +151,8 @@ class Steps:
             *(note for series in study.series for note in series.notes),
             *(f"left out: {each.reason}" for each in study.unreadable),
         )
-        self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes))
+        modalities = tuple(sorted({series.modality for series in study.series} - {""}))
+        self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes, modalities=modalities))
 
     def look(self, key: str) -> None:
         """Write down what pictures show, where a rule or a bundle asks for it. Blocks nothing.

@@ -20,6 +20,7 @@ from app.errors import Failed
 MESSAGES: Final = Counter("vigil_audit_messages", "Audit messages written", ["event"])
 FAILURES: Final = Counter("vigil_audit_failures", "Audit messages that could not be written", ["sink"])
 OURSELVES: Final = "vigil"
+_NOT_WRITTEN: Final = "the audit trail cannot be written, and nothing is shown without it; see the log, audit.file"
 
 for _sink in ("file", "syslog"):
     FAILURES.labels(_sink)  # a series that is first seen at 1 has no increase
@@ -75,7 +76,19 @@ class Trail:
         who = Participant(user, is_requestor=True, address=address)
         told = self._write(Message(Event.ACCESSED, "R", self.clock(), (who,), study=study))
         if not told and self.options.required:
-            raise Failed("the audit trail cannot be written, and nothing is shown without it; see the log, audit.file")
+            raise Failed(_NOT_WRITTEN)
+
+    def queried(self, user: str, address: str, query: str) -> None:
+        """Somebody was shown a list of studies: `query` is its address with what was looked for.
+
+        Raises:
+            Failed: See `accessed`.
+        """
+        who = Participant(user, is_requestor=True, address=address, role=RoleId.SOURCE)
+        ours = Participant(OURSELVES, is_requestor=False, role=RoleId.DESTINATION)
+        told = self._write(Message(Event.QUERY, "E", self.clock(), (who, ours), query=query))
+        if not told and self.options.required:
+            raise Failed(_NOT_WRITTEN)
 
     def received(self, ae_title: str, address: str, study: StudyObject, *, whole: bool) -> None:
         """An association has brought images of a study; `whole` where its sender has released it."""

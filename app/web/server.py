@@ -6,12 +6,13 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from types import FrameType
 from typing import Annotated
 
 import structlog
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -32,7 +33,6 @@ from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
 from app.web.models import StudyDetail, StudySummary
-from app.web.page import render
 from app.web.recent import Recent
 from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
@@ -40,11 +40,14 @@ from app.web.shelf import Shelf
 from app.web.static_files import add_static
 from app.web.system import SystemPages, add_system
 from app.web.witness import Witness
+from app.web.worklist import add_worklist
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
+from app.worklist import Watch, Worklist
 
 FASTEST_LOOK_S = 0.5
 CERTIFICATES_S = 10.0
+LOOK_S, COMPARE_S = 0.25, 5.0
 
 log = structlog.get_logger()
 
@@ -62,8 +65,9 @@ def serve(settings: Settings) -> None:
     listening = bound(settings)
     engine = open_engine(settings.database)
     secure = None if settings.http.tls is None else WebContext(settings.http.tls)
+    app = create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None)
     options = uvicorn.Config(
-        create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -81,11 +85,23 @@ def serve(settings: Settings) -> None:
         trail.application("web", starts=True)
         tell_ready()
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(options).run([listening])
+            _Server(options, app.state.watch).run([listening])
     finally:
         trail.application("web", starts=False)
         listening.close()
         engine.dispose()
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of open pages as it is stopped: it would wait for them."""
+
+    def __init__(self, options: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(options)
+        self._watch = watch
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._watch.ended = True
+        super().handle_exit(sig, frame)
 
 
 def bound(settings: Settings) -> socket.socket:
@@ -118,6 +134,8 @@ def create_app(
     figures = Figures.of(settings, knock, pulse)
     engine = open_engine(settings.database)
     shelf, recent = Shelf(settings), Recent(settings)
+    worklist = Worklist(settings, engine)
+    watch = Watch(worklist)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -126,8 +144,11 @@ def create_app(
             asyncio.create_task(_again_and_again(pulse.feel, often_s)),
             asyncio.create_task(_again_and_again(figures.look, EVERY_S)),
             asyncio.create_task(_again_and_again(look, CERTIFICATES_S)),
+            asyncio.create_task(_again_and_again(watch.look, LOOK_S)),
+            asyncio.create_task(_again_and_again(watch.compare, COMPARE_S)),
         ]
         yield
+        watch.ended = True
         for task in tasks:
             task.cancel()
         engine.dispose()
@@ -140,10 +161,12 @@ def create_app(
     _add_operations(app, settings, knock, pulse)
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
+    add_worklist(app, worklist, watch, witness)
     add_replay(app, settings, witness)
     add_feedback(app, Feedbacks(settings, engine, witness, shelf))
     add_bundles(app, BundlePages(settings, engine, witness, shelf, pulse, recent))
     add_system(app, SystemPages(settings, engine, witness, figures, recent, lambda: _registry(settings)))
+    app.state.watch = watch
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 
@@ -164,11 +187,6 @@ def _add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
             raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
         witness.saw(visitor, outcome)
         return StudyDetail.of(outcome, relation(settings.results, outcome))
-
-    @app.get("/", include_in_schema=False)
-    def page(visitor: CurrentVisitor, limit: Limit = 100) -> HTMLResponse:
-        found = studies(settings, limit)
-        return HTMLResponse(render(found, relations(settings.results, found), reader=witness.reader(visitor)))
 
 
 def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse) -> None:

@@ -47,6 +47,18 @@ class Witness:
             except Failed as error:
                 raise HTTPException(503, str(error)) from error
 
+    def listed(self, visitor: Visitor, address: str) -> None:
+        """Somebody is shown a list of studies, by the words of its address.
+
+        Raises:
+            HTTPException: See `saw`.
+        """
+        if self.settings.audit.is_on:
+            try:
+                self.trail.queried(visitor.name or ANONYMOUS, visitor.address, address)
+            except Failed as error:
+                raise HTTPException(503, str(error)) from error
+
     def sent(self, visitor: Visitor, outcome: StudyOutcome, receipts: Sequence[Receipt]) -> None:
         """Somebody has sent documents of a study again."""
         if not self.settings.audit.is_on:

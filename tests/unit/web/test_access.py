@@ -102,6 +102,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/health"): Role.MONITOR,
     ("GET", "/"): Role.VIEWER,
     ("GET", "/static/{name}"): None,
+    ("GET", "/events"): Role.VIEWER,
     ("GET", "/studies"): Role.VIEWER,
     ("GET", "/studies/{key}"): Role.VIEWER,
     ("POST", "/studies/{key}/replay"): Role.OPERATOR,
