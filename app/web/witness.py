@@ -58,6 +58,11 @@ class Witness:
             who, address = visitor.name or ANONYMOUS, visitor.address
             self.trail.sent(destination, _object(outcome), problem=problem, user=who, address=address)
 
+    def asked_again(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Somebody wants a study analysed once more."""
+        if self.settings.audit.is_on:
+            self.trail.analysed_again(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
     def authenticated(self, visitor: Visitor, what: str) -> None:
         """Somebody logged in ("login") or out ("logout")."""
         self.trail.login(visitor.name, visitor.address, logout=what == "logout")
