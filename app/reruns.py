@@ -3,8 +3,8 @@
 The first analysis stays what it is. The new one is a revision of the same images (`revision_of(…, run=2)`), so that its
 documents carry their own UIDs, name those that they stand for, and supersede them by the rules of `app.revisions`.
 
-The web side asks, a worker begins. In between lies one file for each question, `<results>/.reruns/<key>.json`: whichever
-dies, the question is answered, and once.
+The web side asks, a worker begins. In between lies one file for each question, `<results>/.reruns/<key>.json`:
+whichever dies, the question is answered, and once.
 """
 
 import fcntl

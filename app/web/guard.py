@@ -29,6 +29,8 @@ FORM: Final = "application/x-www-form-urlencoded"
 READING: Final = frozenset({"GET", "HEAD"})
 
 OPEN: Final = frozenset({"/health/live", "/login"})
+STATIC: Final = "/static/"
+"""Styles and scripts, which the log-in page needs before anybody is known; nothing of a study lies there."""
 ROLES: Final[Mapping[str, Role]] = {"/metrics": Role.MONITOR, "/health": Role.MONITOR, "/logout": Role.VIEWER}
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
 
@@ -164,7 +166,7 @@ class Guard:
 
 def role_for(method: str, path: str) -> Role | None:
     """What a request needs; None where it is open to all."""
-    if path in OPEN:
+    if path in OPEN or (path.startswith(STATIC) and method in READING):
         return None
     if path in ROLES:
         return ROLES[path]

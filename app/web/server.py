@@ -30,9 +30,11 @@ from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
 from app.web.models import StudyDetail, StudySummary
-from app.web.page import STYLE, render
+from app.web.page import render
 from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
+from app.web.static_files import add_static
+from app.web.study import add_study
 from app.web.witness import Witness
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
@@ -129,8 +131,10 @@ def create_app(
     witness = Witness(settings, guard)
     _add_studies(app, settings, witness)
     _add_operations(app, settings, knock, pulse)
-    add_login(app, guard, STYLE, witness.authenticated, witness.refused)
+    add_static(app)
+    add_login(app, guard, witness.authenticated, witness.refused)
     add_replay(app, settings, witness)
+    add_study(app, settings, witness)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from fastapi import HTTPException
 
 from app.errors import AppError
-from app.outcomes import StudyOutcome, study
+from app.outcomes import OUTCOME, StudyOutcome, study
 from app.reassembly import files_of, reassemble
 from app.receive.pruning import Tombstones
 from app.settings import Settings
@@ -38,6 +38,7 @@ class Known:
     settings: Settings
     _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
     _places: OrderedDict[tuple[str, int], tuple[SlicePlace, ...]] = field(default_factory=OrderedDict, init=False)
+    _outcomes: OrderedDict[str, tuple[int, StudyOutcome]] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
     def outcome(self, key: str) -> StudyOutcome:
@@ -46,7 +47,7 @@ class Known:
         Raises:
             HTTPException: 404, nobody knows it; 410, retention has removed it.
         """
-        found = study(self.settings, key)
+        found = self._read(key)
         if found is not None:
             return found
         tombstones = Tombstones(self.settings.spool.folder / "pruned")
@@ -54,6 +55,23 @@ class Known:
         if len(name) == 32 and name.isalnum() and tombstones.images(name):
             raise HTTPException(410, REMOVED)
         raise HTTPException(404, UNKNOWN)
+
+    def _read(self, key: str) -> StudyOutcome | None:
+        """Slice after slice asks for the same outcome: it is read again only once it has changed."""
+        file = self.settings.results / key / OUTCOME
+        try:
+            changed = file.stat().st_mtime_ns
+        except (OSError, ValueError):
+            return study(self.settings, key)
+        with self._lock:
+            before, known = self._outcomes.get(key, (0, None))
+        if known is not None and before == changed:
+            return known
+        found = study(self.settings, key)
+        if found is not None:
+            with self._lock:
+                _keep(self._outcomes, key, (changed, found))
+        return found
 
     def has_images(self, outcome: StudyOutcome) -> bool:
         """Whether the images of a revision are still in the spool, every one of them."""

@@ -218,4 +218,6 @@ def _finding_of(report: Report, labels: Mapping[int, str]) -> str:
     """Which finding a segmentation outlines: its labels begin with the finding's name; else it is of structures."""
     first = next(iter(labels.values()), "").lower()
     kinds = [finding.kind for finding in report.findings if finding.lesions]
-    return next((kind for kind in kinds if first.startswith(kind.replace("_", " "))), kinds[0] if kinds else "structures")
+    return next(
+        (kind for kind in kinds if first.startswith(kind.replace("_", " "))), kinds[0] if kinds else "structures"
+    )
