@@ -4,13 +4,12 @@ the study's outcome, and may be run again after a crash without harm.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from threading import Event, Lock
-from typing import Protocol
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -30,6 +29,7 @@ from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
 from app.study import Look, Study
+from app.workflow_analyser import Analyser
 from app.workflow_delivery import right_of_way
 from app.workflow_edges import Stopped, bounded, edge
 from app.workflow_look import Viewer, look_at, look_for_contrast, notes_of, with_looks
@@ -47,16 +47,6 @@ BUSY_PAUSE_S = 5.0
 """Until a document is looked at again that another worker is sending."""
 
 
-class Analyser(Protocol):
-    """What the steps need of `app.infer.runner.Runner`, without importing torch."""
-
-    def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
-        """Run a bundle on the assigned series, and keep its masks in a folder."""
-
-    def show_accelerator(self) -> None:
-        """Set the gauges of the accelerator, where there is one."""
-
-
 @dataclass
 class Steps:
     """The steps with what they work on.
@@ -71,6 +61,7 @@ class Steps:
         contrast: Tells whether heads show contrast agent; None where nothing is to look.
         draining: Set when the worker is to stop: no further analysis begins.
         stopping: Set when the worker gives up waiting for running analyses.
+        switched_off: Bundles that get no study now, by name, with the sentence that says so; see `app.switches`.
         shipping: Deliveries, with what is known of the destinations.
     """
 
@@ -83,6 +74,7 @@ class Steps:
     contrast: Viewer | None = None
     draining: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
+    switched_off: Callable[[], Mapping[str, str]] = dict
     shipping: Shipping = field(init=False)
     _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
@@ -186,7 +178,7 @@ class Steps:
         """
         study, before = self.study(key), self._outcome(key)
         with self._timed(key, "route"), edge("routing"):
-            decision = self.router.decide(study)
+            decision = self.router.decide(study, self.switched_off())
             plans = tuple(
                 plan_of(study, each, self.catalogue.get(each.bundle).service)
                 for each in decision.assignments
