@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.findings import Finding, Report
 from app.outcomes import StudyOutcome
+from app.revisions import is_newer
 from app.words import certainty_in_words
 
 
@@ -53,6 +54,17 @@ class Beside:
     changes: tuple[Change, ...]
 
     @property
+    def images(self) -> str:
+        """What became of the images from the older to the newer one, in words."""
+        told = [
+            (self.added, "came"),
+            (self.removed, "only in the older one"),
+            (self.replaced, "with other content under the same UID"),
+        ]
+        words = [f"{number} {'image' if number == 1 else 'images'} {what}" for number, what in told if number]
+        return ", ".join(words) or "the same images"
+
+    @property
     def revision(self) -> str:
         """What tells it from the others of its study."""
         return self.key.rpartition("-")[2]
@@ -60,7 +72,8 @@ class Beside:
 
 def beside(shown: StudyOutcome, other: StudyOutcome) -> Beside:
     """Compare two revisions of one study, whichever came first."""
-    newer = (other.received_at, other.key) > (shown.received_at, shown.key)
+    by_images = is_newer(other, shown), is_newer(shown, other)
+    newer = by_images[0] or (not by_images[1] and other.received_at > shown.received_at)
     older, later = (shown, other) if newer else (other, shown)
     before, after = _images(older), _images(later)
     return Beside(

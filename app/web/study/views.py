@@ -22,6 +22,7 @@ from app.web.study.known import Known
 from app.web.study.patient import patient_of
 from app.web.study.series import name_of
 from app.web.study.stages import Stage, stages_of
+from app.words import percents
 
 STATES: Final = {
     State.RECEIVED: ("wait", "received"),
@@ -60,6 +61,11 @@ class Measure:
     slice: int | None
     series: int | None
 
+    @property
+    def score(self) -> str:
+        """In per cent; "" where there is none."""
+        return "" if self.certainty is None else percents(self.certainty, self.certainty, fewest_decimals=1)[0]
+
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
@@ -77,6 +83,13 @@ class FindingRow:
     series: int | None
     regions: int
     measures: tuple[Measure, ...]
+
+    @property
+    def percents(self) -> tuple[str, str] | None:
+        """Certainty and threshold in per cent, with as many decimals as tell them apart; None where undetermined."""
+        if self.certainty is None or self.threshold is None:
+            return None
+        return percents(self.certainty, self.threshold, fewest_decimals=1)
 
 
 @dataclass(frozen=True, slots=True)
