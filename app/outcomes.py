@@ -88,6 +88,8 @@ class StudyOutcome:
         receipts: How deliveries ended; one for each shipment in the end.
         waiting: Deliveries that were begun and have not ended, and why.
         timings: Seconds of each stage.
+        run: How often this set of images was taken up: 1, and one more each time that somebody asked for it again. From
+            2 on `received_at` is the time of the asking.
     """
 
     key: str
@@ -110,6 +112,7 @@ class StudyOutcome:
     waiting: tuple[Waiting, ...] = ()
     timings: tuple[Timing, ...] = ()
     modalities: tuple[str, ...] = ()
+    run: int = 1
 
     @property
     def state(self) -> State:

@@ -15,7 +15,6 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from app import outcomes, revisions, workflow_metrics
-from app.assemble import assemble
 from app.assignment import Assignment
 from app.documents import Waiting
 from app.errors import AppError, Failed, Rejected, Retryable
@@ -24,6 +23,7 @@ from app.infer.catalogue import Catalogue
 from app.infer.results import undetermined
 from app.masks import mask_files
 from app.outcomes import FINAL, Shipment, StudyOutcome, Timing
+from app.reassembly import reassemble
 from app.receive.spool import Spool
 from app.report import encode
 from app.route.router import Router
@@ -128,13 +128,8 @@ class Steps:
         with self._lock:
             if key in self._studies:
                 return self._studies[key]
-        folder = self.settings.spool.folder / "studies" / key.partition("-")[0]
         known = self._outcome(key)
-        files = [folder / name for name in sorted(known.files)]
-        study = assemble(files, interrupted=known.interrupted, notes=known.arrival_notes, missing=known.arrival_signs)
-        if study.key != key:
-            raise Rejected(f"study {key}: its files in the spool are of another study or revision now; send it again")
-        study = with_looks(study, known.looks)
+        study = with_looks(reassemble(self.settings.spool.folder, known), known.looks)
         self.remember(study)
         return study
 

@@ -90,6 +90,12 @@ class Trail:
         if not told and self.options.required:
             raise Failed(_NOT_WRITTEN)
 
+    def analysed_again(self, user: str, address: str, study: StudyObject) -> None:
+        """Somebody has asked for another analysis of a study, whose documents will be new ones."""
+        who = Participant(user, is_requestor=True, address=address)
+        words = "another analysis was asked for"
+        self._write(Message(Event.ACCESSED, "C", self.clock(), (who,), description=words, study=study))
+
     def received(self, ae_title: str, address: str, study: StudyObject, *, whole: bool) -> None:
         """An association has brought images of a study; `whole` where its sender has released it."""
         source = Participant(ae_title, is_requestor=True, address=address, role=RoleId.SOURCE)

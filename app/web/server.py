@@ -38,6 +38,7 @@ from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
 from app.web.shelf import Shelf
 from app.web.static_files import add_static
+from app.web.study import add_study
 from app.web.system import SystemPages, add_system
 from app.web.witness import Witness
 from app.web.worklist import add_worklist
@@ -167,6 +168,7 @@ def create_app(
     add_bundles(app, BundlePages(settings, engine, witness, shelf, pulse, recent))
     add_system(app, SystemPages(settings, engine, witness, figures, recent, lambda: _registry(settings)))
     app.state.watch = watch
+    add_study(app, settings, witness)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 

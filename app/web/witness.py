@@ -83,6 +83,11 @@ class Witness:
         """Somebody has changed what the installation does, in words: "bundle head switched off: new scanner"."""
         self.trail.configured(visitor.name or ANONYMOUS, visitor.address, words)
 
+    def asked_again(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Somebody wants a study analysed once more."""
+        if self.settings.audit.is_on:
+            self.trail.analysed_again(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
     def authenticated(self, visitor: Visitor, what: str) -> None:
         """Somebody logged in ("login") or out ("logout")."""
         self.trail.login(visitor.name, visitor.address, logout=what == "logout")
