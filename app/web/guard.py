@@ -3,6 +3,7 @@
 A gate before the whole application, and not a mark on each route: a route that forgets its mark would be open.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,9 +28,16 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 LARGEST_FORM: Final = 1 << 16
 FORM: Final = "application/x-www-form-urlencoded"
 READING: Final = frozenset({"GET", "HEAD"})
+STREAMED: Final = re.compile(r"/api/v1/(uploads|upload-sessions/[0-9a-f]{32}/files)")
+"""Where a body may be longer than a form: it goes to disk as it comes, and its CSRF token stands in the header."""
 
 OPEN: Final = frozenset({"/health/live", "/login"})
-ROLES: Final[Mapping[str, Role]] = {"/metrics": Role.MONITOR, "/health": Role.MONITOR, "/logout": Role.VIEWER}
+ROLES: Final[Mapping[str, Role]] = {
+    "/metrics": Role.MONITOR,
+    "/health": Role.MONITOR,
+    "/api/v1/health": Role.MONITOR,
+    "/logout": Role.VIEWER,
+}
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
 
 

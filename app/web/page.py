@@ -101,7 +101,8 @@ def render(
         f"<title>Vigil · studies</title><style>{STYLE}</style></head><body>"
         '<div class="banner">Research only. Not for diagnosis.</div>'
         f"<header><h1>Vigil</h1><p>{_count(len(outcomes))}, as of {now:%H:%M:%S} UTC</p>"
-        f'<nav><a href="health">health</a> · <a href="metrics">metrics</a> · <a href="studies">JSON</a>{_who(reader)}'
+        '<nav><a href="health">health</a> · <a href="metrics">metrics</a> · <a href="api/v1/studies">JSON</a>'
+        f"{_who(reader)}"
         "</nav></header>"
         f"<main>{body}</main></body></html>"
     )
@@ -143,7 +144,7 @@ def _study(outcome: StudyOutcome, relation: Relation, reader: Reader) -> str:
 def _again(outcome: StudyOutcome, relation: Relation, reader: Reader) -> str:
     if not reader.may_replay or relation.superseded_by or not outcome.documents:
         return ""
-    return _form(f"/studies/{outcome.key}/replay", "send the documents again", reader)
+    return _form(f"/api/v1/studies/{outcome.key}/replay", "send the documents again", reader)
 
 
 def _old(summary: StudySummary) -> str:

@@ -10,28 +10,28 @@ from typing import Annotated
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import __version__
 from app.audit.trail import Trail
-from app.errors import AppError, Failed
-from app.outcomes import studies, study
+from app.errors import Failed
+from app.outcomes import studies
 from app.ready import tell_ready
-from app.revisions import relation, relations
+from app.revisions import relations
 from app.settings import Settings
 from app.supervise import metrics_folder
 from app.tls.renewal import WebContext
+from app.web.api.document import ADDRESS
+from app.web.api.routes import add_api
 from app.web.figures import EVERY_S, Figures
 from app.web.gate import Gate
 from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
-from app.web.models import StudyDetail, StudySummary
 from app.web.page import STYLE, render
-from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
 from app.web.witness import Witness
 from app.wellness import Health
@@ -123,35 +123,21 @@ def create_app(
         for task in tasks:
             task.cancel()
 
-    # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
-    app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    # The interactive pages of FastAPI load scripts from elsewhere; the document describes the API without them.
+    app = FastAPI(
+        title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=ADDRESS
+    )
     guard = Guard.of(settings, signatures(settings.run))
     witness = Witness(settings, guard)
-    _add_studies(app, settings, witness)
+    _add_page(app, settings, witness)
     _add_operations(app, settings, knock, pulse)
     add_login(app, guard, STYLE, witness.authenticated, witness.refused)
-    add_replay(app, settings, witness)
+    add_api(app, settings, witness, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 
 
-def _add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
-    @app.get("/studies")
-    def list_studies(limit: Limit = 100) -> list[StudySummary]:
-        """The newest study revisions."""
-        found = studies(settings, limit)
-        related = relations(settings.results, found)
-        return [StudySummary.of(outcome, related[outcome.key]) for outcome in found]
-
-    @app.get("/studies/{key}", responses={404: {"description": "No study of that key or UID is known"}})
-    def show_study(key: KeyOrUid, visitor: CurrentVisitor) -> StudyDetail:
-        """One study: findings, documents, deliveries, and the reasons of every rule."""
-        outcome = study(settings, key)
-        if outcome is None:
-            raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
-        witness.saw(visitor, outcome)
-        return StudyDetail.of(outcome, relation(settings.results, outcome))
-
+def _add_page(app: FastAPI, settings: Settings, witness: Witness) -> None:
     @app.get("/", include_in_schema=False)
     def page(visitor: CurrentVisitor, limit: Limit = 100) -> HTMLResponse:
         found = studies(settings, limit)
@@ -164,7 +150,7 @@ def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse
         """Answer that this process answers; says nothing else, and needs no log-in."""
         return {"ok": True}
 
-    @app.get("/health", responses={503: {"model": Health}})
+    @app.get("/health", include_in_schema=False)
     def health(response: Response) -> Health:
         """Whether listener, worker, database and disks work; 503 where one does not."""
         found = examine(settings, knock, pulse)
@@ -174,11 +160,6 @@ def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
         return Response(generate_latest(_registry(settings)), media_type=CONTENT_TYPE_LATEST)
-
-    @app.exception_handler(AppError)
-    def explain(_: Request, error: AppError) -> JSONResponse:
-        log.error("request_failed", reason=str(error))
-        return JSONResponse({"detail": str(error)}, status_code=500)
 
 
 def _registry(settings: Settings) -> CollectorRegistry:
