@@ -25,11 +25,13 @@ from app.web.guard import (
     role_for,
 )
 
+CACHE: Final = "Cache-Control"
 HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-store",
+    CACHE: "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -132,7 +134,9 @@ class Gate:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    # A route may say how long its answer keeps, and nothing else of these.
+                    if name != CACHE or CACHE not in headers:
+                        headers[name] = value
                 if secure:
                     headers["Strict-Transport-Security"] = HSTS
             await send(message)

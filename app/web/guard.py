@@ -32,6 +32,8 @@ STREAMED: Final = re.compile(r"/api/v1/(uploads|upload-sessions/[0-9a-f]{32}/fil
 """Where a body may be longer than a form: it goes to disk as it comes, and its CSRF token stands in the header."""
 
 OPEN: Final = frozenset({"/health/live", "/login"})
+STATIC: Final = "/static/"
+"""Styles and scripts, which the log-in page needs before anybody is known; nothing of a study lies there."""
 ROLES: Final[Mapping[str, Role]] = {
     "/metrics": Role.MONITOR,
     "/health": Role.MONITOR,
@@ -172,7 +174,7 @@ class Guard:
 
 def role_for(method: str, path: str) -> Role | None:
     """What a request needs; None where it is open to all."""
-    if path in OPEN:
+    if path in OPEN or (path.startswith(STATIC) and method in READING):
         return None
     if path in ROLES:
         return ROLES[path]

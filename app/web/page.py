@@ -1,7 +1,6 @@
 """The studies as one page: rendered here, no script, nothing loaded from elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
@@ -10,6 +9,7 @@ from app.outcomes import State, StudyOutcome
 from app.revisions import Relation
 from app.structures import MOST_SHOWN
 from app.web.models import FindingSummary, StudySummary
+from app.web.reader import NOBODY, Reader
 from app.words import certainty_in_words, flagged
 
 REFRESH_S = 5
@@ -53,26 +53,6 @@ vertical-align:top;font-weight:400}th{color:var(--dim);width:25rem;overflow-wrap
 form{display:inline}button{font:inherit;font-size:.85rem}
 .empty{color:var(--dim);text-align:center;padding:4rem 0}h2{font-size:.95rem;margin:.9rem 0 .2rem}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """For whom a page is made.
-
-    Attributes:
-        name: "" of somebody who has not logged in.
-        csrf: What forms carry; "" where there are none.
-        may_replay: Whether they may send documents again.
-        may_leave: Whether there is a log-in by browser to end.
-    """
-
-    name: str = ""
-    csrf: str = ""
-    may_replay: bool = False
-    may_leave: bool = False
-
-
-NOBODY = Reader()
 
 
 def render(

@@ -31,8 +31,9 @@ from app.web.gate import Gate
 from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
 from app.web.login import CurrentVisitor, add_login
-from app.web.page import STYLE, render
+from app.web.page import render
 from app.web.sessions import signatures
+from app.web.static_files import add_static
 from app.web.witness import Witness
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
@@ -131,7 +132,8 @@ def create_app(
     witness = Witness(settings, guard)
     _add_page(app, settings, witness)
     _add_operations(app, settings, knock, pulse)
-    add_login(app, guard, STYLE, witness.authenticated, witness.refused)
+    add_static(app)
+    add_login(app, guard, witness.authenticated, witness.refused)
     add_api(app, settings, witness, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from fastapi import HTTPException, Request
 
-from app.access import Role
 from app.audit.messages import StudyObject
 from app.audit.patients import patient_id_of
 from app.audit.trail import Trail
@@ -15,7 +14,7 @@ from app.errors import Failed
 from app.outcomes import StudyOutcome
 from app.settings import Settings
 from app.web.guard import By, Guard, Visitor
-from app.web.page import Reader
+from app.web.reader import Reader
 
 ANONYMOUS = "anonymous"
 
@@ -70,7 +69,7 @@ class Witness:
         """For whom a page is made."""
         csrf = self.guard.signatures.csrf(visitor.subject) if visitor.subject else ""
         browser = visitor.by is By.SESSION
-        return Reader(visitor.name, csrf, may_replay=bool(csrf) and visitor.may(Role.OPERATOR), may_leave=browser)
+        return Reader(visitor.name, csrf, visitor.role, may_leave=browser)
 
 
 def _object(outcome: StudyOutcome) -> StudyObject:

@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problems: what is wrong and what to do, in one form over the whole API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from app.errors import AppError, location
 
 MEDIA_TYPE: Final = "application/problem+json"
 LONGEST_WORDS: Final = 300
+MACHINES: Final = ("/api/", "/dicom-web/")
+"""What begins so answers machines, whatever they accept."""
 
 log = structlog.get_logger()
 
@@ -59,31 +61,50 @@ def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _title(status), "content": content} for status in every}
 
 
-def add_problems(app: FastAPI) -> None:
-    """Have every error answered as a problem."""
+def add_problems(app: FastAPI, page: Callable[[Request, int, str, str], Response]) -> None:
+    """Have every error answered: as a problem, or as a page where a browser asked for one.
+
+    Args:
+        app: To it.
+        page: Makes the page: of a request, the status, its words, and the detail.
+    """
+
+    def answer(
+        request: Request,
+        status: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[WrongValue] = (),
+    ) -> Response:
+        browses = "text/html" in request.headers.get("accept", "").lower()
+        if browses and not request.scope["path"].startswith(MACHINES):
+            made = page(request, status, _title(status), detail)
+            made.headers.update(headers or {})
+            return made
+        return problem(status, detail, headers, errors)
 
     @app.exception_handler(HTTPException)
-    def refuse(_: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, error.detail, error.headers)
+    def refuse(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, error.detail, error.headers)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> Response:
+    def invalid(request: Request, error: RequestValidationError) -> Response:
         wrong = [
             WrongValue(where=" ".join(str(part) for part in each["loc"])[:LONGEST_WORDS], what=each["msg"])
             for each in error.errors()
         ]
         first = f"{wrong[0].where}: {wrong[0].what}" if wrong else "see /api/v1/openapi.json"
-        return problem(422, f"the request cannot be used: {first}", errors=wrong)
+        return answer(request, 422, f"the request cannot be used: {first}", errors=wrong)
 
     @app.exception_handler(AppError)
-    def explain(_: Request, error: AppError) -> Response:
+    def explain(request: Request, error: AppError) -> Response:
         log.error("request_failed", reason=str(error))
-        return problem(500, str(error))
+        return answer(request, 500, str(error))
 
     @app.exception_handler(Exception)
-    def broken(_: Request, error: Exception) -> Response:
+    def broken(request: Request, error: Exception) -> Response:
         log.error("request_broke", error=type(error).__name__, at=location(error))
-        return problem(500, "something unexpected broke; the log of the web side says where")
+        return answer(request, 500, "something unexpected broke; the log of the web side says where")
 
 
 def _title(status: int) -> str:

@@ -1,6 +1,6 @@
 """Everything below /api/v1, in one place."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from app.settings import Settings
 from app.web.api.bundles import add_bundles
@@ -10,6 +10,8 @@ from app.web.api.replay import add_replay
 from app.web.api.service import add_service
 from app.web.api.studies import add_studies
 from app.web.health import Knock, Pulse
+from app.web.reader import NOBODY
+from app.web.templating import page
 from app.web.witness import Witness
 
 
@@ -27,5 +29,11 @@ def add_api(app: FastAPI, settings: Settings, witness: Witness, knock: Knock, pu
     add_replay(app, settings, witness)
     add_bundles(app, settings)
     add_service(app, settings, knock, pulse)
-    add_problems(app)
+
+    def page_of(request: Request, status: int, title: str, detail: str) -> Response:
+        visitor = getattr(request.state, "visitor", None)
+        reader = NOBODY if visitor is None else witness.reader(visitor)
+        return page(request, "problem.html", reader, status=status, title=title, detail=detail)
+
+    add_problems(app, page_of)
     describe(app)

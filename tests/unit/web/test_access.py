@@ -1,7 +1,7 @@
 """Every route before every kind of visitor: what is not allowed is refused, and said."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from starlette.routing import BaseRoute
 from structlog.testing import capture_logs
 
 from app.access import Role
@@ -99,6 +100,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/metrics"): Role.MONITOR,
     ("GET", "/health"): Role.MONITOR,
     ("GET", "/"): Role.VIEWER,
+    ("GET", "/static/{name}"): None,
     ("GET", "/api/v1/studies"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}/reports"): Role.VIEWER,
@@ -111,20 +113,28 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/health"): Role.MONITOR,
     ("GET", "/api/v1/openapi.json"): Role.VIEWER,
 }
+FILLED = {"key": "0" * 32, "name": "none.css", "id": "0" * 32, "study": "1.2", "series": "1.2", "instance": "1.2"}
+"""What stands in the places of paths."""
 LET_IN = {200, 303, 404, 503}
 """Answers of routes behind the gate: the study is not there, and no listener runs."""
 
 
+def every_route(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, BaseRoute]]:
+    """Each route with its whole path, those of included routers too."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield prefix + getattr(route, "path", ""), route
+        else:
+            yield from every_route(included.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
+
+
 def test_every_route_is_in_the_table(house: House) -> None:
-    routes = {
-        (method, route.path)
-        for route in house.app.routes
-        if hasattr(route, "methods")
-        for method in route.methods or ()
-        if method != "HEAD"
-    }
-    assert routes == set(NEEDS)
-    assert all(isinstance(route, APIRoute) or route.path == "/api/v1/openapi.json" for route in house.app.routes)
+    found = list(every_route(house.app.routes))
+    assert {
+        (method, path) for path, route in found for method in getattr(route, "methods", ()) if method != "HEAD"
+    } == set(NEEDS)
+    assert all(isinstance(route, APIRoute) or path == "/api/v1/openapi.json" for path, route in found)
 
 
 VISITORS: dict[str, tuple[Role | None, Callable[[House], dict[str, str]]]] = {
@@ -149,9 +159,8 @@ def test_every_route_before_every_visitor(visitor: str, house: House) -> None:
         if path == "/login" and method == "POST":
             continue
         # Each from an address of its own: after too many wrong tokens one would have to wait.
-        answer = house.client(f"192.0.2.{number}").request(
-            method, path.format(key="0" * 32, name="a", id="0" * 32), headers=headers(house)
-        )
+        address = f"192.0.2.{number}"
+        answer = house.client(address).request(method, path.format(**FILLED), headers=headers(house))
         allowed = needed is None or (role is not None and role.covers(needed))
         assert (answer.status_code in LET_IN) is allowed, (method, path, answer.status_code)
         if not allowed:
