@@ -41,6 +41,8 @@ ROLES: Final[Mapping[str, Role]] = {
     "/logout": Role.VIEWER,
 }
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
+UPLOADING: Final = ("/upload", "/api/v1/upload")
+"""What begins so needs an operator, also to be read."""
 
 
 class By(StrEnum):
@@ -178,6 +180,8 @@ def role_for(method: str, path: str) -> Role | None:
         return None
     if path in ROLES:
         return ROLES[path]
+    if path.startswith(UPLOADING):
+        return Role.OPERATOR
     return Role.VIEWER if method in READING else Role.OPERATOR
 
 

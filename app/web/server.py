@@ -40,6 +40,7 @@ from app.workflow_database import beats_of, open_engine
 
 FASTEST_LOOK_S = 0.5
 CERTIFICATES_S = 10.0
+UPLOADS_S = 2.0
 
 log = structlog.get_logger()
 
@@ -119,10 +120,12 @@ def create_app(
             asyncio.create_task(_again_and_again(pulse.feel, often_s)),
             asyncio.create_task(_again_and_again(figures.look, EVERY_S)),
             asyncio.create_task(_again_and_again(look, CERTIFICATES_S)),
+            asyncio.create_task(_again_and_again(uploads.sweep, UPLOADS_S)),
         ]
         yield
         for task in tasks:
             task.cancel()
+        await asyncio.to_thread(uploads.stop)
 
     # The interactive pages of FastAPI load scripts from elsewhere; the document describes the API without them.
     app = FastAPI(
@@ -134,7 +137,7 @@ def create_app(
     _add_operations(app, settings, knock, pulse)
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
-    add_api(app, settings, witness, knock, pulse)
+    uploads = add_api(app, settings, witness, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 

@@ -108,6 +108,12 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/studies/{key}/documents"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}/documents/{name}"): Role.VIEWER,
     ("POST", "/api/v1/studies/{key}/replay"): Role.OPERATOR,
+    ("POST", "/api/v1/uploads"): Role.OPERATOR,
+    ("POST", "/api/v1/upload-sessions"): Role.OPERATOR,
+    ("GET", "/api/v1/upload-sessions/{id}"): Role.OPERATOR,
+    ("POST", "/api/v1/upload-sessions/{id}/files"): Role.OPERATOR,
+    ("POST", "/api/v1/upload-sessions/{id}/end"): Role.OPERATOR,
+    ("DELETE", "/api/v1/upload-sessions/{id}"): Role.OPERATOR,
     ("GET", "/api/v1/bundles"): Role.VIEWER,
     ("GET", "/api/v1/bundles/{name}"): Role.VIEWER,
     ("GET", "/api/v1/health"): Role.MONITOR,
@@ -115,7 +121,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
 }
 FILLED = {"key": "0" * 32, "name": "none.css", "id": "0" * 32, "study": "1.2", "series": "1.2", "instance": "1.2"}
 """What stands in the places of paths."""
-LET_IN = {200, 303, 404, 503}
+LET_IN = {200, 201, 303, 404, 503}
 """Answers of routes behind the gate: the study is not there, and no listener runs."""
 
 
