@@ -1,4 +1,4 @@
-"""What readers say of findings: agree, disagree or unsure, and where. Every word is kept; the newest of each reader counts.
+"""What readers say of findings: agree, disagree or unsure, and where. All is kept; of each reader the newest counts.
 
 Kept with the identity of the report that it is about, so that it can be told from what another version would have said.
 """
