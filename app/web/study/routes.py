@@ -18,6 +18,7 @@ from app.web.study.known import Known
 from app.web.study.sights import Sights
 from app.web.study.views import page_of
 from app.web.templating import page, wants_fragment
+from app.web.told import problem_page
 from app.web.witness import Witness
 from app.workflow_delivery import replay
 
@@ -50,8 +51,7 @@ def _explained(witness: Witness, request: Request, visitor: Visitor, make: Calla
         return make()
     except HTTPException as error:
         title = TITLES.get(error.status_code, "Not done")
-        reader = witness.reader(visitor)
-        return page(request, "problem.html", reader, status=error.status_code, title=title, detail=str(error.detail))
+        return problem_page(request, witness.reader(visitor), error.status_code, title, str(error.detail))
 
 
 class _Pages:
