@@ -192,7 +192,7 @@ export class Viewer {
     const words = [`Slice ${this.index + 1} of ${this.series.slices}`];
     for (const scores of this.series.scores.slice(0, 3)) {
       const value = scores.values[this.index];
-      if (value !== null) words.push(`${scores.finding.replaceAll("_", " ")} ${(100 * value).toFixed(1)} %`);
+      if (value !== null) words.push(`${scores.finding.replaceAll("_", " ")} ${(Math.floor(1000 * value) / 10).toFixed(1)} %`);
     }
     const drawn = (this.marks.get(this.index) || []).filter((mark) => this.layers[mark.layer]).map((mark) => mark.label);
     if (drawn.length) words.push(drawn.join(", "));

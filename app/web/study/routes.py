@@ -1,10 +1,10 @@
 """/study/{key}: the page of a study, its parts, and what an operator may do there."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app import reruns
@@ -31,6 +31,8 @@ TITLES: Final = {
     422: "Cannot be shown",
     503: "Not now",
 }
+
+Count = Annotated[int | None, Query(ge=0, le=100_000)]
 
 log = structlog.get_logger()
 
@@ -68,15 +70,19 @@ class _Pages:
         router.get("/study/{key}/documents/{name}/picture")(self.send_picture)
         router.get("/study/{key}/documents/{name}/pdf")(self.send_pdf)
 
-    def show(self, key: str, request: Request, visitor: CurrentVisitor) -> Response:
-        """The page of a study."""
+    def show(
+        self, key: str, request: Request, visitor: CurrentVisitor, taken: Count = None, refused: Count = None
+    ) -> Response:
+        """The page of a study; after a replay with how many documents were taken and refused."""
 
         def made() -> Response:
             outcome = self._known.outcome(key)
             looked = self._sights.saw if wants_fragment(request, LIVE) else self._sights.opened
             looked(visitor, outcome)
             shown = page_of(self._settings, self._known, outcome)
-            return page(request, "study.html", self._witness.reader(visitor), study=shown, kinds=KINDS)
+            reader = self._witness.reader(visitor)
+            sent = None if taken is None else (taken, refused or 0)
+            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent)
 
         return _explained(self._witness, request, visitor, made)
 
@@ -144,7 +150,10 @@ class _Deeds:
             except Rejected as error:
                 raise HTTPException(409, str(error)) from error
             self._witness.sent(visitor, outcome, receipts)
-            return RedirectResponse(f"/study/{outcome.key}#deliveries", 303)
+            taken = sum(receipt.delivered for receipt in receipts)
+            return RedirectResponse(
+                f"/study/{outcome.key}?taken={taken}&refused={len(receipts) - taken}#deliveries", 303
+            )
 
         return _explained(self._witness, request, visitor, done)
 
