@@ -6,6 +6,11 @@ import { drawCorner, drawEdges, drawMarks, drawScale, drawStrip, placement, toIm
 const byId = (id) => document.getElementById(id);
 const LAYER_KEYS = { o: "outline", b: "detection", a: "attention", m: "centre", h: "heat" };
 const DIGITS = 1;
+const NO_DRAG = 4;
+
+// Words and lines grow with those of the page, which grow with the screen.
+const textUnit = () =>
+  ((window.devicePixelRatio || 1) * parseFloat(getComputedStyle(document.documentElement).fontSize)) / 16;
 
 export class Viewer {
   constructor(root) {
@@ -139,8 +144,8 @@ export class Viewer {
   }
 
   draw() {
-    const unit = window.devicePixelRatio || 1;
-    const width = Math.round(this.frame.clientWidth * unit), height = Math.round(this.frame.clientHeight * unit);
+    const density = window.devicePixelRatio || 1;
+    const width = Math.round(this.frame.clientWidth * density), height = Math.round(this.frame.clientHeight * density);
     if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
     const context = this.context;
     context.fillStyle = "#000";
@@ -150,7 +155,7 @@ export class Viewer {
     context.imageSmoothingEnabled = Math.min(place.sx, place.sy) < 4;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.buffer, place.x, place.y, this.slice.columns * place.sx, this.slice.rows * place.sy);
-    const drawn = this.marks.get(this.index) || [];
+    const drawn = this.marks.get(this.index) || [], unit = textUnit();
     drawMarks(context, place, drawn, this.layers, unit);
     drawEdges(context, this.canvas, this.series.edges, unit);
     drawScale(context, this.canvas, place, this.series, unit);
@@ -187,7 +192,7 @@ export class Viewer {
     const words = [`Slice ${this.index + 1} of ${this.series.slices}`];
     for (const scores of this.series.scores.slice(0, 3)) {
       const value = scores.values[this.index];
-      if (value !== null) words.push(`${scores.finding.replaceAll("_", " ")} ${(100 * value).toFixed(1)} %`);
+      if (value !== null) words.push(`${scores.finding.replaceAll("_", " ")} ${(Math.floor(1000 * value) / 10).toFixed(1)} %`);
     }
     const drawn = (this.marks.get(this.index) || []).filter((mark) => this.layers[mark.layer]).map((mark) => mark.label);
     if (drawn.length) words.push(drawn.join(", "));
@@ -297,14 +302,16 @@ export class Viewer {
     this.frame.focus({ preventScroll: true });
     this.frame.setPointerCapture(event.pointerId);
     const moves = event.button === 2 || event.button === 1 || event.ctrlKey;
-    let [x, y] = this.#at(event);
+    let [x, y] = this.#at(event), moved = 0;
     const move = (next) => {
       const [nx, ny] = this.#at(next);
+      moved += Math.abs(nx - x) + Math.abs(ny - y);
       if (moves) this.#move(nx - x, ny - y);
       else this.#byHand((nx - x) / (window.devicePixelRatio || 1), -(ny - y) / (window.devicePixelRatio || 1));
       [x, y] = [nx, ny];
     };
-    const stop = () => {
+    const stop = (last) => {
+      if (last.type === "pointerup" && !event.button && moved < NO_DRAG) this.#point(last);
       this.frame.removeEventListener("pointermove", move);
       this.frame.removeEventListener("pointerup", stop);
       this.frame.removeEventListener("pointercancel", stop);
@@ -312,6 +319,15 @@ export class Viewer {
     this.frame.addEventListener("pointermove", move);
     this.frame.addEventListener("pointerup", stop);
     this.frame.addEventListener("pointercancel", stop);
+  }
+
+  // A click is a place, which the feedback forms take over where they ask for one.
+  #point(event) {
+    if (!this.slice) return;
+    const [column, row] = toImage(this.place, ...this.#at(event)).map((value) => Math.round(value * 10) / 10);
+    if (column < 0 || row < 0 || column > this.slice.columns || row > this.slice.rows) return;
+    const [sop_instance_uid, frame] = this.series.sources[this.index];
+    document.dispatchEvent(new CustomEvent("vigil:point", { detail: { sop_instance_uid, frame, column, row } }));
   }
 
   #wheel(event) {

@@ -1,10 +1,10 @@
 """/study/{key}: the page of a study, its parts, and what an operator may do there."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app import reruns
@@ -18,6 +18,7 @@ from app.web.study.known import Known
 from app.web.study.sights import Sights
 from app.web.study.views import page_of
 from app.web.templating import page, wants_fragment
+from app.web.told import problem_page
 from app.web.witness import Witness
 from app.workflow_delivery import replay
 
@@ -30,6 +31,8 @@ TITLES: Final = {
     422: "Cannot be shown",
     503: "Not now",
 }
+
+Count = Annotated[int | None, Query(ge=0, le=100_000)]
 
 log = structlog.get_logger()
 
@@ -50,8 +53,7 @@ def _explained(witness: Witness, request: Request, visitor: Visitor, make: Calla
         return make()
     except HTTPException as error:
         title = TITLES.get(error.status_code, "Not done")
-        reader = witness.reader(visitor)
-        return page(request, "problem.html", reader, status=error.status_code, title=title, detail=str(error.detail))
+        return problem_page(request, witness.reader(visitor), error.status_code, title, str(error.detail))
 
 
 class _Pages:
@@ -68,15 +70,19 @@ class _Pages:
         router.get("/study/{key}/documents/{name}/picture")(self.send_picture)
         router.get("/study/{key}/documents/{name}/pdf")(self.send_pdf)
 
-    def show(self, key: str, request: Request, visitor: CurrentVisitor) -> Response:
-        """The page of a study."""
+    def show(
+        self, key: str, request: Request, visitor: CurrentVisitor, taken: Count = None, refused: Count = None
+    ) -> Response:
+        """The page of a study; after a replay with how many documents were taken and refused."""
 
         def made() -> Response:
             outcome = self._known.outcome(key)
             looked = self._sights.saw if wants_fragment(request, LIVE) else self._sights.opened
             looked(visitor, outcome)
             shown = page_of(self._settings, self._known, outcome)
-            return page(request, "study.html", self._witness.reader(visitor), study=shown, kinds=KINDS)
+            reader = self._witness.reader(visitor)
+            sent = None if taken is None else (taken, refused or 0)
+            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent)
 
         return _explained(self._witness, request, visitor, made)
 
@@ -144,7 +150,10 @@ class _Deeds:
             except Rejected as error:
                 raise HTTPException(409, str(error)) from error
             self._witness.sent(visitor, outcome, receipts)
-            return RedirectResponse(f"/study/{outcome.key}#deliveries", 303)
+            taken = sum(receipt.delivered for receipt in receipts)
+            return RedirectResponse(
+                f"/study/{outcome.key}?taken={taken}&refused={len(receipts) - taken}#deliveries", 303
+            )
 
         return _explained(self._witness, request, visitor, done)
 

@@ -56,6 +56,7 @@ class SeriesView(BaseModel):
         scores: Of findings that are scored by slice, the main one first.
         marks: What is drawn.
         problems: What could not be drawn or read, in words.
+        sources: SOP Instance UID and frame, from 1, of every slice.
     """
 
     number: int
@@ -74,6 +75,7 @@ class SeriesView(BaseModel):
     scores: list[Scores]
     marks: list[Mark]
     problems: list[str]
+    sources: list[tuple[str, int]]
 
 
 def view_of(
@@ -108,6 +110,7 @@ def view_of(
         scores=scores,
         marks=list(drawn.marks),
         problems=[*series.damaged, *drawn.problems],
+        sources=[(place.sop_instance_uid, place.index + 1) for place in places],
     )
 
 

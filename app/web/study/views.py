@@ -12,7 +12,7 @@ from app.assignment import Assignment
 from app.documents import Document
 from app.findings import Finding, Lesion, LesionKind, Presence, Report
 from app.identity import Identity
-from app.outcomes import FINAL, State, StudyOutcome
+from app.outcomes import FINAL, StudyOutcome
 from app.radiographs import image_name, is_radiograph
 from app.settings import Settings
 from app.study import Series, contrast_in_words, picture_in_words, uid_hash
@@ -22,17 +22,9 @@ from app.web.study.known import Known
 from app.web.study.patient import patient_of
 from app.web.study.series import name_of
 from app.web.study.stages import Stage, stages_of
+from app.web.worklist import STATES
 from app.words import percents
 
-STATES: Final = {
-    State.RECEIVED: ("wait", "received"),
-    State.PROCESSING: ("wait", "in progress"),
-    State.DELIVERED: ("good", "delivered"),
-    State.UNDELIVERED: ("bad", "not delivered"),
-    State.SUPERSEDED: ("calm", "superseded"),
-    State.UNWANTED: ("calm", "no bundle wants it"),
-    State.FAILED: ("bad", "failed"),
-}
 TONES: Final = {Presence.PRESENT: "bad", Presence.ABSENT: "good", Presence.UNDETERMINED: "wait"}
 MOST_REVISIONS: Final = 20
 
