@@ -44,8 +44,13 @@ class Witness:
             HTTPException: 503, that cannot be written down, and has to be.
         """
         if self.settings.audit.is_on:
+            self.saw_study(visitor, _object(outcome))
+
+    def saw_study(self, visitor: Visitor, study: StudyObject) -> None:
+        """Somebody looks at images or results of a study; raises as `saw`."""
+        if self.settings.audit.is_on:
             try:
-                self.trail.accessed(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+                self.trail.accessed(visitor.name or ANONYMOUS, visitor.address, study)
             except Failed as error:
                 raise HTTPException(503, str(error)) from error
 

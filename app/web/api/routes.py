@@ -1,4 +1,4 @@
-"""Everything below /api/v1, in one place."""
+"""Everything for machines, below /api/v1 and /dicom-web, in one place."""
 
 from fastapi import FastAPI, Request, Response
 
@@ -10,6 +10,7 @@ from app.web.api.replay import add_replay
 from app.web.api.service import add_service
 from app.web.api.studies import add_studies
 from app.web.api.uploads import add_uploads
+from app.web.dicomweb.routes import add_dicomweb
 from app.web.health import Knock, Pulse
 from app.web.reader import NOBODY
 from app.web.templating import page
@@ -34,6 +35,7 @@ def add_api(app: FastAPI, settings: Settings, witness: Witness, knock: Knock, pu
     add_replay(app, settings, witness)
     add_bundles(app, settings)
     add_service(app, settings, knock, pulse)
+    add_dicomweb(app, settings, witness)
     uploads = add_uploads(app, settings, witness)
 
     def page_of(request: Request, status: int, title: str, detail: str) -> Response:

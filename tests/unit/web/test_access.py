@@ -93,6 +93,9 @@ def house(tmp_path: Path) -> House:
     return House(Settings.model_validate(raw(tmp_path, tokens_file=tokens, proxy=proxy)), secrets)
 
 
+STUDY_UID = "/studies/{study}"
+SERIES_UID = f"{STUDY_UID}/series/{{series}}"
+INSTANCE_UID = f"{SERIES_UID}/instances/{{instance}}"
 NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/health/live"): None,
     ("GET", "/login"): None,
@@ -141,17 +144,32 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/bundles/{name}"): Role.VIEWER,
     ("GET", "/api/v1/health"): Role.MONITOR,
     ("GET", "/api/v1/openapi.json"): Role.VIEWER,
+    **{
+        ("GET", f"/dicom-web{path}"): Role.VIEWER
+        for path in (
+            "/studies",
+            "/series",
+            "/instances",
+            *(f"{STUDY_UID}{what}" for what in ("", "/series", "/instances", "/metadata", "/rendered", "/thumbnail")),
+            *(f"{SERIES_UID}{what}" for what in ("", "/instances", "/metadata", "/rendered", "/thumbnail")),
+            *(f"{INSTANCE_UID}{what}" for what in ("", "/metadata", "/rendered", "/thumbnail")),
+            f"{INSTANCE_UID}/frames/{{numbers}}",
+            f"{INSTANCE_UID}/bulkdata/{{tag}}",
+        )
+    },
 }
 FILLED = {
     "key": "0" * 32,
     "name": "none.css",
-    "image": "none.png",
-    "number": "1",
-    "index": "1",
     "id": "0" * 32,
     "study": "1.2",
     "series": "1.2",
     "instance": "1.2",
+    "numbers": "1",
+    "tag": "7FE00010",
+    "image": "none.png",
+    "number": "1",
+    "index": "1",
 }
 """What stands in the places of paths."""
 LET_IN = {200, 201, 303, 404, 503}
