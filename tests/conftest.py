@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).resolve().parents[1]
 
 # Tests that start servers, or share what is slow to make, stay in one process of several; the longest begin first.
-TOGETHER = ("tests/e2e", "tests/integration/workflow", "tests/integration/bundles", "tests/integration/demo")
+TOGETHER = (
+    "tests/e2e",
+    "tests/browser",
+    "tests/integration/workflow",
+    "tests/integration/bundles",
+    "tests/integration/demo",
+)
 
 # Several processes share the cores: threads of their own would only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -37,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(parts: Sequence[str]) -> int:
-    return next((turn for turn, kind in enumerate(("e2e", "integration")) if kind in parts), 2)
+    return next((turn for turn, kind in enumerate(("e2e", "browser", "integration")) if kind in parts), 2)
 
 
 @pytest.fixture(autouse=True)

@@ -2,15 +2,16 @@
 
 import secrets
 from collections.abc import Callable
-from html import escape
 from typing import Annotated, Final
 
 import structlog
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
 from app.web.gate import Refused
 from app.web.guard import COOKIE, CSRF_FIELD, LARGEST_FORM, LOGIN_COOKIE, By, Guard, Visitor, form_of
+from app.web.reader import NOBODY
+from app.web.templating import page
 
 LOGIN_S: Final = 3600
 
@@ -37,13 +38,12 @@ Posted = Annotated[dict[str, str], Depends(posted)]
 CurrentVisitor = Annotated[Visitor, Depends(current_visitor)]
 
 
-def add_login(app: FastAPI, guard: Guard, style: str, told: Callable[[Visitor, str], None], refused: Refused) -> None:
+def add_login(app: FastAPI, guard: Guard, told: Callable[[Visitor, str], None], refused: Refused) -> None:
     """Add /login and /logout.
 
     Args:
         app: To it.
         guard: Knows visitors.
-        style: Of the page.
         told: Called with who has logged in ("login") or out ("logout").
         refused: Called with a request that failed to log in.
     """
@@ -51,7 +51,7 @@ def add_login(app: FastAPI, guard: Guard, style: str, told: Callable[[Visitor, s
     def form(request: Request, status: int = 200, problem: str = "") -> Response:
         nonce = secrets.token_hex(16)
         csrf = guard.signatures.csrf(f"login|{nonce}")
-        answer = HTMLResponse(_page(style, csrf, problem), status)
+        answer = page(request, "login.html", NOBODY, status=status, csrf=csrf, problem=problem)
         _set(answer, LOGIN_COOKIE, nonce, LOGIN_S, secure=guard.is_secure(request))
         return answer
 
@@ -95,18 +95,3 @@ def add_login(app: FastAPI, guard: Guard, style: str, told: Callable[[Visitor, s
 
 def _set(answer: Response, name: str, value: str, seconds: int, *, secure: bool) -> None:
     answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/")
-
-
-def _page(style: str, csrf: str, problem: str) -> str:
-    told = f'<p class="bad">{escape(problem)}</p>' if problem else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Vigil · log in</title><style>{style}</style></head><body>"
-        '<div class="banner">Research only. Not for diagnosis.</div>'
-        f"<header><h1>Vigil</h1></header><main>{told}"
-        '<form method="post" action="/login" autocomplete="off">'
-        f'<input type="hidden" name="{CSRF_FIELD}" value="{escape(csrf)}">'
-        '<p><label>Access token <input type="password" name="token" size="60" required autofocus></label> '
-        "<button>Log in</button></p></form></main></body></html>"
-    )

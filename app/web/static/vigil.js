@@ -1,0 +1,139 @@
+// What every page shares: parts that change in place, questions before deeds, short messages, the theme.
+//
+// A link or form with data-swap="#id" loads its address behind the scenes and puts the element of that id from the
+// answer in the place of the one that is there. data-push keeps the address in the browser's history. A form with
+// data-live is sent while somebody writes. data-confirm asks before. Without scripts all of them are plain links and forms.
+"use strict";
+(() => {
+  const FRAGMENT = "X-Fragment";
+  const WRITING_MS = 250;
+  const TOAST_MS = 8000;
+
+  const csrf = () => document.querySelector('meta[name="csrf"]').content;
+
+  function toast(words, tone = "calm") {
+    const told = document.createElement("p");
+    told.className = `toast ${tone}`;
+    told.textContent = words;
+    document.getElementById("toasts").append(told);
+    setTimeout(() => told.remove(), TOAST_MS);
+  }
+
+  // What went wrong, in the server's own words where it gave some.
+  async function reason(answer) {
+    const kind = answer.headers.get("content-type") || "";
+    if (kind.includes("json")) {
+      const said = await answer.json().catch(() => ({}));
+      return said.detail || said.title || `The service answered ${answer.status}.`;
+    }
+    const text = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const words = text.querySelector("main p");
+    return words ? words.textContent : `The service answered ${answer.status}.`;
+  }
+
+  function replace(selector, text) {
+    const there = document.querySelector(selector);
+    const made = new DOMParser().parseFromString(text, "text/html").querySelector(selector);
+    if (!there || !made) return false;
+    const focused = document.activeElement;
+    const id = focused && there.contains(focused) ? focused.id : "";
+    there.replaceWith(document.adoptNode(made));
+    if (id) document.getElementById(id)?.focus();
+    document.dispatchEvent(new CustomEvent("vigil:swapped", { detail: { selector } }));
+    return true;
+  }
+
+  const running = new Map();
+
+  async function swap(selector, address, options = {}) {
+    running.get(selector)?.abort();
+    const controller = new AbortController();
+    running.set(selector, controller);
+    const headers = { [FRAGMENT]: selector.replace("#", ""), Accept: "text/html", ...options.headers };
+    try {
+      const answer = await fetch(address, { ...options, headers, signal: controller.signal });
+      if (!answer.ok) {
+        toast(await reason(answer), "bad");
+        return null;
+      }
+      if (answer.redirected && new URL(answer.url).pathname === "/login") {
+        location.assign(answer.url);
+        return null;
+      }
+      if (!replace(selector, await answer.text())) location.assign(answer.url);
+      return answer;
+    } catch (error) {
+      if (error.name !== "AbortError") toast("The service cannot be reached. Nothing was changed here.", "bad");
+      return null;
+    } finally {
+      if (running.get(selector) === controller) running.delete(selector);
+    }
+  }
+
+  // Send fields as a form; with what protects against forged requests.
+  function post(address, fields) {
+    return fetch(address, {
+      method: "POST",
+      headers: { "X-CSRF-Token": csrf(), Accept: "application/json" },
+      body: new URLSearchParams(fields),
+    });
+  }
+
+  function addressOf(form) {
+    const filled = [...new FormData(form)].filter(([, value]) => value !== "");
+    const query = new URLSearchParams(filled).toString();
+    return form.getAttribute("action").split("?")[0] + (query ? `?${query}` : "");
+  }
+
+  async function show(element, address, options) {
+    const answer = await swap(element.dataset.swap, address, options);
+    if (answer && "push" in element.dataset) history.pushState({ swap: element.dataset.swap }, "", address);
+  }
+
+  document.addEventListener("click", (event) => {
+    const asks = event.target.closest("button[data-confirm], a[data-confirm]");
+    if (asks && !window.confirm(asks.dataset.confirm)) {
+      event.preventDefault();
+      return;
+    }
+    const link = event.target.closest("a[data-swap]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    show(link, link.href);
+  });
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.swap || event.defaultPrevented) return;
+    event.preventDefault();
+    if (form.method === "post") {
+      show(form, form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
+    } else {
+      show(form, addressOf(form));
+    }
+  });
+
+  let written;
+  document.addEventListener("input", (event) => {
+    const form = event.target.form;
+    if (!form || !("live" in form.dataset)) return;
+    clearTimeout(written);
+    const wait = event.target.matches("input[type=search], input[type=text]") ? WRITING_MS : 0;
+    written = setTimeout(() => form.requestSubmit(), wait);
+  });
+
+  window.addEventListener("popstate", () => location.reload());
+
+  const theme = document.querySelector("[data-theme-switch]");
+  if (theme) {
+    theme.hidden = false;
+    theme.addEventListener("click", () => {
+      const light = document.documentElement.dataset.theme !== "light";
+      document.documentElement.dataset.theme = light ? "light" : "dark";
+      theme.textContent = light ? "Dark" : "Light";
+      document.cookie = `vigil_theme=${light ? "light" : "dark"};path=/;max-age=31536000;samesite=strict`;
+    });
+  }
+
+  window.vigil = { csrf, toast, reason, swap, post };
+})();
