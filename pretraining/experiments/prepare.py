@@ -14,14 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from pretraining.data.errors import ArchiveError
+from pretraining.experiments.layout import link_unlabelled, write_datalist
 
 NIH_SETS = ("cxr_nih", "cxr_nih64")
-app = typer.Typer(no_args_is_help=True, help="Lay out the images of the small experiments (docs/experiments).")
-
-
-@app.callback()
-def _main() -> None:
-    """Keep the commands' names even where there is only one."""
+app = typer.Typer(no_args_is_help=True, help="Run the experiments, report on them, lay out their images.")
 
 
 @app.command()
@@ -33,6 +29,7 @@ def radiographs(
     try:
         rows = nih_rows(data)
         lay_out(folder, rows)
+        write_datalist(folder, rows, findings=("finding",), metadata=("view", "small", "age", "female"))
     except ArchiveError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -70,6 +67,7 @@ def nih_rows(data: Path) -> list[dict[str, Any]]:
                     "patient": line["patient_id"],
                     "finding": int(line["findings"] != "No Finding"),
                     "ap": int(line["view"] == "AP"),
+                    "view": line["view"],
                     "small": int(name == "cxr_nih64"),
                     "age": line.get("age", ""),
                     "female": {"F": 1, "M": 0}.get(line.get("sex", ""), ""),
@@ -110,7 +108,7 @@ def lay_out(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         if link.exists() or link.is_symlink():
             raise ArchiveError(f"{link} is there and is no link to {target}; choose another folder")
         link.symlink_to(target)
-    names = [name for name in rows[0] if name != "path"]
+    names = [name for name in rows[0] if name not in {"path", "view"}]
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *names])
@@ -123,3 +121,16 @@ def _table(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except OSError as error:
         raise ArchiveError(f"{path}: {error.strerror}; docs/experiments/cxr_nih.md tells the sets") from error
+
+
+@app.command()
+def unlabelled(
+    folder: Annotated[Path, typer.Argument(help="Folder with datalist.json")],
+) -> None:
+    """Link the training images into FOLDER/pretrain, for an encoder that must see no others."""
+    try:
+        count = link_unlabelled(folder)
+    except ArchiveError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{count} images in {folder / 'pretrain'}")
