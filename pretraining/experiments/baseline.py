@@ -14,13 +14,16 @@ from pretraining.experiments.datalists import Row, read, told
 from pretraining.probe import Labelled, linear_scores, metadata_features
 
 
-def write_baseline(datalist: Path, keys: Sequence[str], output: Path, seed: int = 0) -> int:
+def write_baseline(
+    datalist: Path, keys: Sequence[str], output: Path, findings: Sequence[str] = (), seed: int = 0
+) -> int:
     """Learn each finding from training and validation, score the test images.
 
     Args:
         datalist: File.
         keys: Of rows or of their metadata.
         output: `cases.csv`.
+        findings: Labels; all where none is named.
         seed: Of the cross-validation that chooses the strength.
 
     Returns:
@@ -38,7 +41,7 @@ def write_baseline(datalist: Path, keys: Sequence[str], output: Path, seed: int 
     texts = [{key: _text(each.get(key)) for key in keys} for each in told_of]
     features = with_products(metadata_features(texts, keys))
     cases: list[Case] = []
-    for finding in content.findings:
+    for finding in findings or content.findings:
         cases += _scored(finding, (learn, test), features, seed)
     write_cases(output, cases)
     return len(cases)

@@ -119,12 +119,13 @@ def baseline(
     datalist: Annotated[Path, typer.Argument(help="With training, validation and test")],
     output: Annotated[Path, typer.Argument(help="cases.csv to write")],
     key: Annotated[list[str], typer.Option(help="Metadata to learn from")],
+    finding: Annotated[list[str] | None, typer.Option(help="Labels to ask for; all without")] = None,
 ) -> None:
     """Score the test images by their metadata alone."""
     from pretraining.experiments.baseline import write_baseline
 
     with _told():
-        count = write_baseline(datalist, key, output)
+        count = write_baseline(datalist, key, output, finding or ())
     typer.echo(f"{count} cases in {output}")
 
 

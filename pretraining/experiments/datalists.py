@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bundles.common.datalist.fractions import label_fraction
 from bundles.common.metrics.cases import case_id
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import whole_file
@@ -94,65 +95,38 @@ def _refuse_shared(path: Path, sections: Mapping[str, Sequence[Row]]) -> None:
             seen.add(str(row["image"]))
 
 
-def share(rows: Sequence[Row], fraction: float, seed: int) -> list[Row]:
-    """The rows of a share of the patients, alike in their findings; a smaller share of one seed lies in every larger.
-
-    Patients are put in a random order within each group of equal findings, and the first of each group are taken.
+def share(rows: Sequence[Row], findings: Sequence[str], fraction: float, seed: int) -> list[Row]:
+    """The rows of a share of the patients; a smaller share of one seed lies in every larger (`label_fraction`).
 
     Args:
         rows: Of the training section.
+        findings: Labels by which patients are stratified, and of which each class must be left.
         fraction: Of the patients, above 0 and at most 1; 1 takes all.
-        seed: Of the order.
+        seed: Of the choice.
 
     Raises:
-        ArchiveError: A finding that some rows have, or that some lack, is left without.
+        ArchiveError: A finding is left without images with it, or without images that lack it.
     """
-    if fraction == 1:
-        return list(rows)
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for patient, pattern in _patterns(rows).items():
-        groups.setdefault(pattern, []).append(patient)
-    taken: set[str] = set()
-    for patients in groups.values():
-        ordered = sorted(patients, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).hexdigest())
-        # Not rounded up: many small groups would make a tenth into a third.
-        taken |= set(ordered[: round(fraction * len(ordered))])
-    chosen = [row for row in rows if str(row["patient"]) in taken]
-    _refuse_empty(rows, chosen, fraction)
-    return chosen
+    labels = [[_label(row, name) for name in findings] for row in rows]
+    try:
+        kept = label_fraction([str(row["patient"]) for row in rows], labels, fraction, seed=seed, names=findings)
+    except ValueError as error:
+        raise ArchiveError(f"{error}; or prepare more images") from error
+    return [rows[place] for place in kept]
 
 
-def _patterns(rows: Sequence[Row]) -> dict[str, tuple[Any, ...]]:
-    names = sorted({name for row in rows for name in row.get("labels") or {}})
-    people: dict[str, set[str]] = {}
-    for row in rows:
-        labels = row.get("labels") or {}
-        people.setdefault(str(row["patient"]), set()).update(name for name in names if labels.get(name) == 1)
-    return {patient: tuple(sorted(having)) for patient, having in people.items()}
+def _label(row: Row, finding: str) -> float:
+    value = (row.get("labels") or {}).get(finding)
+    return math.nan if value is None else float(value)
 
 
-def _refuse_empty(rows: Sequence[Row], chosen: Sequence[Row], fraction: float) -> None:
-    for name in sorted({name for row in rows for name in row.get("labels") or {}}):
-        for value, words in ((1, "with"), (0, "without")):
-            every = _count(rows, name, value)
-            if every and not _count(chosen, name, value):
-                raise ArchiveError(
-                    f"{fraction:.0%} of the labels leave no image {words} '{name}' to learn from (of {every}); take a "
-                    "larger fraction, another seed, or prepare more images"
-                )
-
-
-def _count(rows: Iterable[Row], name: str, value: int) -> int:
-    return sum((row.get("labels") or {}).get(name) == value for row in rows)
-
-
-def write_share(datalist: Datalist, fraction: float, seed: int, path: Path) -> Path:
+def write_share(datalist: Datalist, findings: Sequence[str], fraction: float, seed: int, path: Path) -> Path:
     """Write the datalist with a share of its training section; validation and test are whole.
 
     Raises:
         ArchiveError: As in `share`.
     """
-    rows = share(datalist.sections["training"], fraction, seed)
+    rows = share(datalist.sections["training"], findings or datalist.findings, fraction, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps({**datalist.content, "training": rows}) + "\n", encoding="utf-8")

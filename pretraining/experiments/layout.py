@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bundles.common.metrics.cases import patient_id
+from bundles.common.metrics.cases import case_id, patient_id
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import whole_file
 from pretraining.data.patients import Shares
@@ -64,13 +64,31 @@ def link_unlabelled(folder: Path) -> int:
     rows = list(datalist.rows("training"))
     for row in rows:
         image = (datalist.images / str(row["image"])).resolve()
-        link = target / image.name
+        # Many sets give one file name to the images of all patients.
+        link = target / f"{case_id(str(row['image']))}{image.suffix}"
         if link.is_symlink() and link.resolve() == image:
             continue
         if link.exists() or link.is_symlink():
             raise ArchiveError(f"{link} is there and is no link to its image; delete {target}")
         link.symlink_to(image)
     return len(rows)
+
+
+def link_images(folder: Path, images: Path) -> None:
+    """Make `FOLDER/images` a link to where a set of images lies; nothing is copied.
+
+    Raises:
+        ArchiveError: No such folder, or something else has the place of the link.
+    """
+    if not images.is_dir():
+        raise ArchiveError(f"{images} is no folder of images")
+    folder.mkdir(parents=True, exist_ok=True)
+    link, target = folder / "images", images.resolve()
+    if link.is_symlink() and link.resolve() == target:
+        return
+    if link.exists() or link.is_symlink():
+        raise ArchiveError(f"{link} is there and is no link to {target}; choose another folder")
+    link.symlink_to(target, target_is_directory=True)
 
 
 def _label(value: Any) -> int | None:

@@ -183,7 +183,10 @@ def _run_key(
 ) -> str:
     task, start, fraction, seed = place
     data_hash, code = made_of
-    steps = experiment.tasks[task].model_dump(mode="json", exclude={"label", "classes", "curve"})
+    steps = experiment.tasks[task].model_dump(mode="json", exclude={"label", "classes", "curve", "findings"})
     # What is asked of the metadata does not depend on the networks.
     asked = list(experiment.data.metadata) if start == METADATA else [steps, code]
-    return digest(["run", task, asked, encoder.key if encoder else start, fraction, seed, data_hash])
+    origin, findings = encoder.key if encoder else start, list(experiment.data.findings)
+    if start == METADATA:
+        asked += [list(experiment.tasks[task].findings)]
+    return digest(["run", task, asked, origin, findings, fraction, seed, data_hash])

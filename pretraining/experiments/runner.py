@@ -206,7 +206,9 @@ class Runner:
     def _job(self, run: Run, share: Path) -> Job:
         folder, task = self._folder(run), self.experiment.tasks[run.task]
         if run.initialisation == METADATA:
-            keys = [part for key in self.experiment.data.metadata for part in ("--key", key)]
+            data = self.experiment.data
+            asked = (("--key", data.metadata), ("--finding", task.findings or data.findings))
+            keys = [part for option, names in asked for name in names for part in (option, name)]
             command = ("-m", "pretraining.experiments", "baseline", str(share), str(folder / CASES), *keys)
             return Job(run.title, folder, (("baseline", command),), (CASES,), self._threads())
         values = self._values(folder, run.seed, share)
@@ -218,8 +220,13 @@ class Runner:
         return Job(run.title, folder, steps, (CASES,), self._threads())
 
     def _share(self, fraction: float, seed: int) -> Path:
-        path = self.prepared.folder / f"share_{fraction:g}_{seed}.json"
-        return path if path.is_file() else write_share(self.prepared.datalist, fraction, seed, path)
+        asked = digest(self.experiment.data.findings)[:6]
+        path = self.prepared.folder / f"share_{fraction:g}_{seed}_{asked}.json"
+        return (
+            path
+            if path.is_file()
+            else write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
+        )
 
     def _described(self) -> Row:
         """What the page says of the experiment; once for each wording."""

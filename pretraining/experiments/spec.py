@@ -83,6 +83,7 @@ class Task(Strict):
         label: In tables.
         train: Fine-tuning; left out where features are probed as they are.
         evaluate: Measures and writes `{run}/cases.csv`.
+        findings: That the metadata baseline answers, where they are not those of the data.
         classes: The findings exclude each other: Stuart-Maxwell compares how often each is called.
         curve: Of the validation's figures, the one whose convergence is told; larger is better.
     """
@@ -90,6 +91,7 @@ class Task(Strict):
     label: str = Field(min_length=1)
     train: Step | None = None
     evaluate: Step
+    findings: tuple[str, ...] = ()
     classes: bool = False
     curve: str = "score"
 
@@ -101,6 +103,7 @@ class Data(Strict):
         name: For people; starts with "phantom" where no patient was involved.
         prepare: Commands, each the arguments after `python -m`; they fill `{folder}` with `datalist.json`, `images` and
             `labels.csv`. `{data}` is the folder of real images.
+        findings: Labels that are asked for, by which shares are stratified; all of the datalist where none is named.
         metadata: Keys of the datalist's `metadata` for the metadata-only baseline.
         within: Keys by whose values everything is measured apart as well, such as the view.
         notes: What a reader of the tables must know of the labels.
@@ -110,6 +113,7 @@ class Data(Strict):
 
     name: str = Field(min_length=1)
     prepare: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    findings: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     notes: str = ""

@@ -239,7 +239,8 @@ def _fitted(measured: Measured) -> tuple[dict[str, tuple[float, float]], dict[st
 def _cases(measured: Measured, place: int, thresholds: Mapping[str, float]) -> Cases:
     known = ~np.isnan(measured.labels[:, place])
     truth = measured.labels[known, place] >= MIDDLE
-    return Cases(measured.probabilities[known, place], truth, np.array(measured.patients)[known], thresholds)
+    names = [name for name, there in zip(measured.names, known, strict=True) if there]
+    return Cases(measured.probabilities[known, place], truth, np.array(measured.patients)[known], thresholds, names)
 
 
 def _accuracy(measured: Measured, replicates: int) -> dict[str, float]:
