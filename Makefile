@@ -5,10 +5,12 @@ BIN := .venv/bin
 ENV := .venv/.installed
 CONFIG ?= deploy/vigil.yaml
 PROCESSES ?= 2
+EVIDENCE ?= docs/evidence
+DATA ?= $(IMAGING_DATA)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve check test test-compose lint format bench verify wheelhouse clean
+.PHONY: help env demo serve check test test-compose lint format bench verify experiments evidence-report wheelhouse clean
 
 help: ## Show this list
 	@if [ -t 1 ]; then bold='\033[1m' plain='\033[0m'; fi; awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
@@ -55,6 +57,13 @@ bench: $(ENV) ## Measure ingest, turnaround and memory against peers in the same
 
 verify: $(ENV) ## Check every bundle against the contract
 	$(BIN)/python -m bundles.verify
+
+experiments: $(ENV) ## Run every small experiment that EVIDENCE=docs/evidence lacks, then the report (DATA=folder of real images)
+	$(BIN)/python -m pretraining.experiments run all --table $(EVIDENCE) $(if $(DATA),--data $(DATA)) $(ARGS)
+	$(MAKE) --no-print-directory evidence-report
+
+evidence-report: $(ENV) ## Write docs/evidence.md and its pictures from the table of results alone
+	$(BIN)/python -m pretraining.experiments report --table $(EVIDENCE) --page $(EVIDENCE).md
 
 wheelhouse: ## Fill wheelhouse/ for a build of the image without internet (needs Docker): ARGS="cuda" for GPUs
 	deploy/image/fill-wheelhouse $(ARGS)

@@ -89,6 +89,12 @@ FINDING_KINDS = MappingProxyType(
             ),
             FindingKind("lung_lesion", Code("52988006", "SCT", "Lesion"), Code("39607008", "SCT", "Lung")),
             FindingKind("pneumothorax", Code("36118008", "SCT", "Pneumothorax")),
+            FindingKind("atelectasis", Code("46621007", "SCT", "Atelectasis")),
+            FindingKind("cardiomegaly", Code("287272002", "SCT", "Cardiomegaly")),
+            FindingKind("lung_consolidation", Code("95436008", "SCT", "Lung consolidation")),
+            FindingKind("pulmonary_edema", Code("19242006", "SCT", "Pulmonary edema")),
+            FindingKind("pleural_effusion", Code("60046008", "SCT", "Pleural effusion")),
+            FindingKind("interstitial_opacity", Code("112004", "DCM", "Abnormal interstitial pattern")),
         )
     }
 )

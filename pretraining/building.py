@@ -47,6 +47,17 @@ def encoder(backbone: str, initial: str | None = None) -> nn.Module:
     return network
 
 
+def seeded_encoder(backbone: str, weights: str | None, seed: int) -> nn.Module:
+    """An encoder to look at: exported weights where a file is given, else the random weights of a seed.
+
+    Raises:
+        ConfigurationError: The weights are of another backbone.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return encoder(backbone, weights)
+
+
 def on_device(objective: Objective, device: torch.device | str, *, compiled: bool = False) -> Objective:
     """The objective on its device; with ``compiled`` its networks are compiled in place, names of tensors unchanged."""
     objective.to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bundles.common.metrics.cases import Case, case_id
 from pretraining.data.errors import ArchiveError
 from pretraining.data.store import ImageStore, collate
 from pretraining.embedding import Embedded, embed
@@ -19,6 +21,8 @@ from pretraining.samples import RawBatch
 
 BATCH = 32
 LEARN = ("train", "validate")
+SECTIONS = ("training", "validation", "test")
+METHODS = ("kNN", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Question:
         size: Of the view, (rows, columns) or (depth, rows, columns).
         within: Names of labels by whose values the test images are measured apart as well, such as the view position.
         replicates: Of the bootstrap over patients.
+        datalist: JSON with sections of images of the store; it then says which are learned from (training and
+            validation) and which measured on (test), in the place of the store's splits. None for the splits.
     """
 
     store: Path
@@ -38,6 +44,41 @@ class Question:
     size: tuple[int, ...]
     within: tuple[str, ...] = ()
     replicates: int = 1000
+    datalist: Path | None = None
+
+    def probe_cases(self, encoder: torch.nn.Module, method: str = "linear") -> list[Case]:
+        """What a probe says of each test image, for comparisons of encoders case by case; needs a datalist.
+
+        Args:
+            encoder: To look at.
+            method: "linear" or "kNN".
+
+        Raises:
+            ArchiveError: No datalist, no store, images that it lacks, or test images that the store trains encoders on.
+            ValueError: An unknown method, a class is missing, or the size has other axes than the encoder.
+        """
+        if self.datalist is None:
+            raise ArchiveError("to write cases, a datalist must say which images are learned from: --datalist FILE")
+        if method not in METHODS:
+            raise ValueError(f"no probe is called '{method}'; there are: {', '.join(METHODS)}")
+        parts = sections(ImageStore(self.store), self.datalist)
+        everything = embed(encoder, batches(ImageStore(self.store)), self.size)
+        learn, test = (self._chosen(everything, parts[name]) for name in ("learn", "test"))
+        asked = self._inside(everything, parts["test"])
+        keys = [key for key, inside in zip(everything.keys, asked, strict=True) if inside]
+        chosen = next(one for one in probe("", learn, test, replicates=0) if one.method == method)
+        return [
+            Case(self.label, key, str(patient), bool(truth), float(score))
+            for key, patient, truth, score in zip(keys, test.patients, test.truth, chosen.scores, strict=True)
+        ]
+
+    def _inside(self, embedded: Embedded, keys: frozenset[str]) -> NDArray[np.bool_]:
+        inside: NDArray[np.bool_] = self._known(ImageStore(self.store)) & np.isin(embedded.keys, sorted(keys))
+        return inside
+
+    def _chosen(self, embedded: Embedded, keys: frozenset[str]) -> Labelled:
+        store, inside = ImageStore(self.store), self._inside(embedded, keys)
+        return Labelled(embedded.features[inside], store.labels[self.label][inside] == 1, store.patients[inside])
 
     def probe_encoder(self, name: str, encoder: torch.nn.Module) -> tuple[ProbeResult, ...]:
         """Both probes of an encoder; it learns from the splits train and validate and is measured on test.
@@ -98,6 +139,34 @@ class Question:
             if not math.isnan(value)
         }
         return probe(name, learn, test, strata=strata, replicates=self.replicates)
+
+
+def sections(store: ImageStore, datalist: Path) -> dict[str, frozenset[str]]:
+    """Keys of the images to learn from and to test on.
+
+    Raises:
+        ArchiveError: No datalist, an image that the store lacks, or a test image of the store's split train, which an
+            encoder may have seen.
+    """
+    try:
+        content = json.loads(datalist.read_text(encoding="utf-8"))
+        named = {part: [str(row["image"]) for row in content.get(part) or []] for part in SECTIONS}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArchiveError(f"{datalist}: no datalist with images in sections: {error}") from error
+    keys = {part: [case_id(name) for name in names] for part, names in named.items()}
+    there = set(store.keys)
+    lost = [name for part in SECTIONS for name, key in zip(named[part], keys[part], strict=True) if key not in there]
+    if lost:
+        raise ArchiveError(
+            f"{datalist}: {len(lost)} images are not in the store {store.folder}; make both from one folder"
+        )
+    seen = set(ImageStore(store.folder, "train").keys) & set(keys["test"])
+    if seen:
+        raise ArchiveError(
+            f"{datalist}: {len(seen)} test images are in the split 'train' of {store.folder}, which encoders see; "
+            "split both by the same patients and shares"
+        )
+    return {"learn": frozenset(keys["training"] + keys["validation"]), "test": frozenset(keys["test"])}
 
 
 def batches(store: ImageStore, size: int = BATCH) -> Iterator[RawBatch]:

@@ -14,6 +14,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
+from bundles.common.metrics.cases import FILE as CASES
+from bundles.common.metrics.cases import Case, write_cases
 from pretraining.data.files import whole_file
 from pretraining.data.store import ImageStore
 from pretraining.export import Training, export_encoder, present_commit
@@ -205,3 +207,9 @@ def report(results: Sequence[ProbeResult], folder: Path | str) -> None:
     write_results(Path(folder) / "evaluation.md", results)
     log.info("evaluation_written", file=str(Path(folder) / "evaluation.md"))
     sys.stdout.write(results_table(results) + "\n")
+
+
+def report_cases(cases: Sequence[Case], folder: Path | str) -> None:
+    """Write `cases.csv`: what each probe said of each test image."""
+    write_cases(Path(folder) / CASES, cases)
+    log.info("cases_written", file=str(Path(folder) / CASES), cases=len(cases))

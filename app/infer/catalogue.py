@@ -32,6 +32,12 @@ NOT_SERVED: Mapping[str, str] = MappingProxyType(
 )
 
 
+OPT_IN = (
+    "for those who ask for it (opt_in in its configs/service.yaml): name it in bundles.enabled, with all others that "
+    "shall be served"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """One servable bundle.
@@ -114,13 +120,15 @@ class Catalogue:
         refused: list[Refused] = []
         roots = _roots(settings, refused)
         there = [name for name, root in roots.items() if _is_candidate(root)]
-        for name in settings.enabled or there:
+        waiting = [] if settings.enabled else [name for name in there if _is_opt_in(roots[name])]
+        for name in settings.enabled or [name for name in there if name not in waiting]:
             try:
                 served[name] = load_bundle(_expected(settings, name, roots, there))
             except Failed as error:
                 refused.append(Refused(name, str(error)))
         views = _find_views(roots.values(), refused)
-        return cls(MappingProxyType(served), tuple(refused), _declared_not_served(roots.values()), views)
+        not_served = (*_declared_not_served(roots.values()), *(Refused(name, OPT_IN) for name in waiting))
+        return cls(MappingProxyType(served), tuple(refused), not_served, views)
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -222,6 +230,16 @@ def _is_candidate(root: Path) -> bool:
         and ((root / CONTRACT).is_file() or is_model_zoo(root))
         and not _reason_not_to_serve(root)
     )
+
+
+def _is_opt_in(root: Path) -> bool:
+    """Whether a bundle's contract says that it waits to be asked for; one whose contract is wrong is refused later."""
+    if not (root / CONTRACT).is_file():
+        return False
+    try:
+        return load_service(root).opt_in
+    except ConfigurationError:
+        return False
 
 
 def _declared_not_served(roots: Iterable[Path]) -> tuple[Refused, ...]:

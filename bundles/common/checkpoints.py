@@ -16,6 +16,7 @@ log = structlog.get_logger()
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
+VALIDATION = "validation.jsonl"
 
 
 class Resume:
@@ -69,11 +70,11 @@ class Resume:
 
 
 class KeepBest:
-    """Keeps the weights of the best validated epoch as a plain state dict, across restarts.
+    """Keeps the weights of the best validated epoch as a plain state dict, across restarts, and all epochs' figures.
 
     Args:
         network: Whose weights.
-        folder: Where `best.pt` and `best.json` (epoch and metrics) lie.
+        folder: Where `best.pt`, `best.json` (epoch and metrics) and `validation.jsonl` (the same of each epoch) lie.
         metric: Name of the evaluator's metric to compare; higher is better. One that is NaN is never the best.
         epoch: Says which epoch of training this is.
     """
@@ -89,12 +90,34 @@ class KeepBest:
         record = self.folder / "best.json"
         best = json.loads(record.read_text(encoding="utf-8"))[self.metric] if record.is_file() else float("-inf")
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
+        self._remember({"epoch": self.epoch(), **metrics})
         if math.isnan(metrics[self.metric]):
             log.warning("epoch_cannot_be_compared", metric=self.metric, epoch=self.epoch())
         if not metrics[self.metric] > best:
             return
         write_durably(self.folder / BEST, self.network.state_dict())
         record.write_text(json.dumps({"epoch": self.epoch(), **metrics}, indent=2) + "\n", encoding="utf-8")
+
+    def _remember(self, row: Mapping[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / VALIDATION).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_validation(folder: Path) -> list[dict[str, float]]:
+    """Figures of every validated epoch in their order; of an epoch that was repeated after a kill, the last.
+
+    A line that was cut off by a kill is left out. Empty where nothing was validated.
+    """
+    path = folder / VALIDATION
+    rows: dict[float, dict[str, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        rows[row["epoch"]] = row
+    return [rows[epoch] for epoch in sorted(rows)]
 
 
 def write_durably(path: Path, state: Mapping[str, Any]) -> None:

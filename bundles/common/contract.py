@@ -132,6 +132,8 @@ class Service(Strict):
 
     Attributes:
         title: For people: "Intracranial hemorrhage in head CT".
+        opt_in: Served only where `bundles.enabled` of the settings names it; an installation that names no bundle goes
+            without. For bundles that answer what another one answers already.
         status: `research` or `cleared`. Weights trained on phantoms are research whatever stands here.
         priority: Queue priority, 1 is the most urgent.
         idle_s: Quiet time after which a study for this bundle is complete; None takes the service's default.
@@ -148,6 +150,7 @@ class Service(Strict):
     """
 
     title: str
+    opt_in: bool = False
     status: Literal["research", "cleared"] = "research"
     priority: int = Field(10, ge=1, le=1000)
     idle_s: float | None = Field(None, ge=0)

@@ -45,10 +45,10 @@ class GradCamInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
     Args:
         layer: Name in `named_modules` of the layer whose output is weighted, mostly the last with a spatial extent.
         select: From the network's output to logits (batch, classes) or (batch,); None where it gives them itself.
-        class_index: Of the logit to explain.
+        class_index: Of the logit to explain; None explains every one, each with a map of its own.
     """
 
-    def __init__(self, layer: str, select: Callable[[Any], Tensor] | None = None, class_index: int = 0) -> None:
+    def __init__(self, layer: str, select: Callable[[Any], Tensor] | None = None, class_index: int | None = 0) -> None:
         super().__init__()
         self.layer, self.select, self.class_index = layer, select, class_index
         self._one_at_a_time = Lock()
@@ -64,7 +64,8 @@ class GradCamInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
 
         Returns:
             `logits` (batch, classes), and `heat` (batch, *spatial) float32 from 0 to 1, scaled to the hottest place of
-            each image; 0 everywhere where nothing spoke for the class.
+            each image; 0 everywhere where nothing spoke for the class. With `class_index` None it is (batch, classes,
+            *spatial).
 
         Raises:
             ValueError: The network has no such layer or does not come by it, the layer's output has no spatial extent,
@@ -81,11 +82,12 @@ class GradCamInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
                 output = network(own, *args, **kwargs)
                 logits = output if self.select is None else self.select(output)
                 logits = logits[:, None] if logits.ndim == 1 else logits
-                explained = logits[:, self.class_index]
+                # One column each, while gradients are recorded: what follows works outside of the graph.
+                explained = logits.unbind(dim=1) if self.class_index is None else [logits[:, self.class_index]]
             if not kept:
                 raise ValueError(f"the network does not come by its layer {self.layer!r}")
-            heat = _heat(kept[-1], explained, own.shape[2:])
-            return {"logits": logits.detach(), "heat": heat}
+            heat = torch.stack([_heat(kept[-1], each, own.shape[2:]) for each in explained], dim=1)
+            return {"logits": logits.detach(), "heat": heat if self.class_index is None else heat[:, 0]}
 
 
 @contextmanager
@@ -114,7 +116,7 @@ def _heat(maps: Tensor, scores: Tensor, size: Sequence[int]) -> Tensor:
     """
     if maps.ndim != len(size) + 2:
         raise ValueError(f"the layer's output has no spatial extent to show in the image: {tuple(maps.shape)}")
-    (gradient,) = torch.autograd.grad(scores, maps, torch.ones_like(scores))
+    (gradient,) = torch.autograd.grad(scores, maps, torch.ones_like(scores), retain_graph=True)
     weights = gradient.flatten(2).mean(dim=2).reshape(*gradient.shape[:2], *[1] * len(size))
     heat = (weights * maps.detach()).sum(dim=1, keepdim=True).relu().float()
     if not torch.isfinite(heat).all():

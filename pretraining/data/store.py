@@ -103,6 +103,11 @@ class ImageStore(Dataset[Sample]):
         values = np.asarray(table["labels"].combine_chunks().flatten(), dtype=np.float32).reshape(count, len(names))
         self.labels: dict[str, NDArray[np.float32]] = {name: values[:, place] for place, name in enumerate(names)}
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Hashes of the images, in order."""
+        return tuple(str(key) for key in self._keys)
+
     def __len__(self) -> int:
         return len(self._keys)
 

@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pretraining.data.errors import ArchiveError
+from pretraining.experiments.layout import link_images, link_unlabelled, write_datalist
+from pretraining.experiments.mixture import mixture_rows
 
 NIH_SETS = ("cxr_nih", "cxr_nih64")
-app = typer.Typer(no_args_is_help=True, help="Lay out the images of the small experiments (docs/experiments).")
-
-
-@app.callback()
-def _main() -> None:
-    """Keep the commands' names even where there is only one."""
+# Our names, as bundles/chest_classification has them, and the words of ChestX-ray14.
+FINDINGS = {
+    "atelectasis": {"Atelectasis"},
+    "edema": {"Edema"},
+    "infiltration": {"Infiltration"},
+    "lung_lesion": {"Mass", "Nodule"},
+    "pleural_effusion": {"Effusion"},
+    "pneumonia": {"Pneumonia"},
+    "pneumothorax": {"Pneumothorax"},
+}
+app = typer.Typer(no_args_is_help=True, help="Run the experiments, report on them, lay out their images.")
 
 
 @app.command()
@@ -30,12 +38,10 @@ def radiographs(
     folder: Annotated[Path, typer.Argument(help="Where images and labels.csv go")],
 ) -> None:
     """Two sets of NIH ChestX-ray14 images as one; an image that both have is taken from the first."""
-    try:
+    with _told():
         rows = nih_rows(data)
         lay_out(folder, rows)
-    except ArchiveError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+        write_datalist(folder, rows, findings=("finding", *FINDINGS), metadata=("view", "small", "age", "female"))
     typer.echo(f"{len(rows)} images in {folder / 'images'}")
 
 
@@ -45,12 +51,9 @@ def heads(
     folder: Annotated[Path, typer.Argument(help="Where images and labels.csv go")],
 ) -> None:
     """Phantom head CTs without their masks."""
-    try:
+    with _told():
         rows = phantom_rows(phantoms)
         lay_out(folder, rows)
-    except ArchiveError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(f"{len(rows)} volumes in {folder / 'images'}")
 
 
@@ -69,7 +72,9 @@ def nih_rows(data: Path) -> list[dict[str, Any]]:
                     "path": data / name / "images" / line["image"],
                     "patient": line["patient_id"],
                     "finding": int(line["findings"] != "No Finding"),
+                    **{name: int(bool(words & set(line["findings"].split("|")))) for name, words in FINDINGS.items()},
                     "ap": int(line["view"] == "AP"),
+                    "view": line["view"],
                     "small": int(name == "cxr_nih64"),
                     "age": line.get("age", ""),
                     "female": {"F": 1, "M": 0}.get(line.get("sex", ""), ""),
@@ -114,7 +119,7 @@ def lay_out(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *names])
-        writer.writerows([row["path"].name, *(row[name] for name in names)] for row in rows)
+        writer.writerows([row["path"].name, *(row.get(name, "") for name in names)] for row in rows)
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -123,3 +128,45 @@ def _table(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except OSError as error:
         raise ArchiveError(f"{path}: {error.strerror}; docs/experiments/cxr_nih.md tells the sets") from error
+
+
+@app.command()
+def mixture(
+    data: Annotated[Path, typer.Argument(help="Folder of the real images")],
+    folder: Annotated[Path, typer.Argument(help="Where images, labels.csv and datalist.json go")],
+) -> None:
+    """Radiographs, head CT slices and head MR slices in one folder, their kind in the column `kind`."""
+    with _told():
+        rows = mixture_rows(data, folder / "slices", nih_rows(data))
+        lay_out(folder, rows)
+        write_datalist(folder, rows, findings=("finding", "hemorrhage"), metadata=("kind", "view", "width"))
+    typer.echo(f"{len(rows)} images in {folder / 'images'}")
+
+
+@app.command()
+def images(
+    folder: Annotated[Path, typer.Argument(help="Folder of datalist.json")],
+    images: Annotated[Path, typer.Argument(help="Where the images lie")],
+) -> None:
+    """Make FOLDER/images a link to a set of images."""
+    with _told():
+        link_images(folder, images)
+
+
+@app.command()
+def unlabelled(
+    folder: Annotated[Path, typer.Argument(help="Folder with datalist.json")],
+) -> None:
+    """Link the training images into FOLDER/pretrain, for an encoder that must see no others."""
+    with _told():
+        count = link_unlabelled(folder)
+    typer.echo(f"{count} images in {folder / 'pretrain'}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error

@@ -56,6 +56,7 @@ class Measured:
         labels: (images, classes) 0, 1, or NaN where nobody said.
         boxes: For each class the boxes of every image in pixels of the source, None where not all true ones are known.
         examples: A few images with boxes, in pixels of the input.
+        names: (images,) as the datalist writes them.
     """
 
     patients: tuple[str, ...]
@@ -64,6 +65,7 @@ class Measured:
     labels: NDArray[np.float64]
     boxes: Mapping[str, tuple[ImageBoxes | None, ...]]
     examples: tuple[Example, ...]
+    names: tuple[str, ...] = ()
 
     def known(self, name: str) -> list[ImageBoxes]:
         """The images whose true boxes of a class are all known."""
@@ -92,7 +94,7 @@ def run_over(
         cuts: The service's: examples show boxes from these scores.
     """
     network.eval()
-    patients, logits, probabilities, labels = [], [], [], []
+    patients, names, logits, probabilities, labels = [], [], [], [], []
     boxes: dict[str, list[ImageBoxes | None]] = {name: [] for name in CLASSES}
     shown: list[Example] = []
     for item in track(dataset, description="radiographs"):
@@ -100,6 +102,7 @@ def run_over(
             outputs = inferer(inputs=item["image"][None].to(device), network=network)
         found = postprocessing({**item, "pred": {name: value[0] for name, value in outputs.items()}})
         patients.append(str(item["patient"]))
+        names.append(str(item["name"]))
         logits.append(found["pred"]["image"].tolist())
         probabilities.append(found["probabilities"].tolist())
         labels.append(item["labels"])
@@ -114,6 +117,7 @@ def run_over(
         labels=np.array(labels, dtype=np.float64),
         boxes={name: tuple(each) for name, each in boxes.items()},
         examples=tuple(shown),
+        names=tuple(names),
     )
 
 
@@ -228,6 +232,7 @@ def _cases(measured: Measured, k: int, cuts: Mapping[str, Cut]) -> Cases:
         measured.labels[known, k] >= 0.5,
         np.array(measured.patients)[known],
         service_point(cuts, FINDING_OF[CLASSES[k]]),
+        [name for name, there in zip(measured.names, known, strict=True) if there] if measured.names else None,
     )
 
 

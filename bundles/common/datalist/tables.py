@@ -1,13 +1,19 @@
 """CSV files row by row, with line numbers: byte order marks, odd headers, damaged rows."""
 
 import csv
+import gzip
+import io
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundles.common.datalist.problems import Damaged, DatalistError, Place, Problems
 from bundles.common.strict import nearest
+
+LARGEST = 2**29
+"""Bytes of an unpacked table: the largest public one (MIMIC-CXR's metadata) has a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +63,17 @@ class Row:
 
 
 def read_text(path: Path) -> str:
-    """Read UTF-8 with or without a byte order mark.
+    """Read UTF-8 with or without a byte order mark; `.gz` is unpacked (PhysioNet's tables).
 
     Raises:
-        DatalistError: The file is missing, or a line of it is no text.
+        DatalistError: The file is missing, is no whole gzip file for its name, or a line of it is no text.
     """
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise DatalistError(f"{path}: {error.strerror}") from error
+    if path.suffix == ".gz":
+        raw = _unpacked(raw, path)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -75,6 +83,17 @@ def read_text(path: Path) -> str:
         line = text[: text.index("\0")].count("\n") + 1
         raise DatalistError(f"{path}:{line}: a zero byte; the file is damaged, download it again")
     return text
+
+
+def _unpacked(raw: bytes, path: Path) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            content = file.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatalistError(f"{path}: no whole gzip file ({error}); download it again") from error
+    if len(content) > LARGEST:
+        raise DatalistError(f"{path}: more than {LARGEST // 2**20} MiB unpacked; that is no table of labels")
+    return content
 
 
 def read_rows(path: Path, columns: Sequence[str], problems: Problems, separators: str = ",") -> Iterator[Row]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp
 
 from bundles.common.metrics.inputs import Flags, both_classes, scored
 from bundles.common.metrics.intervals import Interval, clopper_pearson
@@ -148,6 +149,36 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> Temperature:
     end = float(np.log(HOTTEST))
     best = minimize_scalar(loss, bounds=(-end, end), method="bounded", options={"xatol": 1e-8})
     return Temperature(float(np.exp(best.x)))
+
+
+def fit_softmax_temperature(logits: ArrayLike, truth: ArrayLike) -> float:
+    """The divisor of the logits of one class of several that makes the labels most likely (Guo et al. 2017).
+
+    It lies between 1/100 and 100, as that of `fit_temperature`.
+
+    Args:
+        logits: (n, classes), finite.
+        truth: (n,) class of each case, from 0.
+
+    Raises:
+        ValueError: No case, tables of other shapes, logits that are not finite, or all cases of one class.
+    """
+    values, classes = np.asarray(logits, dtype=np.float64), np.asarray(truth)
+    if values.ndim != 2 or classes.shape != values.shape[:1] or not len(classes):
+        raise ValueError(f"expected logits (n, classes) and a class for each, got {values.shape} and {classes.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("a logit is not finite: nothing can be calibrated on it")
+    if len(np.unique(classes)) < 2:
+        raise ValueError("all cases are of one class: calibration needs several")
+    own = values[np.arange(len(classes)), classes.astype(np.intp)]
+
+    def loss(logarithm: float) -> float:
+        factor = np.exp(-logarithm)
+        return float(np.mean(logsumexp(values * factor, axis=1) - own * factor))
+
+    end = float(np.log(HOTTEST))
+    best = minimize_scalar(loss, bounds=(-end, end), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(best.x))
 
 
 def _probabilities(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Floats, Flags]:

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from bundles.common.metrics.card import card_section
+from bundles.common.metrics.cases import FILE as CASES
+from bundles.common.metrics.cases import Case, case_id, patient_id, write_cases
 from bundles.common.metrics.examples import Example, plot_examples
 from bundles.common.metrics.froc import MIN_IOU, measure_froc
 from bundles.common.metrics.inputs import Groups
@@ -51,12 +54,24 @@ class Cases:
         truth: (n,) of known label.
         patients: (n,), or None for one case a patient.
         thresholds: Operating points that were chosen elsewhere, by name.
+        names: (n,) of the images, as the datalist writes them; then `cases.csv` is written. None for none.
     """
 
     probabilities: ArrayLike
     truth: ArrayLike
     patients: Groups | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    names: Sequence[str] | None = None
+
+    def rows(self, finding: str) -> list[Case]:
+        """A line for each case, where images have names."""
+        names = self.names or ()
+        people = self.names if self.patients is None else self.patients
+        together = zip(names, people or names, np.asarray(self.truth), np.asarray(self.probabilities), strict=True)
+        return [
+            Case(finding, case_id(name), patient_id(str(person)), bool(truth), float(score))
+            for name, person, truth, score in (together if names else ())
+        ]
 
 
 def write_evaluation(
@@ -71,7 +86,8 @@ def write_evaluation(
 ) -> Evaluation:
     """Measure, and write JSON, pictures and the model card's section.
 
-    The files are `evaluation.json`, `model_card_section.md`, and where there is something to show `roc.png`,
+    The files are `evaluation.json`, `model_card_section.md`, `cases.csv` where images have names, and
+    where there is something to show `roc.png`,
     `precision_recall.png`, `reliability.png`, `froc.png` and `examples.png`.
 
     A finding of which one class is missing has no ROC curve, one without positives no precision-recall curve, and boxes
@@ -112,6 +128,8 @@ def write_evaluation(
     )
     write_json(folder / JSON, evaluation)
     (folder / CARD).write_text(card_section(folder / JSON), encoding="utf-8")
+    if rows := [row for name, one in cases.items() for row in one.rows(name)]:
+        write_cases(folder / CASES, rows)
     _draw_cases(folder, cases, evaluation, replicates)
     _draw_boxes(folder, boxes, evaluation, min_iou)
     if examples:

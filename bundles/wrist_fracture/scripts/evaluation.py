@@ -44,6 +44,7 @@ class Measured:
         pointed: For each image with boxes of the finding, whether the hottest point of Grad-CAM lies in one of them;
             False where nothing spoke for a fracture.
         examples: A few images with heat, region and boxes, in pixels of the input.
+        names: (images,) as the datalist writes them.
     """
 
     patients: tuple[str, ...]
@@ -52,6 +53,7 @@ class Measured:
     labels: NDArray[np.float64]
     pointed: tuple[bool, ...]
     examples: tuple[Example, ...]
+    names: tuple[str, ...] = ()
 
 
 def run_over(
@@ -65,12 +67,13 @@ def run_over(
 ) -> Measured:
     """Run the network over items of `load_wrists` after preprocessing; the first images become examples."""
     network.eval()
-    patients, logits, probabilities, labels, pointed = [], [], [], [], []
+    patients, names, logits, probabilities, labels, pointed = [], [], [], [], [], []
     shown: list[Example] = []
     for item in track(dataset, description="radiographs"):
         found = postprocessing({**item, "pred": _looked(network, inferer, item, device)})
         logits.append(float(found["pred"]["logits"]))
         patients.append(str(item["patient"]))
+        names.append(str(item["name"]))
         probabilities.append(float(found["probabilities"][0]))
         labels.append(float(item["label"]))
         if item["boxes"]:
@@ -78,7 +81,7 @@ def run_over(
         if len(shown) < examples:
             shown.append(_example(item, found))
     scores, truth = np.array(probabilities), np.array(labels)
-    return Measured(tuple(patients), np.array(logits), scores, truth, tuple(pointed), tuple(shown))
+    return Measured(tuple(patients), np.array(logits), scores, truth, tuple(pointed), tuple(shown), tuple(names))
 
 
 def fit(measured: Measured, *, finding: str, bundle_root: str, weights: str, data: str) -> None:
@@ -117,7 +120,8 @@ def evaluate(
         replicates: Of the bootstrap over patients.
     """
     points = {**thresholds, "probability 0.5": MIDDLE}
-    cases = Cases(measured.probabilities, measured.labels >= MIDDLE, np.array(measured.patients), points)
+    truth, patients = measured.labels >= MIDDLE, np.array(measured.patients)
+    cases = Cases(measured.probabilities, truth, patients, points, measured.names or None)
     folder = Path(output_dir)
     extra = {**what.extra, "grad_cam": _pointing(measured)}
     notes = (*what.notes, *_pointing_note(measured))

@@ -3,21 +3,13 @@
 Values are 0 to 1, bright is dense, any size; the paper's is 512 × 512.
 """
 
-from typing import Self
-
-from torch import Tensor, nn
-
-from bundles.common.radiograph.encoder import make_encoder
+from bundles.common.radiograph.classifier import RadiographClassifier
 
 FINDING = "fracture"
 
 
-class WristFractureNet(nn.Module):
-    """Encoder and a linear head.
-
-    The head begins with a batch normalisation without weights, as in linear probing after He et al. 2022 (Masked
-    autoencoders, A.1): features of another encoder have another scale, and one learning rate shall fit them all. The
-    paper says "an appropriate classification head".
+class WristFractureNet(RadiographClassifier):
+    """Encoder and a linear head with one logit; the paper says "an appropriate classification head".
 
     Args:
         backbone: The paper's "resnet18", or another of `bundles.common.radiograph.encoder.DESIGNS`.
@@ -30,35 +22,4 @@ class WristFractureNet(nn.Module):
     """
 
     def __init__(self, backbone: str = "resnet18", encoder_weights: str | None = None, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.encoder, channels = make_encoder(backbone, encoder_weights)
-        self.head = nn.Sequential(
-            nn.BatchNorm1d(channels[-1], affine=False), nn.Dropout(dropout), nn.Linear(channels[-1], 1)
-        )
-        self.channels = channels[-1]
-        self.encoder_is_frozen = False
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, 1, rows, columns) → logits (batch, 1)."""
-        logits: Tensor = self.head(self.encoder(x))
-        return logits
-
-    def features(self, x: Tensor) -> Tensor:
-        """(batch, 1, rows, columns) → the encoder's last maps (batch, channels, rows / 32, columns / 32)."""
-        encoder = self.encoder
-        x = encoder.maxpool(encoder.act(encoder.bn1(encoder.conv1(x))))
-        maps: Tensor = encoder.layer4(encoder.layer3(encoder.layer2(encoder.layer1(x))))
-        return maps
-
-    def freeze_encoder(self, *, frozen: bool = True) -> None:
-        """Hold the encoder: no gradients, and the statistics of its batch normalisation stay as they are."""
-        self.encoder_is_frozen = frozen
-        self.encoder.requires_grad_(not frozen)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training; a frozen encoder stays in evaluation, whoever calls this."""
-        super().train(mode)
-        if self.encoder_is_frozen:
-            self.encoder.eval()
-        return self
+        super().__init__(1, backbone, encoder_weights, dropout)

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from monai.transforms import Transform
-from torch import Tensor
 
-from bundles.common.gradcam import SHARE, Box, hottest_box, hottest_pixel, to_source
+from bundles.common.gradcam import SHARE
+from bundles.common.radiograph.attention import point_of, region_of
 from bundles.common.radiograph.placement import Placement
 from bundles.wrist_fracture.scripts.network import FINDING
 
@@ -44,32 +44,12 @@ class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
         logit, heat = (torch.as_tensor(item["pred"][name]).float().cpu() for name in ("logits", "heat"))
         probability = (logit * self.factor + self.offset).sigmoid()
         placement = Placement.from_tensor(item["placement"])
-        box = region(heat, placement, self.share)
+        box = region_of(heat, placement, self.share)
         item["probabilities"] = probability
         edges = [] if box is None else [[box.x0, box.y0, box.x1, box.y1]]
         item["boxes"] = torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
         item["scores"] = probability.expand(len(edges)).clone()
         item["classes"] = torch.zeros(len(edges), dtype=torch.int64)
         if self.heat:
-            item["heat"], item["pointed"] = heat, pointed(heat, placement)
+            item["heat"], item["pointed"] = heat, point_of(heat, placement)
         return item
-
-
-def region(heat: Tensor, placement: Placement, share: float = SHARE) -> Box | None:
-    """The hottest part of a heat map (rows, columns) of the input, in pixels of the source; the padding has none."""
-    box = hottest_box(heat.numpy(), share, _content(placement))
-    return None if box is None else to_source(box, _content(placement), placement.source)
-
-
-def pointed(heat: Tensor, placement: Placement) -> Tensor:
-    """(0 or 1, 2): where a heat map is hottest, (x, y) in pixels of the source."""
-    pixel = hottest_pixel(heat.numpy(), _content(placement))
-    if pixel is None:
-        return torch.zeros(0, 2)
-    box = to_source(pixel, _content(placement), placement.source)
-    return torch.tensor([[(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]])
-
-
-def _content(placement: Placement) -> Box:
-    rows, columns = placement.scaled
-    return Box(0.0, 0.0, float(columns), float(rows))

@@ -118,6 +118,25 @@ def test_a_bundle_for_pretraining_is_listed_with_its_reason_and_is_no_error(writ
     assert (left_out.name, "makes encoders for other bundles" in left_out.reason) == ("ssl", True)
 
 
+def test_a_bundle_that_waits_to_be_asked_for_is_served_only_by_name(write_bundle: Write) -> None:
+    root = write_bundle("good")
+    waiting = write_bundle("second_opinion") / "configs/service.yaml"
+    waiting.write_text(f"opt_in: true\n{waiting.read_text()}")
+    catalogue = Catalogue.load(Bundles(folder=root.parent))
+    assert (list(catalogue.bundles), catalogue.refused) == (["good"], ())
+    (left_out,) = catalogue.not_served
+    assert (left_out.name, "name it in bundles.enabled" in left_out.reason) == ("second_opinion", True)
+    asked = Catalogue.load(Bundles(folder=root.parent, enabled=("second_opinion", "good")))
+    assert (set(asked.bundles), asked.refused, asked.not_served) == ({"second_opinion", "good"}, (), ())
+
+
+def test_a_wrong_contract_is_refused_whether_or_not_it_waits(write_bundle: Write) -> None:
+    waiting = write_bundle("wrong") / "configs/service.yaml"
+    waiting.write_text(f"opt_in: perhaps\n{waiting.read_text()}")
+    (refused,) = Catalogue.load(Bundles(folder=waiting.parents[2])).refused
+    assert (refused.name, "opt_in" in refused.reason) == ("wrong", True)
+
+
 def test_a_bundle_for_pretraining_that_is_enabled_is_refused(write_bundle: Write) -> None:
     root = write_bundle("ssl", metadata=json.dumps({"version": "1", "kind": "pretraining"}))
     (refused,) = Catalogue.load(Bundles(folder=root.parent, enabled=("ssl",))).refused

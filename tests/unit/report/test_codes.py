@@ -22,6 +22,12 @@ def test_the_table_is_what_was_agreed() -> None:
         "wrist_fracture": ("125605004", "SCT", "74670003"),
         "lung_lesion": ("52988006", "SCT", "39607008"),
         "pneumothorax": ("36118008", "SCT", None),
+        "atelectasis": ("46621007", "SCT", None),
+        "cardiomegaly": ("287272002", "SCT", None),
+        "lung_consolidation": ("95436008", "SCT", None),
+        "pulmonary_edema": ("19242006", "SCT", None),
+        "pleural_effusion": ("60046008", "SCT", None),
+        "interstitial_opacity": ("112004", "DCM", None),
     }
 
 
@@ -56,7 +62,8 @@ def test_what_dicom_lists_means_what_we_say() -> None:
     wrong = [c for c, found in listed.items() if found and not any(m.startswith(c.meaning.lower()) for m in found)]
     assert (wrong, {c.value for c, found in listed.items() if not found}) == (
         [],
-        {"21454007", "35486000", "82999001", "274100004", "125605004"},  # SNOMED CT, but in no context group of DICOM
+        # SNOMED CT, but in no context group of DICOM
+        {"21454007", "35486000", "82999001", "274100004", "125605004", "46621007", "95436008"},
     )
 
 

@@ -1,6 +1,6 @@
 """From a seed to a frontal chest radiograph with its truth."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from app.demo.phantoms.radiographs.chest_findings import (
     sample_findings,
     sample_lesions,
 )
+from app.demo.phantoms.radiographs.chest_opacities import FINDINGS, Opacities, draw_opacities, sample_opacities
 from app.demo.phantoms.radiographs.chest_vessels import draw_vessels, vessel_attenuation
 from app.demo.phantoms.radiographs.detector import expose, sample_exposure
 from app.demo.phantoms.radiographs.framing import burn_text, collimate, lead_marker
@@ -52,18 +53,27 @@ def _findings(  # noqa: PLR0917
     return [mark for mark in marks if mark is not None]
 
 
-def make_chest(seed: int, size: int = 1024, *, findings: tuple[int, Pneumothorax | None] | None = None) -> Radiograph:
+def make_chest(
+    seed: int,
+    size: int = 1024,
+    *,
+    findings: tuple[int, Pneumothorax | None] | None = None,
+    opacities: Opacities | None = None,
+) -> Radiograph:
     """Draw a frontal chest radiograph.
 
     Args:
         seed: Same seed and arguments, same picture.
         size: Rows and columns.
         findings: Number of lesions, and a pneumothorax or None; None lets the seed decide.
+        opacities: Also what has no box, before the lesions of `findings` are put into the lung that is left.
     """
     chest = sample_chest(seed)
     plane = chest_plane(chest, size)
     torso = draw_torso(chest, plane)
     soft, vessels = torso.attenuation, vessel_attenuation(draw_vessels(chest, plane), torso.lung)
+    if opacities is not None:
+        draw_opacities(opacities, chest, plane, soft, torso.lung)
     wanted = sample_findings(chest) if findings is None else findings
     marks = _findings(chest, plane, soft, vessels, torso.lung, torso.field, wanted)
     attenuation = soft + vessels
@@ -86,6 +96,16 @@ def make_chest(seed: int, size: int = 1024, *, findings: tuple[int, Pneumothorax
         labels={"lesion": int(0 in found), "pneumothorax": int(PNEUMOTHORAX in found)},
         details={"devices": devices, "granulomas": granulomas, "burned_text": text, "chest": asdict(chest)},
     )
+
+
+def make_chest_with_opacities(seed: int, size: int = 1024) -> Radiograph:
+    """Draw a frontal chest that shows nothing, or some of `chest_opacities.FINDINGS`, which are its labels."""
+    wanted = sample_opacities(sample_chest(seed))
+    drawn = make_chest(seed, size, findings=(wanted.lesions, wanted.air), opacities=wanted)
+    # Where there was no room for a lesion, or no lung before the air, none was drawn.
+    told = {"lung_lesion": drawn.labels["lesion"], "pneumothorax": drawn.labels["pneumothorax"]}
+    labels = {name: told.get(name, int(name in wanted.shown)) for name in FINDINGS}
+    return replace(drawn, kind="chest-opacities", labels=labels)
 
 
 def _picture(chest: Chest, plane: Plane, attenuation: Array) -> tuple[Array, str]:

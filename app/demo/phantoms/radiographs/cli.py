@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What to draw."""
 
     CHEST = "chest"
+    CHEST_OPACITIES = "chest-opacities"
     WRIST = "wrist"
     LATERAL_CHEST = "chest-lateral"
     HAND = "hand"
@@ -35,6 +36,7 @@ class SetKind(StrEnum):
     """What a set is of."""
 
     CHEST = "chest"
+    CHEST_OPACITIES = "chest-opacities"
     WRIST = "wrist"
     LATERAL_CHEST = "chest-lateral"
     HAND = "hand"

@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from app.demo.phantoms.radiographs.chest import make_chest
+from app.demo.phantoms.radiographs.chest import make_chest, make_chest_with_opacities
 from app.demo.phantoms.radiographs.other_views import OTHER_KINDS, make_other
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 from app.demo.phantoms.radiographs.wrist import make_wrist
 
-KINDS = ("chest", "wrist", *OTHER_KINDS)
+KINDS = ("chest", "chest-opacities", "wrist", *OTHER_KINDS)
 VIEWS = "views"
 """A set of all kinds in turns, to train a view classifier on."""
 OTHER_VIEWS = "other-views"
 """The same without frontal chests and wrists, to go with sets of these: lateral chests are every second."""
 VIEW_CLASSES = ("chest-frontal", "chest-lateral", "wrist", "other")
 """What a view classifier tells apart, in the order of its outputs."""
-_CLASS_OF = {"chest": "chest-frontal", "chest-lateral": "chest-lateral", "wrist": "wrist"}
+_CLASS_OF = {
+    "chest": "chest-frontal",
+    "chest-opacities": "chest-frontal",
+    "chest-lateral": "chest-lateral",
+    "wrist": "wrist",
+}
 _OTHERS = tuple(kind for kind in OTHER_KINDS if kind != "chest-lateral")
 _TURNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -44,6 +49,8 @@ def make_radiograph(kind: str, seed: int, size: int) -> Radiograph:
     """
     if kind == "chest":
         return make_chest(seed, size)
+    if kind == "chest-opacities":
+        return make_chest_with_opacities(seed, size)
     if kind == "wrist":
         return make_wrist(seed, size)
     if kind in OTHER_KINDS:

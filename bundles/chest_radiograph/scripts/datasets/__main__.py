@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from bundles.chest_radiograph.scripts.datasets import chestx_det, chexpert, lidc, nih, nih_joined, siim, vinbigdata
-from bundles.chest_radiograph.scripts.datasets.nih_findings import FINDINGS as NIH_FINDINGS
 from bundles.chest_radiograph.scripts.datasets.targets import targets
 from bundles.common.datalist import command
 from bundles.common.datalist.fusion import Merging, Method
 from bundles.common.datalist.images import ImageFolder
+from bundles.common.radiograph.chexpert import Unclear
+from bundles.common.radiograph.nih import FINDINGS as NIH_FINDINGS
 
 app = command.command_app("chest radiographs")
 
@@ -199,10 +200,10 @@ def chexpert_command(
     images: command.Images,
     out: command.Out,
     *,
-    uncertain: Annotated[chexpert.Unclear, typer.Option(help="What -1 becomes.")] = chexpert.Unclear.UNKNOWN,
+    uncertain: Annotated[Unclear, typer.Option(help="What -1 becomes.")] = Unclear.UNKNOWN,
     blank: Annotated[
-        chexpert.Unclear, typer.Option(help="What a blank becomes; beside No Finding it is absent.")
-    ] = chexpert.Unclear.UNKNOWN,
+        Unclear, typer.Option(help="What a blank becomes; beside No Finding it is absent.")
+    ] = Unclear.UNKNOWN,
     split: command.WhoseSplit = command.Split.OWN,
     shares: command.SharesText = command.SHARES,
     view: FrontalViews = FRONTAL_VIEWS,

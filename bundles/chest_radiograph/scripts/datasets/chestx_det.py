@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bundles.chest_radiograph.scripts.datasets.nih_findings import patient_of
 from bundles.chest_radiograph.scripts.datasets.targets import CLASSES, LESION, Targets
 from bundles.common.datalist.boxes import Edges, around, inside
 from bundles.common.datalist.images import ImageFolder, watched
 from bundles.common.datalist.problems import Damaged, DatalistError, Place, Problems
 from bundles.common.datalist.records import SPLITS, TEST, TRAINING, VALIDATION, Reading, Record
 from bundles.common.datalist.tables import read_text
+from bundles.common.radiograph.nih import patient_of
 from bundles.common.strict import nearest
 
 DIFFUSE = "Diffuse Nodule"

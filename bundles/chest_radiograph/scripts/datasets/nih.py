@@ -3,22 +3,24 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bundles.chest_radiograph.scripts.datasets.nih_findings import (
-    VIEWS,
-    Drawn,
-    boxes_by_image,
-    findings_of,
-    patient_of,
-    truth,
-)
+from bundles.chest_radiograph.scripts.datasets.nih_findings import Drawn, boxes_by_image, truth
 from bundles.chest_radiograph.scripts.datasets.targets import CLASSES, Targets
 from bundles.common.datalist.boxes import Edges, inside
 from bundles.common.datalist.images import ImageFolder, watched
-from bundles.common.datalist.problems import Damaged, DatalistError, Kind, Place, Problems
-from bundles.common.datalist.records import SPLITS, TEST, TRAINING, VALIDATION, Reading, Record
-from bundles.common.datalist.tables import Row, read_rows, read_text
+from bundles.common.datalist.problems import Kind, Place, Problems
+from bundles.common.datalist.records import Reading, Record
+from bundles.common.datalist.tables import Row, read_rows
+from bundles.common.radiograph.nih import (
+    ENTRY,
+    VIEWS,
+    entry_age,
+    entry_patient,
+    findings_of,
+    note_unlisted,
+    pool_of,
+    read_test_list,
+)
 
-ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "View Position")
 BOX = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")  # one heading with commas in it
 DRAWN_ON = 1024  # boxes are in pixels of the published 1024² images
 
@@ -44,7 +46,7 @@ def read(
             patients by hash.
     """
     drawn = {} if boxes is None else boxes_by_image(read_rows(boxes, BOX, problems), BOX, problems)
-    test = None if test_list is None else _names(test_list)
+    test = read_test_list(test_list)
     records = []
     rows = list(read_rows(entries, ENTRY, problems))
     for row in watched(rows, "images", len(rows)):
@@ -65,14 +67,11 @@ def _record(
     test: Mapping[str, Place] | None,
 ) -> Record:
     image = row.needed("Image Index")
-    patient = patient_of(image)
-    if row["Patient ID"].lstrip("0") != patient:
-        raise Damaged(f"'Patient ID' is '{row['Patient ID']}', and the image's name says {patient}")
+    patient = entry_patient(row)
     findings = findings_of(row["Finding Labels"])
     view = row.one_of("View Position", VIEWS)
     relative = images.find(image)
     known = truth(findings, _checked(image, relative, drawn.get(image, []), images, problems), targets)
-    pool = SPLITS if test is None else ((TEST,) if image in test else (TRAINING, VALIDATION))
     return Record(
         key=image,
         image=relative,
@@ -83,8 +82,8 @@ def _record(
         labels=known.labels,
         view=str(view),
         boxed=known.boxed,
-        pool=pool,
-        more={"findings": list(findings), "sex": row["Patient Gender"], "age": _age(row)},
+        pool=pool_of(image, test),
+        more={"findings": list(findings), "sex": row["Patient Gender"], "age": entry_age(row)},
     )
 
 
@@ -103,21 +102,6 @@ def _checked(
     return checked
 
 
-def _age(row: Row) -> int:
-    text = row["Patient Age"].removesuffix("Y")
-    if not text.isdecimal():
-        raise Damaged(f"'Patient Age' is '{row['Patient Age']}', expected years such as 58 or 058Y")
-    return int(text)
-
-
-def _names(path: Path) -> dict[str, Place]:
-    lines = [line.strip() for line in read_text(path).split("\n")]
-    names = {line: Place(path, number) for number, line in enumerate(lines, start=1) if line}
-    if not names:
-        raise DatalistError(f"{path}: the list is empty")
-    return names
-
-
 def _all_known(
     listed: Mapping[str, Place],
     drawn: Mapping[str, list[Drawn]],
@@ -128,7 +112,4 @@ def _all_known(
     for image, boxes in drawn.items():
         if image not in listed:
             problems.add(Kind.DAMAGED, boxes[0].place, f"a box for '{image}', which has no row among the labels", image)
-    for image, place in (test or {}).items():
-        if image not in listed:
-            words = f"'{image}' of {test_list} has no row among the labels"
-            problems.add(Kind.DAMAGED, place, words, image)
+    note_unlisted(listed, test, test_list, problems)

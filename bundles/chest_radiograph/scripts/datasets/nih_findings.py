@@ -1,9 +1,8 @@
-"""NIH ChestX-ray14: its findings, its names of files and people, and what labels and boxes make of an image.
+"""NIH ChestX-ray14: its boxes, and what labels and boxes make of an image.
 
-Wang et al., CVPR 2017. Labels are mined from reports; the 984 boxes are drawn by hand on 880 images of the test list.
+Wang et al., CVPR 2017. The 984 boxes are drawn by hand on 880 images of the test list.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,28 +11,10 @@ from bundles.chest_radiograph.scripts.datasets.targets import CLASSES, Targets
 from bundles.common.datalist.boxes import Edges
 from bundles.common.datalist.problems import Damaged, Place, Problems
 from bundles.common.datalist.tables import Row
+from bundles.common.radiograph.nih import FINDINGS, patient_of
 from bundles.common.strict import nearest
 
-FINDINGS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Effusion",
-    "Emphysema",
-    "Fibrosis",
-    "Hernia",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pleural_Thickening",
-    "Pneumonia",
-    "Pneumothorax",
-)
-NO_FINDING = "No Finding"
 BOX_NAMES = {"Infiltrate": "Infiltration"}  # the list of boxes calls this one by another name
-VIEWS: dict[str, str | int | None] = {"AP": "AP", "PA": "PA"}
-NAME = re.compile(r"(?P<patient>\d{8})_\d{3}\.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +34,6 @@ class Truth:
     boxes: tuple[Edges, ...]
     classes: tuple[int, ...]
     boxed: bool
-
-
-def patient_of(image: str) -> str:
-    """Return the patient's number in the name of an image, without leading zeros, as `Patient ID` has it.
-
-    Raises:
-        Damaged: The name is built otherwise.
-    """
-    match = NAME.fullmatch(image)
-    if match is None:
-        raise Damaged(f"image '{image}', expected a name such as 00000001_000.png")
-    return str(int(match["patient"]))
-
-
-def findings_of(text: str) -> tuple[str, ...]:
-    """Read `Mass|Nodule`; No Finding gives none.
-
-    Raises:
-        Damaged: A finding is unknown, there twice, or stands beside No Finding.
-    """
-    names = text.split("|")
-    for name in names:
-        if name not in (*FINDINGS, NO_FINDING):
-            raise Damaged(f"unknown finding '{name}'{nearest(name, [*FINDINGS, NO_FINDING])}")
-    if len(set(names)) < len(names):
-        raise Damaged(f"a finding is there twice in '{text}'")
-    if NO_FINDING in names and len(names) > 1:
-        raise Damaged(f"'{NO_FINDING}' beside a finding in '{text}'")
-    return tuple(name for name in names if name != NO_FINDING)
 
 
 def boxes_by_image(rows: Iterable[Row], columns: Sequence[str], problems: Problems) -> dict[str, list[Drawn]]:

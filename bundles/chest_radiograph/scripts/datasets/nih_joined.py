@@ -7,20 +7,14 @@ box, the label is unknown and the box left out.
 
 from pathlib import Path
 
-from bundles.chest_radiograph.scripts.datasets.nih_findings import (
-    VIEWS,
-    Drawn,
-    boxes_by_image,
-    findings_of,
-    patient_of,
-    truth,
-)
+from bundles.chest_radiograph.scripts.datasets.nih_findings import Drawn, boxes_by_image, truth
 from bundles.chest_radiograph.scripts.datasets.targets import CLASSES, Targets
 from bundles.common.datalist.boxes import Edges, inside
 from bundles.common.datalist.images import ImageFolder, watched
 from bundles.common.datalist.problems import Damaged, Kind, Problems
 from bundles.common.datalist.records import Reading, Record
 from bundles.common.datalist.tables import Row, read_rows
+from bundles.common.radiograph.nih import VIEWS, findings_of, patient_of
 
 ADJUDICATED = {"pneumothorax": "google_pneumothorax", "lesion": "google_nodule_or_mass"}
 ANSWERS: dict[str, str | int | None] = {"": None, "YES": 1, "NO": 0}

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles.chest_radiograph.scripts.datasets import chestx_det, chexpert, lidc, nih, nih_joined, siim, vinbigdata
-from bundles.chest_radiograph.scripts.datasets.chexpert import Unclear
-from bundles.chest_radiograph.scripts.datasets.nih_findings import FINDINGS
 from bundles.chest_radiograph.scripts.datasets.targets import targets
 from bundles.common.datalist.fusion import Merging
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import DatalistError, Problems
 from bundles.common.datalist.records import Reading
+from bundles.common.radiograph.chexpert import Unclear
+from bundles.common.radiograph.nih import FINDINGS
 from tests.unit.bundles.common.datalist.sets import datalist, picture, radiograph
 
 NIH = targets(["Nodule", "Mass"], ["Pneumothorax"], FINDINGS)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bundles.chest_radiograph.scripts.datasets import chexpert
-from bundles.chest_radiograph.scripts.datasets.chexpert import Unclear
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import Problems
 from bundles.common.datalist.records import Reading
+from bundles.common.radiograph.chexpert import Unclear
 from tests.unit.bundles.common.datalist.sets import damaged, datalist, records, refusal
 
 FILE = "chexpert_train_head.csv"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from bundles.chest_radiograph.scripts.datasets import nih, nih_joined
-from bundles.chest_radiograph.scripts.datasets.nih_findings import FINDINGS
 from bundles.chest_radiograph.scripts.datasets.targets import targets
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import Problems
 from bundles.common.datalist.records import Reading
+from bundles.common.radiograph.nih import FINDINGS
 from tests.unit.bundles.common.datalist.sets import damaged, datalist, picture, pictures, records, refusal
 
 TARGETS = targets(["Nodule", "Mass"], ["Pneumothorax"], FINDINGS)

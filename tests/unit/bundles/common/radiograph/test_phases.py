@@ -7,9 +7,9 @@ from monai.data import Dataset, DistributedSampler
 from monai.transforms import Compose, RandGaussianNoised
 from structlog.testing import capture_logs
 
+from bundles.common.radiograph.phases import Phases, falling_rate
 from bundles.common.training import SeedEveryEpoch
 from bundles.wrist_fracture.scripts.network import WristFractureNet
-from bundles.wrist_fracture.scripts.phases import Phases, falling_rate
 
 
 def test_the_rate_falls_to_a_tenth_in_each_phase() -> None:

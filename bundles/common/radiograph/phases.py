@@ -1,5 +1,7 @@
-"""The paper's two phases in one run: "The classification head was trained for 40 epochs. The entire model was then
-trained from epoch 40 to 50." And what makes an interrupted run the same as an undisturbed one.
+"""A head first and then everything, in one run, and what makes an interrupted run the same as an undisturbed one.
+
+Thorat et al. 2024 (seed 000): "The classification head was trained for 40 epochs. The entire model was then trained
+from epoch 40 to 50."
 """
 
 import math
@@ -8,7 +10,7 @@ from collections.abc import Callable
 import structlog
 from ignite.engine import Engine, Events
 
-from bundles.wrist_fracture.scripts.network import WristFractureNet
+from bundles.common.radiograph.classifier import RadiographClassifier
 
 log = structlog.get_logger()
 
@@ -23,7 +25,7 @@ class Phases:
         head_epochs: So many epochs train the head alone; 0 trains everything from the start.
     """
 
-    def __init__(self, network: WristFractureNet, head_epochs: int) -> None:
+    def __init__(self, network: RadiographClassifier, head_epochs: int) -> None:
         if head_epochs < 0:
             raise ValueError(f"head_epochs is {head_epochs}, expected 0 or more")
         self.network, self.head_epochs = network, head_epochs

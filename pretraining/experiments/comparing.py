@@ -1,0 +1,95 @@
+"""Rows of the table that compare starts of training with each other, on the same cases and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bundles.common.metrics.cases import Case, read_cases
+from pretraining.experiments import statistics
+from pretraining.experiments.identity import digest
+from pretraining.experiments.plan import Plan, Run
+from pretraining.experiments.statistics.paired import compare_classes
+from pretraining.experiments.table import Row
+
+
+def comparisons(
+    plan: Plan,
+    cases: Mapping[Run, Path],
+    keys: Mapping[Run, str],
+    metadata: Mapping[str, Mapping[str, Any]],
+    there: set[str],
+) -> Iterator[Row]:
+    """A row for each pair of starts, share, finding, part and test.
+
+    Args:
+        plan: Of the experiment.
+        cases: Finished runs with their `cases.csv`.
+        keys: Of the rows of all runs.
+        metadata: Of the test images by `case_id`.
+        there: Keys of rows that the table has; what they say is not worked out again.
+    """
+    experiment = plan.experiment
+    reference = experiment.statistics.reference
+    pairs = [(start, reference) for start in experiment.initialisations if start != reference]
+    for task in experiment.tasks:
+        for fraction in experiment.fractions:
+            for first, second in (*pairs, *experiment.statistics.also):
+                both = _paired(cases, task, fraction, first, second)
+                if not both:
+                    continue
+                runs = sorted(keys[run] for pair in both for run in pair)
+                how = experiment.statistics.model_dump(exclude={"also"})
+                key = digest(["comparison", experiment.name, plan.variant, task, fraction, first, second, runs, how])
+                if any(known.startswith(key) for known in there):
+                    continue
+                head = {
+                    "kind": "comparison",
+                    "experiment": experiment.name,
+                    "variant": plan.variant,
+                    "task": task,
+                    "fraction": fraction,
+                    "first": first,
+                    "second": second,
+                    "of": runs,
+                    "seeds": [one.seed for one, _ in both],
+                }
+                made = _tested(plan, task, [(cases[one], cases[other]) for one, other in both], metadata)
+                for number, row in enumerate(made):
+                    yield {**head, **row, "key": f"{key}-{number}"}
+
+
+def _paired(cases: Mapping[Run, Path], task: str, fraction: float, first: str, second: str) -> list[tuple[Run, Run]]:
+    """Runs of both starts with the same seed, where both are finished."""
+
+    def of(start: str) -> dict[int, Run]:
+        return {
+            run.seed: run for run in cases if (run.task, run.fraction, run.initialisation) == (task, fraction, start)
+        }
+
+    ones, others = of(first), of(second)
+    return [(ones[seed], others[seed]) for seed in sorted(ones.keys() & others.keys())]
+
+
+def _tested(
+    plan: Plan, task: str, paths: Sequence[tuple[Path, Path]], metadata: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Row]:
+    how = plan.experiment.statistics
+    first, second = ([read_cases(pair[side]) for pair in paths] for side in (0, 1))
+    named = [{case.finding for case in runs[0]} for runs in (first, second)]
+    parts = statistics.strata(first[0], metadata, plan.experiment.data.within)
+    for finding in [name for name in dict.fromkeys(case.finding for case in first[0]) if name in named[1]]:
+        for stratum, inside in parts.items():
+            arms = [[_part(run, finding, inside) for run in runs] for runs in (first, second)]
+            if not arms[0][0]:
+                continue
+            for test in statistics.compare(statistics.align(*arms), replicates=how.replicates, seed=how.seed):
+                yield {"finding": finding, "stratum": stratum, **asdict(test)}
+    if plan.experiment.tasks[task].classes:
+        yield {"finding": "", "stratum": statistics.ALL, **asdict(compare_classes(first, second))}
+
+
+def _part(cases: Sequence[Case], finding: str, inside: set[str]) -> list[Case]:
+    return [case for case in cases if case.finding == finding and case.case in inside]

@@ -1,0 +1,137 @@
+"""Pictures of the page of evidence, as SVG: the same rows give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from bundles.common.metrics.plots import BLACK, COLOURS, LINES, new_figure
+from pretraining.experiments.reading import Result
+from pretraining.experiments.table import Row
+
+# Identifiers in an SVG are random without a salt; date and maker would differ from machine to machine.
+SALT = {"svg.hashsalt": "vigil"}
+NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+MARKERS = "osD^v"
+
+
+def draw_areas(path: Path, result: Result, task: str) -> bool:
+    """Draw AUROC by share of the labels, a panel for each finding, with intervals over patients; False without any."""
+    findings, fractions = result.findings(task), result.fractions(task)
+    if not findings:
+        return False
+    figure, panels = _panels(len(findings))
+    for panel, finding in zip(panels, findings, strict=True):
+        for number, start in enumerate(result.about["initialisations"]):
+            found = [_all(result.of(task, start, share), finding) for share in fractions]
+            places = [place for place, figures in enumerate(found) if figures]
+            if not places:
+                continue
+            means = np.array(
+                [[fmean(one[end] for one in found[at]) for end in ("value", "low", "high")] for at in places]
+            )
+            panel.errorbar(
+                np.array(places) + 0.06 * (number - 1),
+                means[:, 0],
+                np.abs(means[:, 1:].T - means[:, 0]),
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=LINES[number % len(LINES)],
+                marker=MARKERS[number % len(MARKERS)],
+                markersize=4,
+                capsize=2,
+                label=result.about["starts"][start],
+            )
+        panel.axhline(0.5, color="0.7", linewidth=0.8, linestyle=":")
+        panel.set_xticks(range(len(fractions)), [f"{share:.0%}" for share in fractions])
+        panel.set(title=finding, xlabel="share of the labels", ylabel="AUROC, 95 % interval")
+    panels[-1].legend(frameon=False, fontsize=8)
+    _save(figure, path)
+    return True
+
+
+def draw_boxes(path: Path, result: Result, task: str) -> bool:
+    """Draw box plots of the runs' AUROC by start, a panel for each finding; False where no start has two runs."""
+    findings, fractions, starts = result.findings(task), result.fractions(task), result.about["initialisations"]
+    if not any(len(result.of(task, start, share)) > 1 for start in starts for share in fractions):
+        return False
+    figure, panels = _panels(len(findings))
+    width = 0.8 / len(starts)
+    for panel, finding in zip(panels, findings, strict=True):
+        for number, start in enumerate(starts):
+            values = [[one["value"] for one in _all(result.of(task, start, share), finding)] for share in fractions]
+            places = np.arange(len(fractions)) + (number - (len(starts) - 1) / 2) * width
+            drawn = panel.boxplot(
+                values,
+                positions=places,
+                widths=0.85 * width,
+                patch_artist=True,
+                medianprops={"color": BLACK},
+                manage_ticks=False,
+            )
+            for box in drawn["boxes"]:
+                label = result.about["starts"][start] if box is drawn["boxes"][0] else ""
+                box.set(facecolor=COLOURS[number % len(COLOURS)], alpha=0.6, label=label)
+        panel.set_xticks(range(len(fractions)), [f"{share:.0%}" for share in fractions])
+        panel.set(title=finding, xlabel="share of the labels", ylabel="AUROC of each run")
+    panels[-1].legend(frameon=False, fontsize=8)
+    _save(figure, path)
+    return True
+
+
+def draw_curves(path: Path, result: Result, task: str) -> bool:
+    """Draw the validation by epoch, mean and standard deviation of the runs, a panel for each share; False without."""
+    fractions, starts = result.fractions(task), result.about["initialisations"]
+    curves = {(start, share): _curves(result.of(task, start, share)) for start in starts for share in fractions}
+    if not any(len(values) and values.shape[1] > 1 for values in curves.values()):
+        return False
+    figure, panels = _panels(len(fractions))
+    for panel, share in zip(panels, fractions, strict=True):
+        for number, start in enumerate(starts):
+            values = curves[start, share]
+            if not len(values):
+                continue
+            epochs, mean, spread = np.arange(1, values.shape[1] + 1), values.mean(axis=0), values.std(axis=0)
+            colour, line = COLOURS[number % len(COLOURS)], LINES[number % len(LINES)]
+            panel.plot(epochs, mean, color=colour, linestyle=line, label=result.about["starts"][start])
+            panel.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        panel.set(title=f"{share:.0%} of the labels", xlabel="epoch", ylabel="validation")
+    panels[-1].legend(frameon=False, fontsize=8)
+    _save(figure, path)
+    return True
+
+
+def _curves(runs: Sequence[Row]) -> Any:
+    """(runs, epochs) of the validation's score, cut to the shortest run."""
+    found = [[row.get("score") for row in run.get("curve") or ()] for run in runs if run["state"] == "done"]
+    whole = [[float(value) for value in curve] for curve in found if curve and None not in curve]
+    if not whole:
+        return np.zeros((0, 0))
+    shortest = min(len(curve) for curve in whole)
+    return np.array([curve[:shortest] for curve in whole])
+
+
+def _all(runs: Sequence[Row], finding: str) -> list[Row]:
+    return [
+        figure
+        for run in runs
+        for figure in run.get("figures") or ()
+        if (figure["finding"], figure["stratum"], figure["metric"]) == (finding, "all", "auroc")
+        and None not in (figure["value"], figure["low"], figure["high"])
+    ]
+
+
+def _panels(count: int) -> tuple[Any, Any]:
+    figure = new_figure(1.5 + 3.6 * count, 3.6)
+    return figure, np.atleast_1d(figure.subplots(1, count, sharey=True))
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib import rc_context
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context(SALT):
+        figure.savefig(path, format="svg", metadata=NO_METADATA)

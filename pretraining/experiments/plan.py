@@ -1,0 +1,192 @@
+"""From an experiment to the work that it is: encoders first, then a run for each task, start, fraction and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bundles.common.encoder_weights import read_encoder_manifest
+from bundles.common.strict import ConfigurationError, nearest
+from pretraining.experiments.identity import code_digest, digest
+from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experiment, Step, Task, Variant
+
+SEPARATOR = "::"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderJob:
+    """One encoder to train, or to take from a file.
+
+    Attributes:
+        name: In the experiment.
+        seed: None where one serves all seeds.
+        key: Of everything that it depends on.
+        spec: As written.
+    """
+
+    name: str
+    seed: int | None
+    key: str
+    spec: Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training and evaluation, or one evaluation of features.
+
+    Attributes:
+        key: Of everything that its figures depend on.
+        code: Hash of the code.
+        task: Name.
+        initialisation: `random`, `metadata` or the name of an encoder.
+        fraction, seed: Of the labels and of all draws.
+        encoder: That it begins with; None for random weights and for the metadata.
+    """
+
+    key: str
+    code: str
+    task: str
+    initialisation: str
+    fraction: float
+    seed: int
+    encoder: EncoderJob | None = None
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.task}, {self.initialisation}, {self.fraction:.0%} of labels, seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All work of one experiment.
+
+    Attributes:
+        experiment, variant: Which.
+        data_hash: Of the prepared images.
+        encoders: Each once.
+        runs: In the order of the tables.
+    """
+
+    experiment: Experiment
+    variant: Variant
+    data_hash: str
+    encoders: tuple[EncoderJob, ...]
+    runs: tuple[Run, ...] = field(default=())
+
+
+def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Path = ROOT) -> Plan:
+    """Lay out the work.
+
+    Raises:
+        ConfigurationError: A configuration is missing, an override has no key in it, or an encoder's file has no
+            manifest.
+    """
+    encoders: dict[tuple[str, int | None], EncoderJob] = {}
+    runs = []
+    for name, task in experiment.tasks.items():
+        code = code_digest(_configs(task), root)
+        check_overrides(task.evaluate, f"{experiment.name}, task {name}, evaluate", root)
+        if task.train:
+            check_overrides(task.train, f"{experiment.name}, task {name}, train", root)
+        for start in experiment.initialisations:
+            for fraction in experiment.fractions:
+                for seed in experiment.seeds:
+                    encoder = _encoder(experiment, start, seed, encoders, (data_hash, root))
+                    key = _run_key(experiment, (name, start, fraction, seed), encoder, [data_hash, code])
+                    runs.append(Run(key, code, name, start, fraction, seed, encoder))
+    return Plan(experiment, variant, data_hash, tuple(encoders.values()), tuple(runs))
+
+
+def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
+    """Runs of which every word of `only` is the task, the start, a fraction ("25%") or a seed ("seed=1").
+
+    Raises:
+        ConfigurationError: A word fits no run.
+    """
+    runs = list(runs)
+    words = list(only)
+    names = {name for run in runs for name in _names(run)}
+    for word in words:
+        if word not in names:
+            raise ConfigurationError(f"--only {word}: no run has it{nearest(word, sorted(names))}")
+    # Words of one kind widen the choice, words of different kinds narrow it.
+    kinds = [{word for word in words if word in {_names(run)[place] for run in runs}} for place in range(4)]
+    return (run for run in runs if all(not kind or name in kind for kind, name in zip(kinds, _names(run), strict=True)))
+
+
+def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
+    """MONAI ignores options that it does not know: refuse them here.
+
+    Raises:
+        ConfigurationError: No such file, or a key that none of the configurations has, with the nearest.
+    """
+    content: dict[str, Any] = {}
+    for config in step.configs:
+        try:
+            content |= yaml.safe_load((root / config).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(f"{where}: {config}: {error.strerror}") from error
+    for key in step.set:
+        first, *below = key.split(SEPARATOR)
+        inside: Any = content.get(first)
+        for part in below:
+            inside = inside.get(part) if isinstance(inside, Mapping) and part in inside else _MISSING
+        if first not in content or inside is _MISSING:
+            raise ConfigurationError(
+                f"{where}: no configuration of {', '.join(step.configs)} has the key '{key}'"
+                f"{nearest(first, list(content))}"
+            )
+
+
+_MISSING = object()
+
+
+def _names(run: Run) -> tuple[str, str, str, str]:
+    return run.task, run.initialisation, f"{run.fraction:.0%}", f"seed={run.seed}"
+
+
+def _configs(task: Task) -> list[str]:
+    return [*(task.train.configs if task.train else ()), *task.evaluate.configs]
+
+
+def _encoder(
+    experiment: Experiment,
+    name: str,
+    seed: int,
+    made: dict[tuple[str, int | None], EncoderJob],
+    of: tuple[str, Path],
+) -> EncoderJob | None:
+    if name in {RANDOM, METADATA}:
+        return None
+    spec = experiment.encoders[name]
+    of_seed = seed if spec.each_seed else None
+    if (name, of_seed) not in made:
+        made[name, of_seed] = EncoderJob(name, of_seed, _encoder_key(experiment, spec, of_seed, *of), spec)
+    return made[name, of_seed]
+
+
+def _encoder_key(experiment: Experiment, spec: Encoder, seed: int | None, data_hash: str, root: Path) -> str:
+    if spec.step is None:
+        return digest(["file", read_encoder_manifest(root / str(spec.file)).sha256])
+    check_overrides(spec.step, f"{experiment.name}, encoder '{spec.label}'", root)
+    code = code_digest(spec.step.configs, root)
+    return digest(["encoder", spec.step.model_dump(mode="json"), seed, data_hash, code])
+
+
+def _run_key(
+    experiment: Experiment, place: tuple[str, str, float, int], encoder: EncoderJob | None, made_of: list[str]
+) -> str:
+    task, start, fraction, seed = place
+    data_hash, code = made_of
+    steps = experiment.tasks[task].model_dump(mode="json", exclude={"label", "classes", "curve", "findings"})
+    # What is asked of the metadata does not depend on the networks.
+    asked = list(experiment.data.metadata) if start == METADATA else [steps, code]
+    origin, findings = encoder.key if encoder else start, list(experiment.data.findings)
+    if start == METADATA:
+        asked += [list(experiment.tasks[task].findings)]
+    return digest(["run", task, asked, origin, findings, fraction, seed, data_hash])

@@ -1,0 +1,121 @@
+"""The table of results as the report reads it: the latest run of each kind, nothing mixed unawares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundles.common.strict import ConfigurationError
+from pretraining.experiments.spec import METADATA
+from pretraining.experiments.table import TABLE, ResultTable, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One experiment in one variant.
+
+    Attributes:
+        about: Its latest description.
+        runs: The latest of each task, start, share and seed, in the order of the table.
+        comparisons: Of these runs alone.
+        older: Runs that a newer one stands for.
+        mixed: Sentences on what differs between the runs.
+    """
+
+    about: Row
+    runs: tuple[Row, ...]
+    comparisons: tuple[Row, ...]
+    older: int
+    mixed: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Experiment and variant."""
+        return f"{self.about['experiment']}_{self.about['variant']}"
+
+    def of(self, task: str, start: str, fraction: float) -> list[Row]:
+        """Runs of all seeds, seeds rising."""
+        found = [
+            row for row in self.runs if (row["task"], row["initialisation"], row["fraction"]) == (task, start, fraction)
+        ]
+        return sorted(found, key=lambda row: row["seed"])
+
+    def fractions(self, task: str) -> list[float]:
+        """Shares of the labels, the largest first."""
+        return sorted({row["fraction"] for row in self.runs if row["task"] == task}, reverse=True)
+
+    def findings(self, task: str, metric: str = "auroc") -> list[str]:
+        """Findings that were measured."""
+        return list(
+            dict.fromkeys(
+                figure["finding"]
+                for row in self.runs
+                if row["task"] == task
+                for figure in row.get("figures") or ()
+                if figure["metric"] == metric
+            )
+        )
+
+
+def read_results(folder: Path, *, mixed: bool = False) -> list[Result]:
+    """All experiments of a table, in the order of their names, small before full.
+
+    Args:
+        folder: Of the table.
+        mixed: Take runs of different code or images into one table; the page says so.
+
+    Raises:
+        ConfigurationError: No table, a line that is no row, or runs of different code or images.
+    """
+    rows = ResultTable(folder).rows()
+    about = {(row["experiment"], row["variant"]): row for row in rows if row["kind"] == "experiment"}
+    if not about:
+        raise ConfigurationError(f"{folder / TABLE}: no result is there yet; python -m pretraining.experiments run all")
+    order = sorted(about, key=lambda key: (key[0], key[1] == "full"))
+    results = [_result(about[key], [row for row in rows if _of(row) == key]) for key in order]
+    told = [f"{result.name}: {line}" for result in results for line in result.mixed]
+    if told and not mixed:
+        raise ConfigurationError(
+            f"{folder / TABLE}: "
+            + "; ".join(told)
+            + ". Run the experiment again, so that all of its runs are of one code, or take them together and have the "
+            "page say so: --mixed"
+        )
+    return results
+
+
+def _of(row: Row) -> tuple[str, str]:
+    return row["experiment"], row["variant"]
+
+
+def _result(about: Row, rows: Sequence[Row]) -> Result:
+    runs = [row for row in rows if row["kind"] == "run"]
+    latest = {(row["task"], row["initialisation"], row["fraction"], row["seed"]): row for row in runs}
+    kept = tuple(latest.values())
+    keys = {row["key"] for row in kept}
+    compared: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        if row["kind"] == "comparison" and set(row["of"]) <= keys:
+            place = tuple(row[name] for name in ("task", "fraction", "first", "second", "finding", "stratum", "test"))
+            # One of more runs stands for one of fewer, which was made while runs were missing.
+            if place not in compared or row["runs"] >= compared[place]["runs"]:
+                compared[place] = row
+    return Result(about, kept, tuple(compared.values()), len(runs) - len(kept), tuple(_mixed(kept)))
+
+
+def _mixed(runs: Iterable[Row]) -> list[str]:
+    """What is not the same in all runs of a task; the metadata baseline runs no code of a bundle."""
+    told = []
+    groups: dict[tuple[str, str], dict[str, list[Mapping[str, object]]]] = {}
+    for row in runs:
+        for what in ("code", "data_hash"):
+            if what == "code" and row["initialisation"] == METADATA:
+                continue
+            groups.setdefault((row["task"], what), {}).setdefault(row[what], []).append(row)
+    for (task, what), found in groups.items():
+        if len(found) > 1:
+            words = "code" if what == "code" else "images"
+            each = ", ".join(f"{len(rows)} of commit {str(rows[0]['commit'])[:9]}" for rows in found.values())
+            told.append(f"the runs of '{task}' are of {len(found)} different {words} ({each})")
+    return told

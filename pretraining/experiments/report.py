@@ -1,0 +1,273 @@
+"""The page of evidence, from the table of results alone."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean, median, stdev
+
+from pretraining.data.files import whole_file
+from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_curves
+from pretraining.experiments.reading import Result, read_results
+from pretraining.experiments.table import Row
+
+DASH = "–"
+TESTS = {"bootstrap": "Bootstrap", "delong": "DeLong", "mcnemar": "McNemar", "paired_t": "Paired t"}
+HEAD = """# Evidence: does pretraining help?
+
+Made by `make evidence-report` from `{table}` alone; do not edit. `make experiments` runs what that table lacks. A
+figure here says how an experiment of this repository came out, on the images that it names; none of it is about
+patients of anybody, and none is a clinical claim.
+
+**How to read.** AUROC is the area under the ROC curve on test patients that neither training nor pretraining saw.
+Brackets are 95 % bootstrap intervals over patients, the mean of the runs' ends where there are several runs; ± is
+the standard deviation over runs (seeds). *Random weights* is the same network without pretraining, *metadata alone*
+a linear model on what the file's header says: what a start is worth is its distance from both. Differences are
+first minus second on the same test images and seeds: the bootstrap draws patients and means over runs; DeLong and
+McNemar take the mean score of the runs and images as independent (McNemar on as many calls as there are findings);
+the paired t-test takes runs. p-values are two-sided and not corrected for their number. Where the interval of a
+difference includes 0, nothing was shown.
+"""
+
+
+def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
+    """Write the page and its pictures.
+
+    Args:
+        table: Folder of the table; pictures go there.
+        page: Markdown.
+        mixed: As in `read_results`.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        ConfigurationError: As in `read_results`.
+    """
+    results = read_results(table, mixed=mixed)
+    pictures: list[Path] = []
+    parts = [HEAD.format(table=table.name)]
+    for result in results:
+        drawn = list(_drawn(result, table))
+        pictures += drawn
+        parts += _section(result, [_link(picture, page) for picture in drawn])
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(page) as temporary:
+        temporary.write_text("\n".join(parts).rstrip("\n") + "\n", encoding="utf-8")
+    return pictures
+
+
+def _drawn(result: Result, folder: Path) -> Iterator[Path]:
+    for task in result.about["tasks"]:
+        stem = f"{result.name}_{task}"
+        for kind, draw in (("areas", draw_areas), ("runs", draw_boxes), ("curves", draw_curves)):
+            path = folder / f"{stem}_{kind}.svg"
+            if draw(path, result, task):
+                yield path
+
+
+def _link(picture: Path, page: Path) -> str:
+    return Path(os.path.relpath(picture, page.parent)).as_posix()
+
+
+def _section(result: Result, links: Sequence[str]) -> list[str]:
+    about = result.about
+    lines = [
+        f"## {about['title']} ({about['variant']})",
+        "",
+        f"{about['question']} After {about['source']}. Images: {about['data']}. {about['data_notes']}".rstrip(),
+        "",
+    ]
+    if about["near_duplicates"]:
+        count = about["near_duplicates"]
+        lines += [
+            f"{count} pairs of images on different sides look nearly the same when shrunk; this was allowed here.",
+            "",
+        ]
+    expected, there = about["runs"], len(result.runs)
+    if there < expected:
+        lines += [f"**Not finished:** {there} of {expected} runs are in the table.", ""]
+    lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
+    for task, label in about["tasks"].items():
+        lines += [f"### {label}", "", *_areas(result, task), *_boxes(result, task), *_differences(result, task)]
+        lines += _convergence(result, task)
+    lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
+    return [*lines, *_lost(result), *_made(result)]
+
+
+def _areas(result: Result, task: str) -> list[str]:
+    fractions = result.fractions(task)
+    lines: list[str] = []
+    for finding in result.findings(task):
+        lines += [f"AUROC, {finding}, by share of the training patients' labels:", ""]
+        lines += [f"| Start | Part | {' | '.join(f'{share:.0%}' for share in fractions)} | With | Without | Patients |"]
+        lines += ["|---" * (len(fractions) + 5) + "|"]
+        for start in result.about["initialisations"]:
+            for stratum in _strata(result, task, finding):
+                lines += _area_line(result, (task, start, finding, stratum), fractions)
+        lines += [""]
+    return lines
+
+
+def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequence[float]) -> list[str]:
+    task, start, finding, stratum = place
+    cells: list[str] = []
+    counts: tuple[str, ...] = ("", "", "")
+    for fraction in fractions:
+        found = [_figure(row, finding, stratum, "auroc") for row in result.of(task, start, fraction)]
+        figures = [figure for figure in found if figure]
+        if figures:
+            counts = tuple(str(figures[0][name]) for name in ("positives", "negatives", "patients"))
+        cells.append(_cell(figures))
+    if all(cell == DASH for cell in cells):
+        return []
+    return [f"| {result.about['starts'][start]} | {stratum} | {' | '.join(cells)} | {' | '.join(counts)} |"]
+
+
+def _boxes(result: Result, task: str) -> list[str]:
+    metrics = {"boxes_froc_average": "fROC average", "boxes_average_precision": "average precision"}
+    lines: list[str] = []
+    for metric, label in metrics.items():
+        findings, fractions = result.findings(task, metric), result.fractions(task)
+        if not findings:
+            continue
+        lines += [f"Boxes, {label}:", "", f"| Start | Finding | {' | '.join(f'{share:.0%}' for share in fractions)} |"]
+        lines += ["|---" * (len(fractions) + 2) + "|"]
+        for start in result.about["initialisations"]:
+            for finding in findings:
+                found = [
+                    [_figure(row, finding, "all", metric) for row in result.of(task, start, share)]
+                    for share in fractions
+                ]
+                cells = [_cell([figure for figure in figures if figure]) for figures in found]
+                if any(cell != DASH for cell in cells):
+                    lines += [f"| {result.about['starts'][start]} | {finding} | {' | '.join(cells)} |"]
+        lines += [""]
+    return lines
+
+
+def _differences(result: Result, task: str) -> list[str]:
+    rows = [row for row in result.comparisons if row["task"] == task]
+    groups: dict[tuple[float, str, str, str, str], dict[str, Row]] = {}
+    for row in rows:
+        place = (row["fraction"], row["finding"], row["stratum"], row["first"], row["second"])
+        groups.setdefault(place, {})[row["test"]] = row
+    if not groups:
+        return []
+    lines = [
+        (
+            "| Labels | Finding | Part | First minus second | Difference | 95 % interval "
+            "| p, bootstrap | DeLong | McNemar | Paired t | Runs |"
+        ),
+        "|---" * 11 + "|",
+    ]
+    starts = result.about["starts"]
+    for (fraction, finding, stratum, first, second), tests in sorted(groups.items(), key=lambda one: _order(one[0])):
+        if "bootstrap" not in tests:
+            continue
+        drawn = tests["bootstrap"]
+        ps = " | ".join(_p(tests.get(test)) for test in TESTS)
+        lines.append(
+            f"| {fraction:.0%} | {finding} | {stratum} | {starts[first]} {DASH} {starts[second]} "
+            f"| {_signed(drawn['value'])} | {_signed(drawn['low'])} to {_signed(drawn['high'])} "
+            f"| {ps} | {drawn['runs']} |"
+        )
+    lines += [""]
+    classes = [row for row in rows if row["test"] == "stuart_maxwell"]
+    for row in classes:
+        pair = f"{starts[row['first']]} against {starts[row['second']]}"
+        lines += [f"Stuart-Maxwell, {row['fraction']:.0%} of labels, {pair}: p {_p(row)}.", ""]
+    return lines
+
+
+def _order(place: tuple[float, str, str, str, str]) -> tuple[object, ...]:
+    fraction, finding, stratum, first, second = place
+    return (-fraction, finding, stratum != "all", stratum, first, second)
+
+
+def _convergence(result: Result, task: str) -> list[str]:
+    fractions = result.fractions(task)
+    lines = []
+    for start in result.about["initialisations"]:
+        epochs = [
+            [row["convergence_epoch"] for row in result.of(task, start, share) if row.get("convergence_epoch")]
+            for share in fractions
+        ]
+        if any(epochs):
+            cells = [f"{median(each):g} ({min(each)} to {max(each)})" if each else DASH for each in epochs]
+            lines.append(f"| {result.about['starts'][start]} | {' | '.join(cells)} |")
+    if not lines:
+        return []
+    head = f"| Start | {' | '.join(f'{share:.0%}' for share in fractions)} |"
+    told = "Earliest epoch at 98 % of the best validation figure, median of the runs (range):"
+    return [told, "", head, "|---" * (len(fractions) + 1) + "|", *lines, ""]
+
+
+def _lost(result: Result) -> list[str]:
+    rows = [row for row in result.runs if row["state"] != "done"]
+    if not rows:
+        return []
+    lines = ["Runs that diverged; they are in no mean above:", ""]
+    for row in rows:
+        place = (
+            f"{row['task']}, {result.about['starts'][row['initialisation']]}, {row['fraction']:.0%}, seed {row['seed']}"
+        )
+        lines.append(f"- {place}: {row['reason']}")
+    return [*lines, ""]
+
+
+def _made(result: Result) -> list[str]:
+    if not result.runs:
+        return []
+
+    def each(name: str, digits: int = 60) -> str:
+        return ", ".join(sorted({str(row[name])[:digits] for row in result.runs}))
+
+    hours = sum(row["seconds"] for row in result.runs) / 3600
+    older = f" {result.older} older runs are in the table and not shown." if result.older else ""
+    told = [
+        f"{len(result.runs)} runs, {hours:.2f} hours of training and measuring, {each('date')}",
+        f"commit {each('commit', 48)}; code {each('code')}; images {each('data_hash')}",
+        f"on {each('machine', 90)}.{older}",
+    ]
+    return ["; ".join(told), ""]
+
+
+def _strata(result: Result, task: str, finding: str) -> list[str]:
+    names = {
+        figure["stratum"]
+        for row in result.runs
+        if row["task"] == task
+        for figure in row.get("figures") or ()
+        if figure["finding"] == finding and figure["metric"] == "auroc"
+    }
+    return sorted(names, key=lambda name: (name != "all", name))
+
+
+def _figure(row: Row, finding: str, stratum: str, metric: str) -> Row | None:
+    for figure in row.get("figures") or ():
+        if (figure["finding"], figure["stratum"], figure["metric"]) == (finding, stratum, metric):
+            return figure if figure["value"] is not None else None
+    return None
+
+
+def _cell(figures: Sequence[Row]) -> str:
+    if not figures:
+        return DASH
+    values = [figure["value"] for figure in figures]
+    ends = [[figure[end] for figure in figures if figure[end] is not None] for end in ("low", "high")]
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    interval = f" ({fmean(ends[0]):.3f} to {fmean(ends[1]):.3f})" if all(ends) else ""
+    return f"{fmean(values):.3f}{spread}{interval}"
+
+
+def _p(row: Row | None) -> str:
+    if row is None or row["p"] is None or math.isnan(row["p"]):
+        return DASH
+    return "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return DASH if value is None else f"{value:+.3f}"

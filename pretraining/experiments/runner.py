@@ -1,0 +1,326 @@
+"""From an experiment to rows in the table: prepare, pretrain, train, measure, compare; nothing is done twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bundles.common.checkpoints import read_validation
+from bundles.common.metrics.cases import FILE as CASES
+from bundles.common.metrics.cases import read_cases
+from bundles.common.metrics.writing import JSON as EVALUATION
+from pretraining.experiments import statistics
+from pretraining.experiments.comparing import comparisons
+from pretraining.experiments.datalists import write_share
+from pretraining.experiments.identity import digest, machine
+from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, make_plan
+from pretraining.experiments.pool import LocalPool, Pool, cores, shown
+from pretraining.experiments.preparing import Prepared, prepare
+from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant
+from pretraining.experiments.table import ResultTable, Row
+from pretraining.experiments.work import Job, Outcome, bundle_command
+from pretraining.export import present_commit
+
+ENCODER = "encoder.pt"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an experiment is run.
+
+    Attributes:
+        work: Folder of everything that is made on the way.
+        table: Folder of the table of results.
+        images: Folder of real images, where one is needed.
+        pool: Where work is done; of this machine unless told otherwise.
+        at_a_time: Jobs on this machine, for the threads of each.
+        only: Words that choose among the runs.
+    """
+
+    work: Path
+    table: Path
+    images: Path | None = None
+    pool: Pool = field(default_factory=LocalPool)
+    at_a_time: int = 1
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a call of the runner did.
+
+    Attributes:
+        done, diverged, failed: Runs of this call.
+        there: Runs that the table had before.
+        reasons: Why some failed.
+    """
+
+    done: int = 0
+    diverged: int = 0
+    failed: int = 0
+    there: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+def row_key(plan: Plan, run: Run) -> str:
+    """By which a run is in the table once: itself, its experiment, and how it is measured."""
+    experiment = plan.experiment
+    how = [experiment.data.within, experiment.statistics.replicates, experiment.statistics.seed]
+    curve = experiment.tasks[run.task].curve
+    return digest(["row", experiment.name, plan.variant, run.key, how, curve])
+
+
+class Runner:
+    """One experiment in one variant.
+
+    Args:
+        experiment: What.
+        variant: Which.
+        settings: How.
+        say: Told what happens.
+    """
+
+    def __init__(self, experiment: Experiment, variant: Variant, settings: Settings, say: Say) -> None:
+        self.experiment, self.variant, self.settings, self.say = experiment, variant, settings, say
+        self.table = ResultTable(settings.table)
+        self.prepared: Prepared = prepare(experiment.data, settings.work, settings.images, say)
+        self.plan: Plan = make_plan(experiment, variant, self.prepared.data_hash)
+        self.commit = present_commit()
+
+    def open_runs(self) -> tuple[list[Run], int]:
+        """Runs that the table lacks, and how many it has."""
+        there = self.table.keys()
+        wanted = list(chosen(self.plan.runs, self.settings.only))
+        left = [run for run in wanted if row_key(self.plan, run) not in there]
+        return left, len(wanted) - len(left)
+
+    def run(self) -> Summary:
+        """Do all that is left, and write it into the table as it comes.
+
+        Raises:
+            ArchiveError: A fraction that leaves a class empty.
+        """
+        left, there = self.open_runs()
+        self.table.append([self._described()])
+        shares = {(run.fraction, run.seed): self._share(run.fraction, run.seed) for run in left}
+        needed = {run.encoder.key: run.encoder for run in left if run.encoder and run.encoder.spec.step}
+        outcomes: dict[str, Outcome] = {}
+        with shown(len(needed) + len(left), f"{self.experiment.name} ({self.variant})") as advance:
+            jobs = {self._encoder_job(one).folder: key for key, one in needed.items()}
+
+            def encoder_ended(job: Job, outcome: Outcome) -> None:
+                outcomes[jobs[job.folder]] = outcome
+                advance(_told(job, outcome))
+
+            self._do([self._encoder_job(one) for one in needed.values()], encoder_ended)
+            summary = self._train(left, shares, outcomes, advance)
+        self._compare()
+        return Summary(summary.done, summary.diverged, summary.failed, there, summary.reasons)
+
+    def _train(
+        self,
+        left: Sequence[Run],
+        shares: dict[tuple[float, int], Path],
+        encoders: dict[str, Outcome],
+        advance: Callable[[str], None],
+    ) -> Summary:
+        ended: list[Outcome] = []
+
+        def finish(run: Run, outcome: Outcome) -> None:
+            if outcome.state != "failed":
+                self.table.append([self._row(run, outcome)])
+            ended.append(outcome)
+
+        ready: dict[Path, Run] = {}
+        for run in left:
+            blocked = encoders.get(run.encoder.key) if run.encoder else None
+            if blocked is not None and blocked.state != "done":
+                outcome = Outcome(blocked.state, 0.0, f"its encoder {blocked.state}: {blocked.reason}")
+                finish(run, outcome)
+                advance(f"{outcome.state}: {run.title}: {outcome.reason}")
+            else:
+                ready[self._folder(run)] = run
+
+        def run_ended(job: Job, outcome: Outcome) -> None:
+            finish(ready[job.folder], outcome)
+            advance(_told(job, outcome))
+
+        self._do([self._job(run, shares[run.fraction, run.seed]) for run in ready.values()], run_ended)
+        counts = {state: sum(one.state == state for one in ended) for state in ("done", "diverged", "failed")}
+        return Summary(**counts, reasons=tuple(one.reason for one in ended if one.state == "failed"))
+
+    def _do(self, jobs: Sequence[Job], ended: Callable[[Job, Outcome], None]) -> None:
+        """The first alone where the store of decoded images is still to be made: two cannot make it at once."""
+        store_missing = not (self._store / "complete.json").is_file()
+        uses_store = [job for job in jobs if any(str(self._store) in part for _, step in job.steps for part in step)]
+        alone = uses_store[:1] if store_missing else []
+        self.settings.pool.run(alone, ended)
+        self.settings.pool.run([job for job in jobs if job not in alone], ended)
+
+    @property
+    def _store(self) -> Path:
+        return self.prepared.folder.parent / "store"
+
+    def _folder(self, run: Run) -> Path:
+        return self.settings.work / "runs" / run.key
+
+    def _threads(self) -> int:
+        return max(1, cores() // self.settings.at_a_time)
+
+    def _values(self, folder: Path, seed: int | None, datalist: Path | None = None) -> dict[str, str | None]:
+        laid_out = self.prepared.folder
+        return {
+            "cache": str(folder / "cache"),
+            "data": str(self.settings.images),
+            "datalist": str(datalist or self.prepared.datalist.path),
+            "encoder": None,
+            "folder": str(laid_out),
+            "images": str(self.prepared.datalist.images),
+            "labels": str(laid_out / "labels.csv"),
+            "pretrain": str(laid_out / "pretrain"),
+            "run": str(folder),
+            "seed": None if seed is None else str(seed),
+            "store": str(self._store),
+            "work": str(self.settings.work),
+        }
+
+    def _encoder_job(self, encoder: EncoderJob) -> Job:
+        folder = self.settings.work / "encoders" / encoder.key
+        seed = self.experiment.seeds[0] if encoder.seed is None else encoder.seed
+        values = self._values(folder, seed)
+        if encoder.spec.step is None:
+            raise ValueError(f"encoder {encoder.name} is a file; nothing is to be trained")
+        steps = (("pretrain", bundle_command(encoder.spec.step, values)),)
+        return Job(f"encoder {encoder.name}", folder, steps, (ENCODER, "encoder.json"), self._threads())
+
+    def _weights(self, encoder: EncoderJob) -> str:
+        if encoder.spec.file is not None:
+            return str(ROOT / encoder.spec.file)
+        return str(self.settings.work / "encoders" / encoder.key / ENCODER)
+
+    def _job(self, run: Run, share: Path) -> Job:
+        folder, task = self._folder(run), self.experiment.tasks[run.task]
+        if run.initialisation == METADATA:
+            data = self.experiment.data
+            asked = (("--key", data.metadata), ("--finding", task.findings or data.findings))
+            keys = [part for option, names in asked for name in names for part in (option, name)]
+            command = ("-m", "pretraining.experiments", "baseline", str(share), str(folder / CASES), *keys)
+            return Job(run.title, folder, (("baseline", command),), (CASES,), self._threads())
+        values = self._values(folder, run.seed, share)
+        values["encoder"] = self._weights(run.encoder) if run.encoder else None
+        # Prepared images are kept for runs of the same code alone.
+        values["cache"] = str(self.settings.work / "cache" / run.code)
+        named = (("train", task.train), ("evaluate", task.evaluate))
+        steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
+        return Job(run.title, folder, steps, (CASES,), self._threads())
+
+    def _share(self, fraction: float, seed: int) -> Path:
+        asked = digest(self.experiment.data.findings)[:6]
+        path = self.prepared.folder / f"share_{fraction:g}_{seed}_{asked}.json"
+        return (
+            path
+            if path.is_file()
+            else write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
+        )
+
+    def _described(self) -> Row:
+        """What the page says of the experiment; once for each wording."""
+        experiment = self.experiment
+        tasks = {name: task.label for name, task in experiment.tasks.items()}
+        starts = {name: encoder.label for name, encoder in experiment.encoders.items()}
+        row: Row = {
+            "kind": "experiment",
+            "experiment": experiment.name,
+            "variant": self.variant,
+            "title": experiment.title,
+            "question": experiment.question,
+            "source": experiment.source,
+            "data": experiment.data.name,
+            "data_notes": experiment.data.notes,
+            "near_duplicates": self.prepared.near,
+            "metadata": list(experiment.data.metadata),
+            "tasks": tasks,
+            "starts": {"random": "random weights", "metadata": "metadata alone", **starts},
+            "initialisations": list(experiment.initialisations),
+            "reference": experiment.statistics.reference,
+            "replicates": experiment.statistics.replicates,
+            "runs": len(self.plan.runs),
+        }
+        return {**row, "key": digest(row)}
+
+    def _row(self, run: Run, outcome: Outcome) -> Row:
+        folder, experiment = self._folder(run), self.experiment
+        row: Row = {
+            "kind": "run",
+            "key": row_key(self.plan, run),
+            "experiment": experiment.name,
+            "variant": self.variant,
+            "task": run.task,
+            "initialisation": run.initialisation,
+            "fraction": run.fraction,
+            "seed": run.seed,
+            "state": outcome.state,
+            "reason": outcome.reason.replace(str(self.settings.work), "WORK"),
+            "seconds": round(outcome.seconds, 1),
+            "commit": self.commit,
+            "code": run.code,
+            "data_hash": self.prepared.data_hash,
+            "machine": machine(),
+            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        }
+        if outcome.state != "done":
+            return row
+        return {**row, **self._measured(run, folder)}
+
+    def _measured(self, run: Run, folder: Path) -> Row:
+        cases, how = read_cases(folder / CASES), self.experiment.statistics
+        parts = statistics.strata(cases, self.prepared.datalist.metadata(), self.experiment.data.within)
+        made = statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)
+        curve = read_validation(folder / "train")
+        return {
+            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
+            "curve": curve,
+            "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
+        }
+
+    def _compare(self) -> None:
+        """Comparisons of runs whose cases are here; with runs that another machine made there is nothing to compare."""
+        folders = {run: self._folder(run) / CASES for run in self.plan.runs}
+        keys = {run: row_key(self.plan, run) for run in self.plan.runs}
+        done = {row["key"] for row in self.table.rows() if row["kind"] == "run" and row["state"] == "done"}
+        here = {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}
+        metadata = self.prepared.datalist.metadata()
+        self.table.append(comparisons(self.plan, here, keys, metadata, self.table.keys()))
+
+
+def _box_figures(folder: Path) -> list[dict[str, Any]]:
+    """FROC and average precision of boxes, where the evaluation has them."""
+    path = folder / EVALUATION
+    if not path.is_file():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8")).get("detection") or {}
+    return [
+        {"finding": name, "stratum": statistics.ALL, "metric": f"boxes_{metric}", **_interval(one.get(metric))}
+        for name, one in found.items()
+        for metric in ("froc_average", "average_precision")
+    ]
+
+
+def _interval(value: Any) -> dict[str, Any]:
+    interval = value if isinstance(value, dict) else {}
+    return {end: interval.get(end) for end in ("value", "low", "high")}
+
+
+def _told(job: Job, outcome: Outcome) -> str:
+    why = f": {outcome.reason}" if outcome.reason else ""
+    return f"{outcome.state}: {job.title}, {outcome.seconds:.0f} s{why}"
+
+
+def failures(summaries: Iterable[Summary]) -> list[str]:
+    """Reasons of all that failed."""
+    return [reason for summary in summaries for reason in summary.reasons]

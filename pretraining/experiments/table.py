@@ -1,0 +1,121 @@
+"""The table of results: one JSON object a line, appended and never changed, and the same figures as CSV beside it."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bundles.common.strict import ConfigurationError
+from pretraining.data.files import whole_file
+
+TABLE, FLAT = "results.jsonl", "results.csv"
+KINDS = ("experiment", "run", "comparison")
+FLAT_COLUMNS = (
+    "experiment", "variant", "task", "initialisation", "fraction", "seed", "state", "finding", "stratum", "metric",
+    "value", "low", "high", "positives", "negatives", "patients", "convergence_epoch", "seconds", "commit", "code",
+    "data_hash", "machine", "date",
+)  # fmt: skip
+Row = dict[str, Any]
+
+
+class ResultTable:
+    """Rows of experiments, runs and comparisons, each with a key by which it is there once.
+
+    Args:
+        folder: Of `results.jsonl` and `results.csv`; is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / TABLE
+
+    def rows(self) -> list[Row]:
+        """All rows in the order in which they came; a last line that a kill cut off is left out.
+
+        Raises:
+            ConfigurationError: A line is no row; the message names it.
+        """
+        if not self.path.is_file():
+            return []
+        text = self.path.read_text(encoding="utf-8")
+        lines = text.split("\n")
+        # A whole file ends with a newline, so the last part is empty or was cut off.
+        found = []
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                row = json.loads(line)
+                known = row["kind"] in KINDS and isinstance(row["key"], str)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ConfigurationError(f"{self.path}, line {number}: no result: {error}; restore the file") from error
+            if not known:
+                raise ConfigurationError(f"{self.path}, line {number}: unknown kind {row['kind']!r}")
+            found.append(row)
+        return found
+
+    def keys(self) -> set[str]:
+        """Keys of all rows."""
+        return {row["key"] for row in self.rows()}
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Append rows that are not there yet, synced; the CSV follows. Processes may append at the same time.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            ConfigurationError: As in `rows`.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._cut_broken_end()
+            there = self.keys()
+            new = {row["key"]: dict(row) for row in rows if row["key"] not in there}
+            if new:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write("".join(_line(row) for row in new.values()))
+                    file.flush()
+                    os.fsync(file.fileno())
+            self._write_flat()
+        return len(new)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # The folder itself is locked, so that no file of ours lies beside the table.
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _cut_broken_end(self) -> None:
+        if not self.path.is_file():
+            return
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            with whole_file(self.path) as temporary:
+                temporary.write_bytes(whole)
+
+    def _write_flat(self) -> None:
+        with whole_file(self.folder / FLAT) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, FLAT_COLUMNS, extrasaction="ignore", restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(line for row in self.rows() if row["kind"] == "run" for line in _flat(row))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    # JSON has no NaN: what is not a number is null.
+    plain = json.loads(json.dumps(row), parse_constant=lambda _: None)
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _flat(row: Row) -> Iterator[Row]:
+    for figure in row.get("figures") or [{}]:
+        yield {**row, **figure}

@@ -1,0 +1,146 @@
+"""The page is made from the table alone: the same table, the same bytes; what is mixed or diverged is said."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bundles.common.strict import ConfigurationError
+from pretraining.experiments.report import write_report
+from pretraining.experiments.table import ResultTable
+
+STARTS = {"random": "random weights", "simclr": "SimCLR", "metadata": "metadata alone"}
+
+
+def about(runs: int = 12) -> dict[str, Any]:
+    """The description of an experiment."""
+    return {
+        "kind": "experiment", "key": f"about{runs}", "experiment": "tried", "variant": "small", "title": "A try",
+        "question": "Does it?", "source": "Table 1", "data": "phantom squares", "data_notes": "Drawn.",
+        "near_duplicates": 0, "metadata": ["view"], "tasks": {"probe": "Probe"}, "starts": STARTS,
+        "initialisations": list(STARTS), "reference": "random", "replicates": 500, "runs": runs,
+    }  # fmt: skip
+
+
+def run(start: str, fraction: float, seed: int, **more: Any) -> dict[str, Any]:
+    """One run whose figures follow from its place."""
+    value = {"random": 0.6, "simclr": 0.7, "metadata": 0.55}[start] + 0.1 * fraction + 0.01 * seed
+    figures = [
+        {
+            "finding": "mass", "stratum": stratum, "metric": metric, "value": value, "low": value - 0.05,
+            "high": value + 0.05, "positives": 20, "negatives": 40, "patients": 50,
+        }
+        for stratum in ("all", "view = AP")
+        for metric in ("auroc", "average_precision")
+    ]  # fmt: skip
+    curve = [{"epoch": epoch, "score": value * (1 - 0.5**epoch)} for epoch in range(1, 5)]
+    return {
+        "kind": "run", "key": f"{start}{fraction}{seed}{more.get('code', '')}", "experiment": "tried",
+        "variant": "small", "task": "probe", "initialisation": start, "fraction": fraction, "seed": seed,
+        "state": "done", "reason": "", "seconds": 36.0, "commit": "abc", "code": "c0de", "data_hash": "da7a",
+        "machine": "a processor", "date": "2026-11-22", "figures": figures,
+        "curve": [] if start == "metadata" else curve, "convergence_epoch": None if start == "metadata" else 3 + seed,
+        **more,
+    }  # fmt: skip
+
+
+def compared(test: str, value: float | None, p: float) -> dict[str, Any]:
+    """One comparison."""
+    ends = {"low": -0.01, "high": 0.21} if test == "bootstrap" else {"low": None, "high": None}
+    return {
+        "kind": "comparison", "key": test, "experiment": "tried", "variant": "small", "task": "probe", "fraction": 0.5,
+        "first": "simclr", "second": "random", "of": ["simclr0.50", "random0.50"], "seeds": [0], "finding": "mass",
+        "stratum": "all", "test": test, "value": value, **ends, "p": p, "statistic": None, "runs": 1,
+    }  # fmt: skip
+
+
+def every() -> list[dict[str, Any]]:
+    """A whole table."""
+    runs = [run(start, fraction, seed) for start in STARTS for fraction in (1.0, 0.5) for seed in (0, 1)]
+    return [about(), *runs, compared("bootstrap", 0.1, 0.07), compared("delong", 0.1, 0.0004)]
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
+    ResultTable(tmp_path / "evidence").append(every())
+    made = []
+    for _ in range(2):
+        pictures = write_report(tmp_path / "evidence", tmp_path / "evidence.md")
+        made.append([path.read_bytes() for path in (tmp_path / "evidence.md", *pictures)])
+        np.random.default_rng().random()
+    assert [path.name for path in pictures] == [f"tried_small_probe_{kind}.svg" for kind in ("areas", "runs", "curves")]
+    assert made[0] == made[1]
+    assert all(b"<svg" in picture and b"<dc:date" not in picture for picture in made[0][1:])
+
+
+def test_the_page_says_what_the_table_has(tmp_path: Path) -> None:
+    ResultTable(tmp_path).append(every())
+    write_report(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    for line in (
+        "## A try (small)",
+        "| Start | Part | 100% | 50% | With | Without | Patients |",
+        "| SimCLR | all | 0.805 ± 0.007 (0.755 to 0.855) | 0.755 ± 0.007 (0.705 to 0.805) | 20 | 40 | 50 |",
+        (
+            "| metadata alone | view = AP | 0.655 ± 0.007 (0.605 to 0.705) "
+            "| 0.605 ± 0.007 (0.555 to 0.655) | 20 | 40 | 50 |"
+        ),
+        "| 50% | mass | all | SimCLR – random weights | +0.100 | -0.010 to +0.210 | 0.070 | < 0.001 | – | – | 1 |",
+        "| random weights | 3.5 (3 to 4) | 3.5 (3 to 4) |",
+        (
+            "12 runs, 0.12 hours of training and measuring, 2026-11-22; commit abc; code c0de; images da7a; "
+            "on a processor."
+        ),
+        "![tried small probe areas](tried_small_probe_areas.svg)",
+    ):
+        assert line in page.splitlines(), line
+    assert "Not finished" not in page
+    assert "diverged" not in page
+
+
+def test_a_run_that_diverged_is_shown_and_in_no_mean(tmp_path: Path) -> None:
+    rows = every()
+    lost = next(row for row in rows if row.get("initialisation") == "simclr" and row["seed"] == 1)
+    for name in ("figures", "curve", "convergence_epoch"):
+        del lost[name]
+    lost |= {"state": "diverged", "reason": "the validation of epoch 2 is not finite"}
+    ResultTable(tmp_path).append(rows)
+    write_report(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "- probe, SimCLR, 100%, seed 1: the validation of epoch 2 is not finite" in page
+    assert "| SimCLR | all | 0.800 (0.750 to 0.850) | 0.755 ± 0.007" in page
+
+
+def test_runs_of_other_code_or_images_are_refused_or_said(tmp_path: Path) -> None:
+    rows = every()
+    newer = run("simclr", 0.5, 0, code="0ther", commit="def")
+    metadata = run("metadata", 0.5, 0, code="0ther")
+    ResultTable(tmp_path / "ok").append([*rows, metadata])
+    write_report(tmp_path / "ok", tmp_path / "page.md")
+    ResultTable(tmp_path / "mixed").append([*rows, newer])
+    with pytest.raises(ConfigurationError) as refused:
+        write_report(tmp_path / "mixed", tmp_path / "page.md")
+    for words in ("the runs of 'probe' are of 2 different code", "7 of commit abc", "1 of commit def", "--mixed"):
+        assert words in str(refused.value)
+    write_report(tmp_path / "mixed", tmp_path / "page.md", mixed=True)
+    page = (tmp_path / "page.md").read_text()
+    assert "**Mixed:** the runs of 'probe' are of 2 different code" in page
+    assert "1 older runs are in the table and not shown." in page
+    ResultTable(tmp_path / "images").append([*rows, run("simclr", 0.5, 1, data_hash="new", key="k", code="c0de")])
+    with pytest.raises(ConfigurationError, match="different images"):
+        write_report(tmp_path / "images", tmp_path / "page.md")
+
+
+def test_a_comparison_of_runs_that_were_replaced_is_not_shown(tmp_path: Path) -> None:
+    again = [run(start, fraction, seed, code="new") for start in STARTS for fraction in (1.0, 0.5) for seed in (0, 1)]
+    ResultTable(tmp_path).append([*every(), *again])
+    write_report(tmp_path, tmp_path / "page.md")
+    assert "SimCLR – random weights" not in (tmp_path / "page.md").read_text()
+
+
+def test_an_unfinished_table_says_so_and_an_empty_one_is_refused(tmp_path: Path) -> None:
+    ResultTable(tmp_path).append([about(20), run("random", 1.0, 0)])
+    write_report(tmp_path, tmp_path / "page.md")
+    assert "**Not finished:** 1 of 20 runs are in the table." in (tmp_path / "page.md").read_text()
+    with pytest.raises(ConfigurationError, match="no result is there yet; python -m pretraining"):
+        write_report(tmp_path / "none", tmp_path / "page.md")
