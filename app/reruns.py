@@ -22,7 +22,7 @@ from app import outcomes, revisions
 from app.errors import Rejected, Retryable
 from app.outcomes import FINAL, StudyOutcome
 from app.reassembly import files_of
-from app.retention import alone
+from app.retention import pruning
 from app.settings import Settings
 from app.study import revision_of
 
@@ -50,7 +50,7 @@ def ask(settings: Settings, key: str, now: float | None = None) -> StudyOutcome:
         Rejected: It cannot be analysed again, or need not be; the reason says what to do.
         Retryable: Images are pruned or backed up at this moment, or the disk is full.
     """
-    with _locked(settings.results), alone(settings.run) as nobody_prunes:
+    with _locked(settings.results), pruning(settings.run) as nobody_prunes:
         if not nobody_prunes:
             raise Retryable("images are pruned or backed up at this moment; ask again when that is done")
         known = outcomes.read(settings.results / key)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from app.web.page import render
 from highdicom.seg import segread
 from highdicom.sr import srread
 from jsonschema import Draft202012Validator
@@ -23,7 +24,6 @@ from app.report import encode
 from app.revisions import Relation
 from app.study import Study
 from app.web.models import StudySummary
-from app.web.page import render
 from tests.allowlists.dciodvfy import errors
 from tests.unit.report.factory import MADE_AT, make_study
 from tests.unit.report.measured import class_report, failed_report, structure_report
