@@ -10,7 +10,7 @@ from app.assignment import Decision
 from app.errors import Rejected, Retryable
 from app.outcomes import State, StudyOutcome
 from app.reassembly import reassemble
-from app.retention import alone
+from app.retention import pruning
 from app.settings import Settings
 from app.study import revision_of
 from tests.unit.report.factory import make_study
@@ -108,7 +108,7 @@ def test_without_its_images_a_study_has_to_be_sent_again(settings: Settings, tmp
 
 def test_nothing_is_asked_while_images_are_pruned(settings: Settings, tmp_path: Path) -> None:
     first = final(settings, tmp_path)
-    with alone(settings.run) as ours:
+    with pruning(settings.run) as ours:
         assert ours
         with pytest.raises(Retryable, match="ask again"):
             reruns.ask(settings, first.key, NOW)
