@@ -26,8 +26,8 @@ $(ENV): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(ENV)
 
-demo: $(ENV) ## Start the service and a stand-in PACS, send phantom studies, show what comes back
-	$(BIN)/python -m app demo
+demo: $(ENV) ## Start the service and a stand-in PACS, send phantom studies, show what comes back; KEEP=1 lets it run on
+	$(BIN)/python -m app demo $(if $(KEEP),--keep) $(ARGS)
 
 serve: $(ENV) ## Run the service: make serve CONFIG=my.yaml
 	$(BIN)/python -m app serve --config $(CONFIG)

@@ -273,6 +273,7 @@ def demo(
         typer.Option(min=1, max=60, help="How many, head CTs, chests and wrists in turns; without it one round."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Other seeds give other phantoms.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Let it run on, to look at the pages, until Ctrl-C.")] = False,
 ) -> None:
     """Send phantom head CTs and radiographs through the service to a stand-in PACS and show what comes back.
 
@@ -280,9 +281,9 @@ def demo(
     that is wrong is listed as wrong, and is no failure of the service.
     """
     _quiet_libraries()
-    from app.demo.demo import demonstrate
+    from app.demo.demo import demonstrate, until_signal
 
-    raise typer.Exit(demonstrate(out, studies, seed))
+    raise typer.Exit(demonstrate(out, studies, seed, keep=until_signal if keep else None))
 
 
 @cli.command(rich_help_panel="Try")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.serve import ask_health, free_port
+from app.cli.serve import ask_health, free_port, stop_on_signals
 from app.deliver import send_folder
 from app.demo.pacs import Arrived, Pacs
 from app.demo.results import Result, Sent, collect
@@ -44,7 +44,14 @@ GLANCE_S = 0.2
 IDLE_S = 1.0
 
 
-def demonstrate(out: Path, studies: int | None, seed: int, bundles: Path = ROOT / "bundles") -> int:
+def demonstrate(
+    out: Path,
+    studies: int | None,
+    seed: int,
+    bundles: Path = ROOT / "bundles",
+    *,
+    keep: Callable[[str], object] | None = None,
+) -> int:
     """Run the demonstration.
 
     Args:
@@ -53,6 +60,7 @@ def demonstrate(out: Path, studies: int | None, seed: int, bundles: Path = ROOT 
             round.
         seed: Other seeds give other phantoms.
         bundles: Folder of the bundles to serve.
+        keep: Called with the address of the pages before service and PACS end.
 
     Returns:
         0 if every study came back as a document, right or wrong, else 1.
@@ -72,7 +80,17 @@ def demonstrate(out: Path, studies: int | None, seed: int, bundles: Path = ROOT 
             sent = _send_phantoms(out, settings, cases, seed, progress)
             came = _wait_for_reports(pacs, sent, progress)
         results = [collect(each, settings, came.get(each.drawn.uid), out) for each in sent]
-    return tell(results, out, console, settings.assembly.idle_s, str(out / SERVICE_LOG))
+        code = tell(results, out, console, settings.assembly.idle_s, str(out / SERVICE_LOG))
+        if keep is not None:
+            keep(f"http://127.0.0.1:{settings.http.port}/")
+    return code
+
+
+def until_signal(address: str) -> None:
+    """Say where the pages are, and wait for Ctrl-C or SIGTERM."""
+    stop = stop_on_signals()
+    Console().print(f"\nSee it: {address}   Ctrl-C ends it.", soft_wrap=True)
+    stop.wait()
 
 
 def tell(results: Sequence[Result], out: Path, console: Console, idle_s: float, log: str) -> int:

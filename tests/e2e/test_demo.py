@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 from pydicom import dcmread
@@ -18,7 +19,13 @@ pytestmark = pytest.mark.timeout(280)
 def test_every_study_comes_back_and_nothing_stays_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_bundle(tmp_path / "bundles")
     out = tmp_path / "demo"
-    assert demonstrate(out, studies=2, seed=1, bundles=tmp_path / "bundles") == 0
+    pages = []
+
+    def look(address: str) -> None:
+        pages.append(httpx.get(address).text)
+
+    assert demonstrate(out, studies=2, seed=1, bundles=tmp_path / "bundles", keep=look) == 0
+    assert [page.count("PHANTOM-") for page in pages] == [2]
     shown = capsys.readouterr().out
     assert "What came back" in shown
     assert "research only" in shown
