@@ -10,11 +10,12 @@ from fastapi.testclient import TestClient
 
 from app.outcomes import State
 from app.settings import Settings
+from app.study import uid_hash
 from app.tables import asking
 from app.web.server import create_app
 from app.worklist_rows import Names, Row, Shown, Told
 from app.worklist_table import advance, put
-from tests.unit.worklist_cases import key_of, settings_in, with_tables
+from tests.unit.worklist_cases import settings_in, with_tables
 
 pytestmark = pytest.mark.bench
 
@@ -53,7 +54,7 @@ ASKED = {
     "StudyInstanceUID": "q=1.2.826.0.1.77123",
     "nobody": "q=nobody+at+all",
     "days": "since=2025-06-01&until=2025-06-07",
-    "all at once": "q=doe&state=delivered&detector=head_ct_hemorrhage&priority=routine&since=2025-01-01&until=2025-12-31",
+    "all at once": "q=doe&state=delivered&detector=head_ct_hemorrhage&priority=routine&until=2025-12-31",
 }
 
 
@@ -66,7 +67,7 @@ def a_study(number: int) -> Row:
     person = f"{FAMILIES[number % len(FAMILIES)]}^{GIVEN[number % len(GIVEN)]}"
     uid, accession = f"1.2.826.0.1.{number}", f"ACC{number:07d}"
     return Row(
-        key=key_of(number * 2654435761 % 2**64),
+        key=f"{uid_hash(uid)}-{number:016x}",
         changed=1,
         urgent=int(present and number % 3 == 0),
         received_at=at,
@@ -93,23 +94,24 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 def measured(client: TestClient, address: str) -> tuple[float, int, str]:
-    """Median seconds of an answer, its bytes, and itself."""
-    times = []
+    """Median seconds of an answer, its bytes, and itself; says the median of the processor's time too."""
+    times, busy = [], []
     for _ in range(REPEATS):
-        begun = time.perf_counter()
+        begun, began = time.perf_counter(), time.process_time()
         answer = client.get(address)
         times.append(time.perf_counter() - begun)
+        busy.append(time.process_time() - began)
         assert answer.status_code == 200
-    return statistics.median(times), len(answer.content), answer.text
+    size = len(answer.content)
+    told = f"{1000 * statistics.median(times):.0f} ms (≤ {1000 * BOUND_S:.0f}), {1000 * statistics.median(busy):.0f} ms"
+    print(f"\nworklist of {STUDIES}, {address[:60]}: {told} of the processor, {size} bytes (≤ {BOUND_BYTES})")
+    return statistics.median(times), size, answer.text
 
 
 @pytest.mark.parametrize("name", ASKED)
 def test_page_and_filters(client: TestClient, name: str) -> None:
     seconds, size, text = measured(client, f"/?{ASKED[name]}")
     shown = text.count('class="open"')
-    print(
-        f"\nworklist of {STUDIES}, {name}: {1000 * seconds:.0f} ms (≤ {1000 * BOUND_S:.0f}), {size} bytes, {shown} rows"
-    )
     assert (shown == 0) == (name == "nobody")
     assert seconds < BOUND_S
     assert size < BOUND_BYTES
@@ -121,6 +123,5 @@ def test_deep_pages(client: TestClient) -> None:
     place = f"0~{middle.received_at!r}~{middle.key}"
     for way in ("after", "before"):
         seconds, size, _ = measured(client, f"/?{way}={place}")
-        print(f"\nworklist of {STUDIES}, {way} the middle: {1000 * seconds:.0f} ms (≤ {1000 * BOUND_S:.0f})")
         assert seconds < BOUND_S
         assert size < BOUND_BYTES
