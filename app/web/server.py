@@ -34,6 +34,7 @@ from app.web.login import CurrentVisitor, add_login
 from app.web.page import render
 from app.web.sessions import signatures
 from app.web.static_files import add_static
+from app.web.upload_page import add_upload_page
 from app.web.witness import Witness
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
@@ -137,6 +138,7 @@ def create_app(
     _add_operations(app, settings, knock, pulse)
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
+    add_upload_page(app, settings, witness)
     uploads = add_api(app, settings, witness, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app

@@ -103,6 +103,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/metrics"): Role.MONITOR,
     ("GET", "/health"): Role.MONITOR,
     ("GET", "/"): Role.VIEWER,
+    ("GET", "/upload"): Role.OPERATOR,
     ("GET", "/static/{name}"): None,
     ("GET", "/api/v1/studies"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}"): Role.VIEWER,
