@@ -5,6 +5,7 @@ after a crash does no harm. The web side reads these files and needs neither dat
 """
 
 import fcntl
+import heapq
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -272,15 +274,26 @@ def receipt_of(outcome: StudyOutcome, shipment: Shipment) -> Receipt | None:
 
 def studies(settings: Settings, limit: int = 100) -> list[StudyOutcome]:
     """The newest study revisions by the time of their last image, the newest first."""
-    found: list[StudyOutcome] = []
+    return list(islice(newest(settings), limit))
+
+
+def newest(settings: Settings, received_until: float | None = None) -> Iterator[StudyOutcome]:
+    """Every study revision by the time of its last image, the newest first, then by key; reads no more than is taken.
+
+    Args:
+        settings: Of the installation.
+        received_until: Unix time; leaves out what came later.
+    """
+    found: list[tuple[float, str, StudyOutcome]] = []
     for changed_at, folder in _newest_change_first(settings.results.glob(f"*/{OUTCOME}")):
-        # Nothing changes before it was received: what is left is older than all that was found.
-        if len(found) == limit and changed_at < found[-1].received_at:
-            break
+        # Nothing changes before it was received: what is left is older than what came after this change.
+        while found and -found[0][0] > changed_at:
+            yield heapq.heappop(found)[2]
         outcome = read(folder)
-        if outcome is not None:
-            found = sorted([*found, outcome], key=lambda each: (-each.received_at, each.key))[:limit]
-    return found
+        if outcome is not None and (received_until is None or outcome.received_at <= received_until):
+            heapq.heappush(found, (-outcome.received_at, outcome.key, outcome))
+    while found:
+        yield heapq.heappop(found)[2]
 
 
 def study(settings: Settings, key_or_uid: str) -> StudyOutcome | None:

@@ -75,6 +75,21 @@ class Spool(Strict):
     min_free_mb: int = Field(2048, ge=0)
 
 
+class Uploads(Strict):
+    """What may be uploaded by HTTP: `max_file_mb` of one image, packed or not, `max_zip_mb` of a zip, which may hold
+    `max_files` and unpack to `max_unpacked_mb` and, from 100 MB on, to `max_ratio` times its size. `max_open` uploads
+    may be open at once; one that nothing comes for in `idle_s` is taken to be broken off.
+    """
+
+    max_file_mb: int = Field(4096, ge=1)
+    max_zip_mb: int = Field(16384, ge=1)
+    max_files: int = Field(20_000, ge=1, le=1_000_000)
+    max_unpacked_mb: int = Field(65536, ge=1)
+    max_ratio: float = Field(200, ge=1)
+    max_open: int = Field(8, ge=1, le=100)
+    idle_s: float = Field(120, gt=0)
+
+
 class Assembly(Strict):
     """When a study counts as complete: quiet for `idle_s` (a route may say otherwise), and for `interrupted_s` where
     its sender broke off and may come back; at the latest after `cap_s`.
@@ -174,6 +189,7 @@ class Settings(Strict):
 
     listener: Listener = Listener()
     spool: Spool = Spool()
+    uploads: Uploads = Uploads()
     assembly: Assembly = Assembly()
     bundles: Bundles = Bundles()
     inference: Inference = Inference()

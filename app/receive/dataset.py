@@ -20,9 +20,7 @@ STUDY_INSTANCE_UID: Final = 0x0020000D
 _IMPLICIT: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.20", "1.2.840.113619.5.2"})
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
-_LONG_VRS: Final = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
+LONG_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
 _MAX_DEPTH: Final = 32
@@ -115,7 +113,7 @@ class _Walk:
         if not explicit or group == 0xFFFE:
             return tag, self._long.unpack_from(self._data, offset + 4)[0], offset + 8, False
         vr = bytes(self._data[offset + 4 : offset + 6])
-        if vr in _LONG_VRS:
+        if vr in LONG_VRS:
             return tag, self._long.unpack_from(self._data, offset + 8)[0], offset + 12, vr == b"UN"
         if not (vr.isalpha() and vr.isupper()):
             raise UnintelligibleError("data set is not in its transfer syntax")

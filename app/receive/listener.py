@@ -27,8 +27,8 @@ from app.exporter import observing
 from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
 from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from app.receive.objections import VERIFICATION
 from app.receive.spool import Spool
-from app.receive.storage import VERIFICATION
 from app.receive.upper_layer import check_version
 from app.settings import Settings
 from app.supervise import mark_dead

@@ -109,6 +109,10 @@ class Spool:
         disk = os.statvfs(self._incoming)
         return disk.f_bavail * disk.f_frsize > self._min_free
 
+    def scratch(self, presence: Presence) -> Path:
+        """A name for something half received; `clean` removes it where its sender died."""
+        return self._incoming / f"{presence.id}-{next(self._numbers)}.part"
+
     def open(
         self,
         presence: Presence,
@@ -135,7 +139,7 @@ class Spool:
             return self._place(presence, path, identity, digest, size)
 
         return Incoming(
-            self._incoming / f"{presence.id}-{next(self._numbers)}.part",
+            self.scratch(presence),
             file_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_ae),
             sop_instance_uid,
             transfer_syntax_uid,

@@ -13,23 +13,17 @@ from typing import Final
 
 import structlog
 
-from app.commitments import PUSH_MODEL
 from app.receive import metrics
 from app.receive.command import C_STORE_REQUEST, Command, ProtocolError, decode, store_response
-from app.receive.dataset import Buffer, UnintelligibleError, is_uid
+from app.receive.dataset import Buffer, UnintelligibleError
 from app.receive.incoming import Incoming, Stored
+from app.receive.objections import BROKEN_DISK, CANNOT_UNDERSTAND, NO_SENDER, NO_SPACE, Refusal, objection
 from app.receive.presence import Presence
 from app.receive.spool import Spool
 from app.study import uid_hash
 
 SUCCESS: Final = 0x0000
-SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
-NOT_AUTHORIZED: Final = 0x0124
-OUT_OF_RESOURCES: Final = 0xA700
-CANNOT_UNDERSTAND: Final = 0xC000
 
-VERIFICATION: Final = "1.2.840.10008.1.1"
-NO_STORAGE: Final = frozenset({VERIFICATION, PUSH_MODEL})
 _MAX_COMMAND: Final = 1 << 16
 _MAX_OTHER_DATA: Final = 1 << 20
 """Data sets of anything but C-STORE: C-ECHO has none, an N-EVENT-REPORT names instances."""
@@ -43,20 +37,6 @@ class Context:
 
     abstract_syntax_uid: str
     transfer_syntax_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an instance is not stored. `reason` labels the metric, `comment` tells the sender (≤ 64 characters)."""
-
-    status: int
-    reason: str
-    comment: str
-
-
-NO_SPACE: Final = Refusal(OUT_OF_RESOURCES, "disk_full", "Not enough disk space, send again later")
-NO_SENDER: Final = Refusal(NOT_AUTHORIZED, "not_authorized", "This AE title may verify, and store nothing")
-BROKEN_DISK: Final = Refusal(OUT_OF_RESOURCES, "disk_error", "Could not be stored durably, send again later")
 
 
 @dataclass(slots=True)
@@ -218,17 +198,10 @@ class StorageService:
 
     def _objection(self, command: Command, context: Context) -> Refusal | None:
         """Say what can be said against an instance before its data set is read."""
-        if context.abstract_syntax_uid in NO_STORAGE:
-            return Refusal(SOP_CLASS_NOT_SUPPORTED, "sop_class", "C-STORE in a context for another service")
-        if not is_uid(command.sop_class_uid):
-            return Refusal(CANNOT_UNDERSTAND, "sop_class_uid", "AffectedSOPClassUID is missing or invalid")
-        if not is_uid(command.sop_instance_uid):
-            return Refusal(CANNOT_UNDERSTAND, "sop_instance_uid", "AffectedSOPInstanceUID is missing or invalid")
-        if not command.has_data_set:
+        found = objection(self._spool, context.abstract_syntax_uid, command.sop_class_uid, command.sop_instance_uid)
+        if not command.has_data_set and found in {None, NO_SPACE}:
             return Refusal(CANNOT_UNDERSTAND, "no_data_set", "C-STORE without a data set")
-        if not self._spool.has_room():
-            return NO_SPACE
-        return None
+        return found
 
     def _drop(self, error: OSError) -> None:
         _log.error("store_failed", errno=error.errno, problem=error.strerror)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import sqlalchemy as sa
 import structlog
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from app.errors import AppError, Rejected, Retryable
+from app.errors import AppError, Retryable
 from app.settings import Settings
 from app.switches import Switch, switch_off, switch_on, switched_off
 from app.warmth import states_of
@@ -20,7 +20,7 @@ from app.web.model_card import model_card, picture
 from app.web.recent import Recent
 from app.web.shelf import Shelf
 from app.web.templating import page
-from app.web.told import problem_page
+from app.web.told import refusal
 from app.web.witness import ANONYMOUS, Witness
 
 Name = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -71,40 +71,36 @@ class BundlePages:
         view = next((each for each in views if each.bundle.name == name), None)
         reader = self.witness.reader(visitor)
         if view is None:
-            return problem_page(request, reader, 404, "No such bundle", "No bundle of this name is served here.")
+            raise HTTPException(404, "no bundle of this name is served here; /bundles shows those that are")
         card = model_card(view.bundle.root, f"/bundles/{name}/docs")
         return page(request, "bundle.html", reader, view=view, problem=problem, card=card)
 
-    def picture(self, request: Request, visitor: CurrentVisitor, name: Name, image: Name) -> Response:
+    def picture(self, name: Name, image: Name) -> Response:
         """A picture of a model card."""
         bundle = self.shelf.catalogue().bundles.get(name)
         path = None if bundle is None else picture(bundle.root, image)
         if path is None:
-            reader = self.witness.reader(visitor)
-            return problem_page(request, reader, 404, "No such picture", "The model card has no picture of this name.")
+            raise HTTPException(404, "the model card has no picture of this name")
         return FileResponse(path)
 
-    def off(self, request: Request, visitor: CurrentVisitor, name: Name, fields: Posted) -> Response:
+    def off(self, visitor: CurrentVisitor, name: Name, fields: Posted) -> Response:
         """Switch a bundle off: from now on no study is given to it."""
-        reader = self.witness.reader(visitor)
         try:
             self.shelf.catalogue().get(name)
             switch = Switch(name, time.time(), visitor.name or ANONYMOUS, fields.get("reason", ""))
             switch_off(self.engine, switch)
         except AppError as error:
-            status = 422 if isinstance(error, Rejected) else 503 if isinstance(error, Retryable) else 404
-            return problem_page(request, reader, status, "It was not switched off", str(error))
+            raise refusal(error) from error
         log.warning("bundle_switched_off", bundle=name, user=visitor.name)
         self.witness.configured(visitor, f"bundle '{name}' switched off: {' '.join(switch.reason.split())}")
         return RedirectResponse(f"/bundles#{name}", 303)
 
-    def on(self, request: Request, visitor: CurrentVisitor, name: Name) -> Response:
+    def on(self, visitor: CurrentVisitor, name: Name) -> Response:
         """Switch a bundle on again; also one whose folder is gone."""
         try:
             changed = switch_on(self.engine, name)
         except Retryable as error:
-            reader = self.witness.reader(visitor)
-            return problem_page(request, reader, 503, "It was not switched on", str(error))
+            raise refusal(error) from error
         if changed:
             log.warning("bundle_switched_on", bundle=name, user=visitor.name)
             self.witness.configured(visitor, f"bundle '{name}' switched on")

@@ -16,18 +16,18 @@ from fastapi.responses import FileResponse, RedirectResponse
 from starlette.background import BackgroundTask
 
 from app import outcomes
-from app.errors import AppError, Rejected
+from app.errors import AppError, Retryable
 from app.feedback import Answer, counts, give, newest, of_study
 from app.feedback_export import export
 from app.feedback_form import read_form
 from app.outcomes import StudyOutcome
 from app.settings import Settings
+from app.web.api.studies import KeyOrUid
 from app.web.feedback_views import Said, study_form, where
 from app.web.login import CurrentVisitor, Posted
-from app.web.replay import KeyOrUid
 from app.web.shelf import Shelf
 from app.web.templating import page, wants_fragment
-from app.web.told import problem_page
+from app.web.told import refusal
 from app.web.witness import Witness
 
 PAGE = 50
@@ -68,7 +68,10 @@ class Feedbacks:
         """What readers said last, of all studies or of one bundle's."""
         reader = self.witness.reader(visitor)
         since = None if before is None else (float(before.split(",")[0]), before.split(",")[1])
-        found = newest(self.engine, PAGE + 1, since, bundle, answer)
+        try:
+            found, numbers = newest(self.engine, PAGE + 1, since, bundle, answer), counts(self.engine)
+        except Retryable as error:
+            raise refusal(error) from error
         shown, more = found[:PAGE], len(found) > PAGE
         return page(
             request,
@@ -76,7 +79,7 @@ class Feedbacks:
             reader,
             said=[Said(each, counts=True, where=where(each)) for each in shown],
             next=f"{shown[-1].at!r},{shown[-1].id}" if more else "",
-            counts=counts(self.engine),
+            counts=numbers,
             answers=tuple(Answer),
             bundle=bundle,
             answer=answer,
@@ -90,29 +93,26 @@ class Feedbacks:
 
     def given(self, request: Request, visitor: CurrentVisitor, key: KeyOrUid, fields: Posted) -> Response:
         """Keep an answer; what a reader said before stays in the history."""
-        reader = self.witness.reader(visitor)
         if not visitor.name:
-            detail = "Log in to give feedback: it is kept with the name of who gives it."
-            return problem_page(request, reader, 403, "Nobody is logged in", detail)
+            raise HTTPException(403, "log in to give feedback: it is kept with the name of who gives it")
         outcome = self._known(key)
         try:
             feedback = read_form(outcome, fields, visitor.name)
-        except Rejected as error:
-            return problem_page(request, reader, 422, "This cannot be kept", str(error))
-        if give(self.engine, feedback):
+            new = give(self.engine, feedback)
+        except AppError as error:
+            raise refusal(error) from error
+        if new:
             log.info("feedback_given", study=outcome.key[:12], bundle=feedback.bundle, answer=feedback.answer.value)
             self.witness.answered(visitor, outcome)
         if wants_fragment(request, FRAGMENT):
             return self._form(request, visitor, outcome)
         return RedirectResponse(f"/feedback/study/{outcome.key}", 303)
 
-    def exported(self, request: Request, visitor: CurrentVisitor, fields: Posted) -> Response:
+    def exported(self, visitor: CurrentVisitor, fields: Posted) -> Response:
         """A zip of the datalist of one bundle, with copies of images that do not say whose they are."""
-        reader = self.witness.reader(visitor)
         name = fields.get("bundle", "")
         if not self._exporting.acquire(blocking=False):
-            detail = "Another export is being written. Try again when it is done."
-            return problem_page(request, reader, 409, "One export at a time", detail)
+            raise HTTPException(409, "another export is being written; try again when it is done")
         folder = None
         try:
             bundle = self.shelf.catalogue().get(name)
@@ -124,7 +124,7 @@ class Feedbacks:
             packed = _packed(folder, name)
         except AppError as error:
             _remove(folder)
-            return problem_page(request, reader, 422, "Nothing was exported", str(error))
+            raise refusal(error) from error
         except BaseException:
             _remove(folder)
             raise
@@ -145,7 +145,10 @@ class Feedbacks:
         return outcome
 
     def _form(self, request: Request, visitor: CurrentVisitor, outcome: StudyOutcome) -> Response:
-        form = study_form(outcome, of_study(self.engine, outcome.key), visitor.name)
+        try:
+            form = study_form(outcome, of_study(self.engine, outcome.key), visitor.name)
+        except Retryable as error:
+            raise refusal(error) from error
         reader = self.witness.reader(visitor)
         return page(request, "feedback_study.html", reader, form=form, answers=tuple(Answer))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.feedback import Answer, Feedback, Place, standing
+from app.feedback import Feedback, Place, standing
 from app.findings import Finding, Presence, Report
 from app.outcomes import StudyOutcome
 from app.words import certainty_in_words
@@ -34,6 +34,7 @@ class FindingForm:
         shown: Whether the report shows where, so that a reader may agree with that.
         slices: How many slices can be named; 0 where there is but one image.
         mine: The reader's own standing answer; None before.
+        slice: Number of the slice that it marks; None where it marks none.
         others: How many other readers have answered.
     """
 
@@ -43,6 +44,7 @@ class FindingForm:
     shown: bool
     slices: int
     mine: Feedback | None
+    slice: int | None
     others: int
 
 
@@ -112,13 +114,17 @@ def _findings(report: Report, valid: set[Feedback], reader: str) -> tuple[Findin
 
 
 def _form(finding: Finding, about: Sequence[Feedback], reader: str) -> FindingForm:
+    mine = next((each for each in about if each.reader == reader and reader), None)
+    uids = [score.sop_instance_uid for score in finding.slices]
+    marked = mine is not None and mine.sop_instance_uid in uids
     return FindingForm(
         kind=finding.kind,
         presence=finding.presence.value,
         certainty=certainty_in_words(finding.certainty, finding.threshold),
         shown=finding.presence is Presence.PRESENT and bool(finding.regions or finding.lesions or finding.slices),
         slices=len(finding.slices),
-        mine=next((each for each in about if each.reader == reader and reader), None),
+        mine=mine,
+        slice=uids.index(mine.sop_instance_uid) + 1 if mine is not None and marked else None,
         others=len({each.reader for each in about if each.reader != reader}),
     )
 
@@ -130,6 +136,3 @@ def _slice(given: Feedback, outcome: StudyOutcome) -> int | None:
                 if score.sop_instance_uid == given.sop_instance_uid:
                     return number
     return None
-
-
-ANSWERS = tuple(Answer)

@@ -6,12 +6,24 @@ from typing import Final
 
 import structlog
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Role
-from app.web.guard import CSRF_FIELD, CSRF_HEADER, LARGEST_FORM, READING, By, Guard, Visitor, form_of, role_for
+from app.web.api.problems import problem
+from app.web.guard import (
+    CSRF_FIELD,
+    CSRF_HEADER,
+    LARGEST_FORM,
+    READING,
+    STREAMED,
+    By,
+    Guard,
+    Visitor,
+    form_of,
+    role_for,
+)
 
 CACHE: Final = "Cache-Control"
 HEADERS: Final = {
@@ -73,34 +85,39 @@ class Gate:
         if visitor is None or not visitor.may(role):
             return await asyncio.to_thread(self._refuse, request, visitor, role), None
         request.state.visitor = visitor
-        if request.method in READING or not visitor.subject:
+        if request.method in READING:
             return None, None
+        if STREAMED.fullmatch(request.scope["path"]):
+            return await self._forged(request, visitor, request.headers.get(CSRF_HEADER, "")), None
         body = await _body(request)
         if body is None:
-            return JSONResponse({"detail": f"more than {LARGEST_FORM} bytes"}, 413), None
+            return problem(413, f"the body is longer than {LARGEST_FORM} bytes"), None
         given = request.headers.get(CSRF_HEADER) or form_of(request.headers.get("content-type", ""), body).get(
             CSRF_FIELD, ""
         )
-        if not self._guard.signatures.csrf_fits(visitor.subject, given) or _is_foreign(request):
-            await asyncio.to_thread(self._tell, request, visitor, "csrf")
-            return JSONResponse({"detail": "this form is too old, or not ours; load its page again"}, 403), None
-        return None, _once_more(body)
+        return await self._forged(request, visitor, given), _once_more(body, request.receive)
+
+    async def _forged(self, request: Request, visitor: Visitor, given: str) -> Response | None:
+        """Refuse what another site may have made a browser ask; None lets it pass."""
+        if not visitor.subject:
+            return None
+        if self._guard.signatures.csrf_fits(visitor.subject, given) and not _is_foreign(request):
+            return None
+        await asyncio.to_thread(self._tell, request, visitor, "csrf")
+        return problem(403, "this form is too old, or not ours; load its page again")
 
     def _refuse(self, request: Request, visitor: Visitor | None, role: Role) -> Response:
         wait_s = self._guard.attempts.wait_s(self._guard.address(request))
         if visitor is None and wait_s:
             self._tell(request, visitor, "too_many_attempts")
-            return JSONResponse(
-                {"detail": "too many failed log-ins from your address; wait"},
-                429,
-                headers={"Retry-After": f"{wait_s:.0f}"},
-            )
+            words = "too many failed log-ins from your address; wait"
+            return problem(429, words, {"Retry-After": f"{wait_s:.0f}"})
         if visitor is None:
             self._tell(request, visitor, "token")
             return _challenge("this token is not known here")
         if visitor.by is not By.NOBODY:
             self._tell(request, visitor, "role")
-            return JSONResponse({"detail": f"'{visitor.name}' is no {role}; ask who runs this service"}, 403)
+            return problem(403, f"'{visitor.name}' is no {role}; ask who runs this service")
         if request.method in READING and "text/html" in request.headers.get("accept", "").lower():
             if self._guard.settings.http.access.tokens_file is not None:
                 return RedirectResponse("/login", 303)
@@ -128,7 +145,7 @@ class Gate:
 
 
 def _challenge(words: str) -> Response:
-    return JSONResponse({"detail": words}, 401, headers={"WWW-Authenticate": "Bearer"})
+    return problem(401, words, {"WWW-Authenticate": "Bearer"})
 
 
 def _is_foreign(request: Request) -> bool:
@@ -146,14 +163,15 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _once_more(body: bytes) -> Receive:
-    """Give the body that was read to who reads it next."""
+def _once_more(body: bytes, rest: Receive) -> Receive:
+    """Give the body that was read to who reads it next; then what comes, which is the end of the connection."""
     told = False
 
     async def receive() -> Message:
         nonlocal told
         if told:
-            return {"type": "http.disconnect"}
+            # Not an end of our own: a file that is being sent would stop there.
+            return await rest()
         told = True
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -3,6 +3,7 @@
 A gate before the whole application, and not a mark on each route: a route that forgets its mark would be open.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +28,8 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 LARGEST_FORM: Final = 1 << 16
 FORM: Final = "application/x-www-form-urlencoded"
 READING: Final = frozenset({"GET", "HEAD"})
+STREAMED: Final = re.compile(r"/api/v1/(uploads|upload-sessions/[0-9a-f]{32}/files)")
+"""Where a body may be longer than a form: it goes to disk as it comes, and its CSRF token stands in the header."""
 
 OPEN: Final = frozenset({"/health/live", "/login"})
 STATIC: Final = "/static/"
@@ -34,10 +37,13 @@ STATIC: Final = "/static/"
 ROLES: Final[Mapping[str, Role]] = {
     "/metrics": Role.MONITOR,
     "/health": Role.MONITOR,
+    "/api/v1/health": Role.MONITOR,
     "/logout": Role.VIEWER,
     "/feedback/export": Role.ADMIN,
 }
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
+UPLOADING: Final = ("/upload", "/api/v1/upload")
+"""What begins so needs an operator, also to be read."""
 CHANGING: Final[Mapping[str, Role]] = {"/feedback/study/": Role.VIEWER, "/bundles/": Role.ADMIN}
 """What it needs to change something below a path: readers say what they think; what is served is an administrator's."""
 
@@ -177,6 +183,8 @@ def role_for(method: str, path: str) -> Role | None:
         return None
     if path in ROLES:
         return ROLES[path]
+    if path.startswith(UPLOADING):
+        return Role.OPERATOR
     if method in READING:
         return Role.VIEWER
     return next((role for start, role in CHANGING.items() if path.startswith(start)), Role.OPERATOR)

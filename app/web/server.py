@@ -7,39 +7,36 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import FrameType
-from typing import Annotated
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import __version__
 from app.audit.trail import Trail
-from app.errors import AppError, Failed
-from app.outcomes import studies, study
+from app.errors import Failed
 from app.ready import tell_ready
-from app.revisions import relation, relations
 from app.settings import Settings
 from app.supervise import metrics_folder
 from app.tls.renewal import WebContext
+from app.web.api.document import ADDRESS
+from app.web.api.routes import add_api
 from app.web.bundles import BundlePages, add_bundles
 from app.web.feedback import Feedbacks, add_feedback
 from app.web.figures import EVERY_S, Figures
 from app.web.gate import Gate
 from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
-from app.web.login import CurrentVisitor, add_login
-from app.web.models import StudyDetail, StudySummary
+from app.web.login import add_login
 from app.web.recent import Recent
-from app.web.replay import KeyOrUid, add_replay
 from app.web.sessions import signatures
 from app.web.shelf import Shelf
 from app.web.static_files import add_static
 from app.web.study import add_study
 from app.web.system import SystemPages, add_system
+from app.web.upload_page import add_upload_page
 from app.web.witness import Witness
 from app.web.worklist import add_worklist
 from app.wellness import Health
@@ -49,10 +46,9 @@ from app.worklist import Watch, Worklist
 FASTEST_LOOK_S = 0.5
 CERTIFICATES_S = 10.0
 LOOK_S, COMPARE_S = 0.25, 5.0
+UPLOADS_S = 2.0
 
 log = structlog.get_logger()
-
-Limit = Annotated[int, Query(ge=1, le=1000, description="how many, the newest first")]
 
 
 def serve(settings: Settings) -> None:
@@ -147,48 +143,34 @@ def create_app(
             asyncio.create_task(_again_and_again(look, CERTIFICATES_S)),
             asyncio.create_task(_again_and_again(watch.look, LOOK_S)),
             asyncio.create_task(_again_and_again(watch.compare, COMPARE_S)),
+            asyncio.create_task(_again_and_again(uploads.sweep, UPLOADS_S)),
         ]
         yield
         watch.ended = True
         for task in tasks:
             task.cancel()
+        await asyncio.to_thread(uploads.stop)
         engine.dispose()
 
-    # The interactive pages of FastAPI load scripts from elsewhere; /openapi.json describes the API without them.
-    app = FastAPI(title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    # The interactive pages of FastAPI load scripts from elsewhere; the document describes the API without them.
+    app = FastAPI(
+        title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=ADDRESS
+    )
     guard = Guard.of(settings, signatures(settings.run))
     witness = Witness(settings, guard)
-    _add_studies(app, settings, witness)
     _add_operations(app, settings, knock, pulse)
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
     add_worklist(app, worklist, watch, witness)
-    add_replay(app, settings, witness)
     add_feedback(app, Feedbacks(settings, engine, witness, shelf))
     add_bundles(app, BundlePages(settings, engine, witness, shelf, pulse, recent))
     add_system(app, SystemPages(settings, engine, witness, figures, recent, lambda: _registry(settings)))
     app.state.watch = watch
     add_study(app, settings, witness)
+    add_upload_page(app, settings, witness)
+    uploads = add_api(app, settings, witness, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
-
-
-def _add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
-    @app.get("/studies")
-    def list_studies(limit: Limit = 100) -> list[StudySummary]:
-        """The newest study revisions."""
-        found = studies(settings, limit)
-        related = relations(settings.results, found)
-        return [StudySummary.of(outcome, related[outcome.key]) for outcome in found]
-
-    @app.get("/studies/{key}", responses={404: {"description": "No study of that key or UID is known"}})
-    def show_study(key: KeyOrUid, visitor: CurrentVisitor) -> StudyDetail:
-        """One study: findings, documents, deliveries, and the reasons of every rule."""
-        outcome = study(settings, key)
-        if outcome is None:
-            raise HTTPException(404, "no study of that key or StudyInstanceUID; /studies lists what is known")
-        witness.saw(visitor, outcome)
-        return StudyDetail.of(outcome, relation(settings.results, outcome))
 
 
 def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse) -> None:
@@ -197,7 +179,7 @@ def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse
         """Answer that this process answers; says nothing else, and needs no log-in."""
         return {"ok": True}
 
-    @app.get("/health", responses={503: {"model": Health}})
+    @app.get("/health", include_in_schema=False)
     def health(response: Response) -> Health:
         """Whether listener, worker, database and disks work; 503 where one does not."""
         found = examine(settings, knock, pulse)
@@ -207,11 +189,6 @@ def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
         return Response(generate_latest(_registry(settings)), media_type=CONTENT_TYPE_LATEST)
-
-    @app.exception_handler(AppError)
-    def explain(_: Request, error: AppError) -> JSONResponse:
-        log.error("request_failed", reason=str(error))
-        return JSONResponse({"detail": str(error)}, status_code=500)
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from dbos import DBOSClient
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,7 +30,6 @@ from app.web.system_views import (
     worker_rows,
 )
 from app.web.templating import page
-from app.web.told import problem_page
 from app.web.witness import Witness
 from app.workflow_database import versions_of
 
@@ -69,8 +68,7 @@ class SystemPages:
         name = fields.get("destination", "")
         destination = next((each for each in self.settings.destinations if each.name == name), None)
         if destination is None:
-            reader = self.witness.reader(visitor)
-            return problem_page(request, reader, 404, "No such destination", "The settings name no such destination.")
+            raise HTTPException(404, "the settings name no such destination")
         started = time.monotonic()
         problem = reachable(destination)
         seconds = time.monotonic() - started

@@ -1,14 +1,22 @@
-"""An answer that says what is wrong, to people and to scripts alike."""
+"""What a page answers where something cannot be done; see `app.web.api.problems` for the form of errors elsewhere."""
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from app.errors import AppError, Rejected, Retryable
 from app.web.reader import Reader
 from app.web.templating import FRAGMENT_HEADER, page
 
 
+def refusal(error: AppError) -> HTTPException:
+    """Of an error of ours: 422 where it cannot be done, 503 where it can later, 404 where nothing has that name."""
+    if isinstance(error, Rejected):
+        return HTTPException(422, str(error))
+    return HTTPException(503 if isinstance(error, Retryable) else 404, str(error))
+
+
 def problem_page(request: Request, reader: Reader, status: int, title: str, detail: str) -> Response:
-    """A page where somebody looks at it, else JSON (RFC 9457) that a script shows."""
+    """A page where somebody looks at it, with their own navigation; else JSON (RFC 9457) that a script shows."""
     if FRAGMENT_HEADER in request.headers or "text/html" not in request.headers.get("accept", ""):
         content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return JSONResponse(content, status, media_type="application/problem+json")

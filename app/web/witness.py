@@ -1,7 +1,7 @@
 """What the HTTP side tells the audit trail."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import HTTPException, Request
@@ -12,6 +12,8 @@ from app.audit.trail import Trail
 from app.documents import Receipt
 from app.errors import Failed
 from app.outcomes import StudyOutcome
+from app.receive.storage import Brought
+from app.receive.witness import tell_received
 from app.settings import Settings
 from app.web.guard import By, Guard, Visitor
 from app.web.reader import Reader
@@ -42,8 +44,13 @@ class Witness:
             HTTPException: 503, that cannot be written down, and has to be.
         """
         if self.settings.audit.is_on:
+            self.saw_study(visitor, _object(outcome))
+
+    def saw_study(self, visitor: Visitor, study: StudyObject) -> None:
+        """Somebody looks at images or results of a study; raises as `saw`."""
+        if self.settings.audit.is_on:
             try:
-                self.trail.accessed(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+                self.trail.accessed(visitor.name or ANONYMOUS, visitor.address, study)
             except Failed as error:
                 raise HTTPException(503, str(error)) from error
 
@@ -87,6 +94,10 @@ class Witness:
         """Somebody wants a study analysed once more."""
         if self.settings.audit.is_on:
             self.trail.analysed_again(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
+    def received(self, visitor: Visitor, brought: Iterable[Brought], *, whole: bool) -> None:
+        """Somebody has uploaded images; `whole` where they said that this was all."""
+        tell_received(self.trail, visitor.name or ANONYMOUS, visitor.address, brought, whole=whole)
 
     def authenticated(self, visitor: Visitor, what: str) -> None:
         """Somebody logged in ("login") or out ("logout")."""

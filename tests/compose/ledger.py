@@ -34,14 +34,14 @@ class Ledger:
 
     def revisions(self, study: Study) -> list[Mapping[str, Any]]:
         """What the web side says of each revision of a study, the newest first."""
-        listed = self.stack.ask("/studies?limit=1000") or []
+        listed = (self.stack.ask("/api/v1/studies?limit=1000") or {"items": []})["items"]
         keys = [each["key"] for each in listed if each["key"].startswith(uid_hash(study.uid))]
-        found = [self.stack.ask(f"/studies/{key}") for key in keys]
+        found = [self.stack.ask(f"/api/v1/studies/{key}") for key in keys]
         return [each for each in found if each]
 
     def _unfinished(self) -> dict[str, str]:
         """Studies whose whole revision has not ended, or that have a revision under way, and their states."""
-        listed = self.stack.ask("/studies?limit=1000") or []
+        listed = (self.stack.ask("/api/v1/studies?limit=1000") or {"items": []})["items"]
         found = {}
         for study in self.sent.values():
             mine = [each for each in listed if each["key"].startswith(uid_hash(study.uid))]

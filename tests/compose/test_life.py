@@ -81,6 +81,7 @@ def test_down_and_up_with_the_volumes_kept(stack: Stack, ledger: Ledger, scanner
 
 def known(stack: Stack) -> dict[str, tuple[object, ...]]:
     """What the web side says of every finished study, by key."""
-    listed = stack.ask("/studies?limit=1000")
-    assert listed is not None
+    answer = stack.ask("/api/v1/studies?limit=1000")
+    assert answer is not None
+    listed = answer["items"]
     return {each["key"]: (each["state"], each["images"], str(each["findings"])) for each in listed}

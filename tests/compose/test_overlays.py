@@ -69,7 +69,7 @@ def test_a_scanner_with_a_certificate_is_let_in_and_no_other(
     anonymous = ("+tla", "+cf", credentials(hospital, "unused")[-1])
     for refused in ((), anonymous, credentials(trustme.CA(), "stranger")):
         assert storescu(secure, study.files, *refused) != 0
-    assert secure.ask("/studies") == []
+    assert secure.ask("/api/v1/studies")["items"] == []
     assert storescu(secure, study.files, *credentials(hospital, "scanner")) == 0
     ledger.add(study)
     ledger.await_all()
@@ -89,4 +89,4 @@ def test_the_demonstration_sends_and_finds_what_came_back(
     with installed(tmp_path_factory.mktemp("demo"), vigil_image, files=[MAIN], overlays=[DEMO], more=more) as stack:
         stack.up()
         assert stack.containers("scanner")[0]["State"]["ExitCode"] == 0, docker("logs", stack.container("scanner"))
-        assert [each["state"] for each in stack.ask("/studies")] == ["delivered"] * 2
+        assert [each["state"] for each in stack.ask("/api/v1/studies")["items"]] == ["delivered"] * 2

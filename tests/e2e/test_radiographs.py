@@ -155,7 +155,7 @@ class TestRealRadiographs:
         (file,) = (imaging_data / "dicom" / "cr").glob(f"{name}*.dcm")
         outcome = send_folder(service, file)
         assert says in assert_unwanted(outcome, orthanc)
-        with urllib.request.urlopen(f"{service.address}/studies/{outcome.study_uid}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{service.address}/api/v1/studies/{outcome.study_uid}", timeout=10) as answer:
             assert says.encode() in answer.read()
 
     @pytest.mark.parametrize("number", range(5))
@@ -239,7 +239,7 @@ def test_a_pneumothorax_is_flagged_for_early_reading(service: Service, orthanc: 
     with urllib.request.urlopen(f"{service.address}/metrics", timeout=10) as answer:
         counted = [line for line in answer.read().decode().splitlines() if line.startswith("vigil_early_reading_total")]
     assert any(CHEST in line and float(line.rpartition(" ")[2]) >= 1 for line in counted), counted
-    with urllib.request.urlopen(f"{service.address}/studies/{outcome.study_uid}", timeout=10) as answer:
+    with urllib.request.urlopen(f"{service.address}/api/v1/studies/{outcome.study_uid}", timeout=10) as answer:
         assert '"urgent":true' in answer.read().decode().replace(" ", "")
 
 

@@ -124,7 +124,7 @@ class TestRealStudies:
             reasons = {each.bundle: each.reasons for each in outcome.decision.declined}
             assert any(f"Modality is {modality}" in reason for reason in reasons[HEAD])
             assert documents(orthanc, uid, "SR") == []
-            with urllib.request.urlopen(f"{service.address}/studies/{uid}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{service.address}/api/v1/studies/{uid}", timeout=10) as answer:
                 assert f"Modality is {modality}".encode() in answer.read()
         assert len(list((service.settings.spool.folder / "studies").glob("*/*.dcm"))) >= len(files)
 

@@ -103,15 +103,15 @@ def test_the_web_side_tells_who_looked_and_who_sent_again(tmp_path: Path) -> Non
         )
         known, documents = a_study(tmp_path)
         client = TestClient(create_app(chosen, dict), client=("192.0.2.7", 4000), follow_redirects=False)
-        client.get("/studies")
+        client.get("/api/v1/studies")
         form = csrf_in(client.get("/login").text)
         assert client.post("/login", data={"token": "wrong", "csrf": form}).status_code == 401
         form = csrf_in(client.get("/login").text)
         assert client.post("/login", data={"token": secret, "csrf": form}).status_code == 303
         page = client.get("/").text
-        assert f'action="/studies/{known.key}/replay"' in page
-        assert client.get(f"/studies/{known.key}").status_code == 200
-        answer = client.post(f"/studies/{known.key}/replay", data={"csrf": csrf_in(page)})
+        assert f'action="/api/v1/studies/{known.key}/replay"' in page
+        assert client.get(f"/api/v1/studies/{known.key}").status_code == 200
+        answer = client.post(f"/api/v1/studies/{known.key}/replay", data={"csrf": csrf_in(page)})
         assert answer.status_code == 200
         receipts = answer.json()["receipts"]
         wanted = [each for each in documents if chosen.destinations[0].wants(each)]
@@ -139,7 +139,7 @@ def test_no_page_without_its_message_where_that_is_wanted(tmp_path: Path) -> Non
     known, _ = a_study(tmp_path)
     for required, status in ((True, 503), (False, 200)):
         chosen = settings(tmp_path, audit={"file": tmp_path / "file" / "audit.log", "required": required})
-        answer = TestClient(create_app(chosen, dict)).get(f"/studies/{known.key}")
+        answer = TestClient(create_app(chosen, dict)).get(f"/api/v1/studies/{known.key}")
         assert answer.status_code == status
 
 

@@ -78,14 +78,14 @@ def test_https_with_tokens_and_a_renewed_certificate(tmp_path: Path) -> None:
     trusted.check_hostname = False
     with web(config, port):
         with httpx.Client(verify=trusted, base_url=f"https://127.0.0.1:{port}", timeout=30) as client:
-            assert client.get("/studies").status_code == 401
-            answer = client.get("/studies", headers={"Authorization": f"Bearer {secret}"})
+            assert client.get("/api/v1/studies").status_code == 401
+            answer = client.get("/api/v1/studies", headers={"Authorization": f"Bearer {secret}"})
             assert (answer.status_code, answer.json()) == (200, [])
             assert "max-age" in answer.headers["strict-transport-security"]
             cookie = client.get("/login").headers["set-cookie"]
             assert {"HttpOnly", "Secure", "SameSite=strict"} <= set(cookie.split("; "))
             later = new_token(config, "bob", "operator")
-            assert client.get("/studies", headers={"Authorization": f"Bearer {later}"}).status_code == 200
+            assert client.get("/api/v1/studies", headers={"Authorization": f"Bearer {later}"}).status_code == 200
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=10)
         assert ask_health(f"https://127.0.0.1:{port}", load(config), "/health/live") == {"ok": True}

@@ -10,8 +10,9 @@ from pynetdicom.dsutils import encode as encode_command
 
 from app.receive.command import ProtocolError
 from app.receive.incoming import Incoming
+from app.receive.objections import VERIFICATION
 from app.receive.spool import Spool
-from app.receive.storage import VERIFICATION, Context, StorageService
+from app.receive.storage import Context, StorageService
 from tests.unit.receive.objects import encode, make_object
 
 CONTEXTS = {1: Context(CTImageStorage, ExplicitVRLittleEndian), 3: Context(VERIFICATION, ExplicitVRLittleEndian)}

@@ -27,7 +27,7 @@ from app.web.server import create_app
 from app.web.sessions import CSRF_S, Signatures, signatures
 
 PROXY, ELSEWHERE = "10.0.0.9", "192.0.2.7"
-STUDY = "/studies/" + "0" * 32
+STUDY = "/api/v1/studies/" + "0" * 32
 ROLES = list(Role)
 
 
@@ -93,6 +93,9 @@ def house(tmp_path: Path) -> House:
     return House(Settings.model_validate(raw(tmp_path, tokens_file=tokens, proxy=proxy)), secrets)
 
 
+STUDY_UID = "/studies/{study}"
+SERIES_UID = f"{STUDY_UID}/series/{{series}}"
+INSTANCE_UID = f"{SERIES_UID}/instances/{{instance}}"
 NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/health/live"): None,
     ("GET", "/login"): None,
@@ -101,16 +104,76 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/metrics"): Role.MONITOR,
     ("GET", "/health"): Role.MONITOR,
     ("GET", "/"): Role.VIEWER,
+    ("GET", "/upload"): Role.OPERATOR,
     ("GET", "/static/{name}"): None,
     ("GET", "/events"): Role.VIEWER,
-    ("GET", "/studies"): Role.VIEWER,
-    ("GET", "/studies/{key}"): Role.VIEWER,
-    ("POST", "/studies/{key}/replay"): Role.OPERATOR,
-    ("GET", "/openapi.json"): Role.VIEWER,
+    ("GET", "/study/{key}"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}/file"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}/picture"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}/pdf"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}/slices/{index}"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}/thumbnail"): Role.VIEWER,
+    ("POST", "/study/{key}/replay"): Role.OPERATOR,
+    ("POST", "/study/{key}/rerun"): Role.OPERATOR,
+    ("GET", "/feedback"): Role.VIEWER,
+    ("GET", "/feedback/study/{key}"): Role.VIEWER,
+    ("POST", "/feedback/study/{key}"): Role.VIEWER,
+    ("POST", "/feedback/export"): Role.ADMIN,
+    ("GET", "/bundles"): Role.VIEWER,
+    ("GET", "/bundles/{name}"): Role.VIEWER,
+    ("GET", "/bundles/{name}/docs/{image}"): Role.VIEWER,
+    ("POST", "/bundles/{name}/off"): Role.ADMIN,
+    ("POST", "/bundles/{name}/on"): Role.ADMIN,
+    ("GET", "/system"): Role.VIEWER,
+    ("POST", "/system/echo"): Role.OPERATOR,
+    ("GET", "/api/v1/studies"): Role.VIEWER,
+    ("GET", "/api/v1/studies/{key}"): Role.VIEWER,
+    ("GET", "/api/v1/studies/{key}/reports"): Role.VIEWER,
+    ("GET", "/api/v1/studies/{key}/deliveries"): Role.VIEWER,
+    ("GET", "/api/v1/studies/{key}/documents"): Role.VIEWER,
+    ("GET", "/api/v1/studies/{key}/documents/{name}"): Role.VIEWER,
+    ("POST", "/api/v1/studies/{key}/replay"): Role.OPERATOR,
+    ("POST", "/api/v1/uploads"): Role.OPERATOR,
+    ("POST", "/api/v1/upload-sessions"): Role.OPERATOR,
+    ("GET", "/api/v1/upload-sessions/{id}"): Role.OPERATOR,
+    ("POST", "/api/v1/upload-sessions/{id}/files"): Role.OPERATOR,
+    ("POST", "/api/v1/upload-sessions/{id}/end"): Role.OPERATOR,
+    ("DELETE", "/api/v1/upload-sessions/{id}"): Role.OPERATOR,
+    ("GET", "/api/v1/bundles"): Role.VIEWER,
+    ("GET", "/api/v1/bundles/{name}"): Role.VIEWER,
+    ("GET", "/api/v1/health"): Role.MONITOR,
+    ("GET", "/api/v1/openapi.json"): Role.VIEWER,
+    **{
+        ("GET", f"/dicom-web{path}"): Role.VIEWER
+        for path in (
+            "/studies",
+            "/series",
+            "/instances",
+            *(f"{STUDY_UID}{what}" for what in ("", "/series", "/instances", "/metadata", "/rendered", "/thumbnail")),
+            *(f"{SERIES_UID}{what}" for what in ("", "/instances", "/metadata", "/rendered", "/thumbnail")),
+            *(f"{INSTANCE_UID}{what}" for what in ("", "/metadata", "/rendered", "/thumbnail")),
+            f"{INSTANCE_UID}/frames/{{numbers}}",
+            f"{INSTANCE_UID}/bulkdata/{{tag}}",
+        )
+    },
 }
-FILLED = {"key": "0" * 32, "name": "none.css"}
+FILLED = {
+    "key": "0" * 32,
+    "name": "none.css",
+    "id": "0" * 32,
+    "study": "1.2",
+    "series": "1.2",
+    "instance": "1.2",
+    "numbers": "1",
+    "tag": "7FE00010",
+    "image": "none.png",
+    "number": "1",
+    "index": "1",
+}
 """What stands in the places of paths."""
-LET_IN = {200, 303, 404, 503}
+LET_IN = {200, 201, 303, 404, 503}
 """Answers of routes behind the gate: the study is not there, and no listener runs."""
 
 
@@ -129,7 +192,7 @@ def test_every_route_is_in_the_table(house: House) -> None:
     assert {
         (method, path) for path, route in found for method in getattr(route, "methods", ()) if method != "HEAD"
     } == set(NEEDS)
-    assert all(isinstance(route, APIRoute) or path == "/openapi.json" for path, route in found)
+    assert all(isinstance(route, APIRoute) or path == "/api/v1/openapi.json" for path, route in found)
 
 
 VISITORS: dict[str, tuple[Role | None, Callable[[House], dict[str, str]]]] = {
@@ -150,10 +213,12 @@ VISITORS: dict[str, tuple[Role | None, Callable[[House], dict[str, str]]]] = {
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_every_route_before_every_visitor(visitor: str, house: House) -> None:
     role, headers = VISITORS[visitor]
-    for (method, path), needed in NEEDS.items():
+    for number, ((method, path), needed) in enumerate(NEEDS.items()):
         if path == "/login" and method == "POST":
             continue
-        answer = house.client().request(method, path.format(**FILLED), headers=headers(house))
+        # Each from an address of its own: after too many wrong tokens one would have to wait.
+        address = f"192.0.2.{number}"
+        answer = house.client(address).request(method, path.format(**FILLED), headers=headers(house))
         allowed = needed is None or (role is not None and role.covers(needed))
         assert (answer.status_code in LET_IN) is allowed, (method, path, answer.status_code)
         if not allowed:
@@ -164,7 +229,7 @@ def test_every_route_before_every_visitor(visitor: str, house: House) -> None:
 
 @pytest.mark.parametrize("host", ["a/login?", "a/login#", "a/health/live?x=", "a/login", "/login?", "@/login?"])
 def test_a_path_in_the_host_header_opens_nothing(host: str, house: House) -> None:
-    for path in ("/studies", STUDY, "/openapi.json"):
+    for path in ("/api/v1/studies", STUDY, "/api/v1/openapi.json"):
         assert house.client().get(path, headers={"Host": host}).status_code in {400, 401}, path
 
 
@@ -186,7 +251,7 @@ def test_what_only_looks_like_an_open_path_is_shut(path: str, house: House) -> N
 def test_the_proxy_is_believed(groups: str, role: Role | None, house: House) -> None:
     headers = {"X-Forwarded-User": "ann", "X-Forwarded-Groups": groups}
     client = house.client(PROXY)
-    assert client.get("/studies", headers=headers).status_code == (200 if role else 403)
+    assert client.get("/api/v1/studies", headers=headers).status_code == (200 if role else 403)
     csrf = {CSRF_HEADER: house.signatures.csrf("proxy|ann")}
     answer = client.post(f"{STUDY}/replay", headers=headers | csrf)
     assert answer.status_code == (404 if role and role.covers(Role.OPERATOR) else 403)
@@ -194,9 +259,9 @@ def test_the_proxy_is_believed(groups: str, role: Role | None, house: House) -> 
 
 def test_a_header_that_stands_twice_is_not_believed(house: House) -> None:
     headers = [("X-Forwarded-User", "ann"), ("X-Forwarded-User", "eve"), ("X-Forwarded-Groups", "it")]
-    assert house.client(PROXY).get("/studies", headers=headers).status_code == 401  # type: ignore[arg-type]
+    assert house.client(PROXY).get("/api/v1/studies", headers=headers).status_code == 401  # type: ignore[arg-type]
     headers = [("X-Forwarded-User", "ann"), ("X-Forwarded-Groups", "it"), ("X-Forwarded-Groups", "it")]
-    assert house.client(PROXY).get("/studies", headers=headers).status_code == 403  # type: ignore[arg-type]
+    assert house.client(PROXY).get("/api/v1/studies", headers=headers).status_code == 403  # type: ignore[arg-type]
 
 
 def test_a_browser_is_led_to_the_log_in(house: House) -> None:
@@ -212,9 +277,9 @@ def test_a_browser_logs_in_and_out(role: Role, house: House) -> None:
     cookie = client.cookies[COOKIE]
     answer = client.post("/logout", data={"csrf": csrf_in(page)})
     assert answer.status_code == 303
-    assert client.get("/studies").status_code == 401
+    assert client.get("/api/v1/studies").status_code == 401
     # A copy of the cookie does not outlive the log-out.
-    assert house.client().get("/studies", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 401
+    assert house.client().get("/api/v1/studies", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 401
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(house: House) -> None:
@@ -270,15 +335,15 @@ def test_a_token_that_is_taken_away_ends_its_sessions(house: House) -> None:
     client = house.logged_in("viewer")
     path = house.settings.http.access.tokens_file
     assert path
-    assert client.get("/studies").status_code == 200
+    assert client.get("/api/v1/studies").status_code == 200
     lines = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("the-viewer")]
     path.write_text("".join(lines))
-    assert client.get("/studies").status_code == 401
-    assert house.client().get("/studies", headers=house.bearer("viewer")).status_code == 401
-    assert house.client().get("/studies", headers=house.bearer("admin")).status_code == 200
+    assert client.get("/api/v1/studies").status_code == 401
+    assert house.client().get("/api/v1/studies", headers=house.bearer("viewer")).status_code == 401
+    assert house.client().get("/api/v1/studies", headers=house.bearer("admin")).status_code == 200
     _, again = make("the-viewer", Role.ADMIN)
     path.write_text("".join([*lines, again.line()]))
-    assert client.get("/studies").status_code == 401
+    assert client.get("/api/v1/studies").status_code == 401
 
 
 def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(house: House) -> None:
@@ -288,7 +353,7 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(house: House) -> No
     for ruin in (lambda: path.write_text("the-admin admin secret\n"), path.unlink):
         ruin()
         with capture_logs() as logs:
-            assert client.get("/studies", headers=house.bearer("admin")).status_code == 401
+            assert client.get("/api/v1/studies", headers=house.bearer("admin")).status_code == 401
         (told,) = [each for each in logs if each["event"] == "tokens_unreadable"]
         assert "secret" not in str(told)
     assert client.get("/health/live").json() == {"ok": True}
@@ -297,25 +362,25 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(house: House) -> No
 def test_too_many_failures_have_to_wait(house: House) -> None:
     client = house.client()
     for _ in range(TOO_MANY - 1):
-        assert client.get("/studies", headers={"Authorization": "Bearer x"}).status_code == 401
+        assert client.get("/api/v1/studies", headers={"Authorization": "Bearer x"}).status_code == 401
     for _ in range(2):
-        answer = client.get("/studies", headers={"Authorization": "Bearer x"})
+        answer = client.get("/api/v1/studies", headers={"Authorization": "Bearer x"})
     assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= WITHIN_S
-    assert client.get("/studies", headers=house.bearer("admin")).status_code == 429
+    assert client.get("/api/v1/studies", headers=house.bearer("admin")).status_code == 429
     csrf = csrf_in(client.get("/login").text)
     assert client.post("/login", data={"token": house.secrets["admin"], "csrf": csrf}).status_code == 429
-    assert house.client("192.0.2.8").get("/studies", headers=house.bearer("admin")).status_code == 200
+    assert house.client("192.0.2.8").get("/api/v1/studies", headers=house.bearer("admin")).status_code == 200
 
 
 def test_behind_the_proxy_each_address_is_counted_by_itself(house: House) -> None:
     client = house.client(PROXY)
     for _ in range(TOO_MANY + 1):
-        client.get("/studies", headers={"Authorization": "Bearer x", "X-Forwarded-For": "1.1.1.1, 203.0.113.5"})
+        client.get("/api/v1/studies", headers={"Authorization": "Bearer x", "X-Forwarded-For": "1.1.1.1, 203.0.113.5"})
     other = {**house.bearer("admin"), "X-Forwarded-For": "203.0.113.5, 203.0.113.6"}
-    assert client.get("/studies", headers=other).status_code == 200
+    assert client.get("/api/v1/studies", headers=other).status_code == 200
     same = {**house.bearer("admin"), "X-Forwarded-For": "203.0.113.6, 203.0.113.5"}
-    assert client.get("/studies", headers=same).status_code == 429
+    assert client.get("/api/v1/studies", headers=same).status_code == 429
 
 
 def test_failures_are_forgotten_in_time_and_number() -> None:
@@ -342,7 +407,7 @@ def test_a_wrong_log_in_says_so(house: House) -> None:
 def test_our_own_processes_may_ask_for_health_and_nothing_else(house: House) -> None:
     ours = {"Authorization": f"Bearer {house.signatures.internal_pass()}"}
     assert house.client().get("/health", headers=ours).status_code in {200, 503}
-    assert house.client().get("/studies", headers=ours).status_code == 403
+    assert house.client().get("/api/v1/studies", headers=ours).status_code == 403
     forged = Signatures(b"x" * KEY_BYTES).internal_pass()
     assert house.client().get("/health", headers={"Authorization": f"Bearer {forged}"}).status_code == 401
 
@@ -378,13 +443,13 @@ def test_a_door_to_the_house_needs_a_lock(host: str, access: dict[str, object], 
 )
 def test_without_a_log_in_there_is_at_most_a_viewer(access: dict[str, str], status: int, tmp_path: Path) -> None:
     client = TestClient(create_app(Settings.model_validate(raw(tmp_path, **access)), dict))
-    assert client.get("/studies").status_code == status
+    assert client.get("/api/v1/studies").status_code == status
     assert client.post(f"{STUDY}/replay").status_code == 401
 
 
 def test_with_a_way_to_log_in_nobody_else_is_let_in_on_the_loopback(tmp_path: Path) -> None:
     client = TestClient(create_app(Settings.model_validate(raw(tmp_path, tokens_file=tmp_path / "t")), dict))
-    assert client.get("/studies").status_code == 401
+    assert client.get("/api/v1/studies").status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def unwanted(settings: Settings) -> StudyOutcome:
 def test_lists_studies_without_uids(client: TestClient, settings: Settings) -> None:
     unwanted(settings)
     kept = delivered(settings)
-    found = client.get("/studies").json()
+    found = client.get("/api/v1/studies").json()["items"]
     assert [study["state"] for study in found] == ["delivered", "unwanted"]
     assert found[0] == {
         "key": kept.key,
@@ -143,7 +143,7 @@ def test_marks_a_study_that_is_to_be_read_early(client: TestClient, settings: Se
     """Also where the main finding is not the urgent one; it is a mark of the order, not of what the patient has."""
     urgent(settings)
     delivered(settings)
-    first, second = client.get("/studies").json()
+    first, second = client.get("/api/v1/studies").json()["items"]
     assert (first["urgent"], second["urgent"]) == (True, False)
     told = [(each["kind"], each["image"], each["slice"], each["regions"], each["urgent"]) for each in first["findings"]]
     assert told == [("lung_lesion", 2, None, 0, False), ("pneumothorax", 2, None, 2, True)]
@@ -160,14 +160,14 @@ def test_tells_how_many_lesions_there_are(client: TestClient, settings: Settings
     key = f"{outcomes.uid_hash('1.7')}-{'3' * 16}"
     kept = keep(settings, StudyOutcome(key, 2000.0, files=("p",), reports=(report,)))
     assert outcomes.read(settings.results / key) == kept
-    (study,) = client.get("/studies").json()
+    (study,) = client.get("/api/v1/studies").json()["items"]
     assert [(each["lesions"], each["volume_ml"]) for each in study["findings"]] == [(2, 4.5), (None, 1.5)]
 
 
 def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings) -> None:
     kept = delivered(settings)
-    by_key = client.get(f"/studies/{kept.key}").json()
-    assert by_key == client.get(f"/studies/{UID}").json()
+    by_key = client.get(f"/api/v1/studies/{kept.key}").json()
+    assert by_key == client.get(f"/api/v1/studies/{UID}").json()
     assert by_key["study_uid"] == UID
     assert by_key["documents"] == [
         {"kind": "sr", "bundle": "head", "name": "head-0.sr.dcm", "problem": "", "superseded": False}
@@ -177,7 +177,7 @@ def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings)
 
 def test_shows_why_no_bundle_wanted_a_study(client: TestClient, settings: Settings) -> None:
     unwanted(settings)
-    (declined,) = client.get(f"/studies/{UNWANTED}").json()["declined"]
+    (declined,) = client.get(f"/api/v1/studies/{UNWANTED}").json()["declined"]
     assert declined["reasons"] == ["Modality is <b>MR</b>, wanted CT"]
 
 
@@ -187,39 +187,36 @@ def test_revisions_of_a_study_name_each_other(client: TestClient, settings: Sett
         settings,
         replace(older, key=f"{outcomes.uid_hash(UID)}-{'2' * 16}", received_at=2000.0, files=(*older.files, "late")),
     )
-    listed = client.get("/studies").json()
+    listed = client.get("/api/v1/studies").json()["items"]
     assert [(each["key"], each["state"], each["superseded_by"], each["supersedes"]) for each in listed] == [
         (newer.key, "delivered", "", [older.key]),
         (older.key, "delivered", newer.key, []),
     ]
-    assert [each["superseded_by"] for each in client.get("/studies?limit=1").json()] == [""]
-    shown = client.get(f"/studies/{older.key}").json()
+    assert [each["superseded_by"] for each in client.get("/api/v1/studies?limit=1").json()["items"]] == [""]
+    shown = client.get(f"/api/v1/studies/{older.key}").json()
     assert (shown["superseded_by"], [each["superseded"] for each in shown["documents"]]) == (newer.key, [True])
 
 
 def test_an_unknown_study_is_404_and_nonsense_is_422(client: TestClient) -> None:
-    assert client.get(f"/studies/{UNWANTED}").status_code == 404
-    assert "/studies lists" in client.get("/studies/1.2.9").json()["detail"]
-    assert client.get("/studies/..%2Fetc").status_code in {404, 422}
-    assert client.get("/studies/Doe^Jane").status_code == 422
-    assert client.get("/studies?limit=0").status_code == 422
+    assert client.get(f"/api/v1/studies/{UNWANTED}").status_code == 404
+    assert "/api/v1/studies lists" in client.get("/api/v1/studies/1.2.9").json()["detail"]
+    assert client.get("/api/v1/studies/..%2Fetc").status_code in {404, 422}
+    assert client.get("/api/v1/studies/Doe^Jane").status_code == 422
+    assert client.get("/api/v1/studies?limit=0").status_code == 422
 
 
 def test_a_damaged_outcome_is_told(client: TestClient, settings: Settings) -> None:
     kept = delivered(settings)
     (settings.results / kept.key / "outcome.json").write_text("{")
-    answer = client.get(f"/studies/{kept.key}")
+    answer = client.get(f"/api/v1/studies/{kept.key}")
     assert answer.status_code == 500
     assert "is damaged" in answer.json()["detail"]
 
 
 def test_describes_itself(client: TestClient) -> None:
-    assert set(client.get("/openapi.json").json()["paths"]) == {
-        "/studies",
-        "/studies/{key}",
-        "/studies/{key}/replay",
-        "/health",
-    }
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    assert all(path.startswith(("/api/v1/", "/dicom-web/")) for path in paths)
+    assert {"/api/v1/studies", "/api/v1/studies/{key}/replay", "/api/v1/bundles", "/api/v1/health"} <= set(paths)
 
 
 def test_metrics_are_those_of_every_process(
@@ -285,4 +282,6 @@ def test_only_a_count_that_goes_on_proves_life() -> None:
 def test_the_outcome_on_disk_is_what_is_shown(client: TestClient, settings: Settings) -> None:
     kept = delivered(settings)
     on_disk = json.loads((settings.results / kept.key / "outcome.json").read_text())
-    assert client.get(f"/studies/{kept.key}").json()["reports"][0]["findings"] == on_disk["reports"][0]["findings"]
+    assert (
+        client.get(f"/api/v1/studies/{kept.key}").json()["reports"][0]["findings"] == on_disk["reports"][0]["findings"]
+    )
