@@ -36,6 +36,7 @@ from app.web.shelf import Shelf
 from app.web.static_files import add_static
 from app.web.study import add_study
 from app.web.system import SystemPages, add_system
+from app.web.upload_page import add_upload_page
 from app.web.witness import Witness
 from app.web.worklist import add_worklist
 from app.wellness import Health
@@ -166,6 +167,7 @@ def create_app(
     add_system(app, SystemPages(settings, engine, witness, figures, recent, lambda: _registry(settings)))
     app.state.watch = watch
     add_study(app, settings, witness)
+    add_upload_page(app, settings, witness)
     uploads = add_api(app, settings, witness, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app

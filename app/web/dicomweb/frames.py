@@ -10,14 +10,14 @@ from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 
 from app.web.dicomweb.accept import OCTETS
-from app.web.dicomweb.model import PIXEL_DATA
+from app.web.dicomweb.model import BULKY, PIXEL_DATA
 from bundles.common.elements import PARSE_ERRORS, integer, text
 from bundles.common.headers import PIXEL_TAGS, UnreadableImage, read_header
 
 MOST_FRAMES: Final = 1000
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-_NATIVE: Final = frozenset({"1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"})
+NATIVE: Final = frozenset({"1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"})
 MEDIA_TYPES: Final[Mapping[str, str]] = {
     "1.2.840.10008.1.2.4.50": "image/jpeg",
     "1.2.840.10008.1.2.4.51": "image/jpeg",
@@ -54,7 +54,7 @@ def kind_of(transfer_syntax_uid: str) -> tuple[str, str]:
     Raises:
         NotThatWay: They cannot be given at all.
     """
-    if transfer_syntax_uid in _NATIVE:
+    if transfer_syntax_uid in NATIVE:
         return OCTETS, EXPLICIT_LITTLE
     if transfer_syntax_uid in MEDIA_TYPES:
         return MEDIA_TYPES[transfer_syntax_uid], transfer_syntax_uid
@@ -102,8 +102,10 @@ def bulk(path: Path, tag: int) -> bytes:
     Raises:
         NoFrames: It has no such element, or none of bytes.
     """
-    value = _dataset(path).get_item(tag) if tag not in PIXEL_TAGS else None
-    content = getattr(value, "value", None) if tag not in PIXEL_TAGS else _pixels(path)
+    if tag in PIXEL_TAGS:
+        return _pixels(path, tag)
+    element = _dataset(path).get_item(tag)
+    content = element.value if element is not None and element.VR in BULKY else None
     if not isinstance(content, bytes):
         raise NoFrames("it has no binary value there; the metadata list them as BulkDataURI")
     return content
@@ -127,8 +129,8 @@ def _compressed(path: Path, count: int, numbers: Sequence[int]) -> list[bytes]:
         raise NoFrames("its compressed pixels are damaged") from error
 
 
-def _pixels(path: Path) -> bytes:
-    value = getattr(_dataset(path).get_item(PIXEL_DATA), "value", None)
+def _pixels(path: Path, tag: int = PIXEL_DATA) -> bytes:
+    value = getattr(_dataset(path).get_item(tag), "value", None)
     if not isinstance(value, bytes):
         raise NoFrames("it has no pixels")
     return value

@@ -24,10 +24,10 @@ Json = dict[str, Any]
 
 
 def to_json(dataset: Dataset, bulk: str) -> Json:
-    """A whole data set; long binary values of its top level by address.
+    """A data set up to its pixels; long binary values of its top level by address.
 
     Args:
-        dataset: All of it, or up to the pixels.
+        dataset: Without pixels.
         bulk: Address under which binary values are found by their tags.
     """
     found: Json = {}
@@ -36,11 +36,9 @@ def to_json(dataset: Dataset, bulk: str) -> Json:
         if tag.group in {0x0000, 0x0002} or tag.element == 0:
             continue
         length = _length(dataset.get_item(tag, keep_deferred=True))
-        if int(tag) == PIXEL_DATA or length > LONGEST_INLINE:
-            vr = _vr(dataset, name)
-            if vr in BULKY or int(tag) == PIXEL_DATA:
-                found[name] = {"vr": vr, "BulkDataURI": f"{bulk}/{name}"}
-                continue
+        if length > LONGEST_INLINE and (vr := _vr(dataset, name)) in BULKY:
+            found[name] = {"vr": vr, "BulkDataURI": f"{bulk}/{name}"}
+            continue
         found[name] = element_json(dataset, int(tag))
     if "00080005" in found:
         found["00080005"] = UTF8

@@ -96,14 +96,31 @@ def matcher(keyword: str, wanted: str) -> Match:
             raise ValueError(f"{keyword}: '{wanted[:64]}' is no whole number")
         number = int(wanted)
         return lambda value: value.strip().lstrip("+-").isdecimal() and int(value) == number
-    flags = re.IGNORECASE if vr in _FOLDED else re.NOFLAG
-    # Runs of stars mean one: two of them side by side would make a comparison take very long.
-    wanted = re.sub(r"\*+", "*", wanted.rstrip(" ^"))
-    pattern = re.compile("".join(_WILD.get(letter, re.escape(letter)) for letter in wanted), flags | re.DOTALL)
-    return lambda value: pattern.fullmatch(value.rstrip(" ^")) is not None
+    pattern = wanted.rstrip(" ^")
+    if vr in _FOLDED:
+        return lambda value: fits_pattern(value.rstrip(" ^").casefold(), pattern.casefold())
+    return lambda value: fits_pattern(value.rstrip(" "), pattern)
 
 
-_WILD: Final = {"*": ".*", "?": "."}
+def fits_pattern(value: str, pattern: str) -> bool:
+    """Whether a value fits a pattern with * and ? (PS3.4 C.2.2.2.4), in time of the product of their lengths at most.
+
+    A regular expression would take time without end for many stars.
+    """
+    at = place = 0
+    star, resume = -1, 0
+    while at < len(value):
+        if place < len(pattern) and pattern[place] == "*":
+            star, resume = place, at
+            place += 1
+        elif place < len(pattern) and pattern[place] in {"?", value[at]}:
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            resume += 1
+            at, place = resume, star + 1
+        else:
+            return False
+    return not pattern[place:].strip("*")
 
 
 def _matchable(name: str, level: Level) -> str:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from app.web.api.problems import errors_of
 from app.web.dicomweb import accept
 from app.web.dicomweb.accept import DICOM, JSON, OCTETS, Accepted
-from app.web.dicomweb.frames import NoFrames, NotThatWay, bulk, frames, kind_of
+from app.web.dicomweb.frames import NATIVE, NoFrames, NotThatWay, bulk, frames, kind_of
 from app.web.dicomweb.holdings import Held
 from app.web.dicomweb.model import to_json
 from app.web.dicomweb.multipart import Part, pieces, related
@@ -157,9 +157,12 @@ def _array(held: Sequence[Held], base: str) -> Iterator[bytes]:
     first = True
     for each in held:
         # One that was removed meanwhile breaks the answer off: a list without it would pass for whole.
-        dataset = read_header(each.path).dataset
+        header = read_header(each.path)
         address = f"{base}{ROOT}/studies/{each.study_uid}/series/{each.series_uid}/instances/{each.sop_uid}/bulkdata"
-        told = to_json(dataset, address)
+        told = to_json(header.dataset, address)
+        if header.pixel_bytes is not None or header.problem is None:
+            vr = "OW" if each.transfer_syntax_uid in NATIVE else "OB"
+            told["7FE00010"] = {"vr": vr, "BulkDataURI": f"{address}/7FE00010"}
         yield (b"" if first else b",") + json.dumps(told, allow_nan=False).encode()
         first = False
     yield b"]"

@@ -104,6 +104,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/metrics"): Role.MONITOR,
     ("GET", "/health"): Role.MONITOR,
     ("GET", "/"): Role.VIEWER,
+    ("GET", "/upload"): Role.OPERATOR,
     ("GET", "/static/{name}"): None,
     ("GET", "/events"): Role.VIEWER,
     ("GET", "/study/{key}"): Role.VIEWER,

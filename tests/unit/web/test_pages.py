@@ -272,7 +272,6 @@ class TestSystem:
         self, client: TestClient, settings: Settings, secrets: dict[str, str]
     ) -> None:
         read(settings, delivered=False)
-        client.app.state  # noqa: B018  the figures' first look runs beside the requests
         page = client.get("/system", headers=bearer(secrets["viewer"])).text
         for words in ("PACS at 127.0.0.1:9", "https://desk.example:443", "No worker is known", "free of", "Analyses"):
             assert words in page
@@ -280,6 +279,18 @@ class TestSystem:
         assert "refused &lt;script&gt;" in page
         assert "swordfish" not in page
         assert "C-ECHO" not in page
+
+    def test_damaged_outcomes_and_unfinished_folders_keep_no_page_from_being_shown(
+        self, client: TestClient, settings: Settings, secrets: dict[str, str]
+    ) -> None:
+        read(settings)
+        for name, content in (("b" * 32 + "-" + "0" * 16, "{"), ("c" * 32 + "-" + "0" * 16, None)):
+            (settings.results / name).mkdir()
+            if content is not None:
+                (settings.results / name / "outcome.json").write_text(content)
+        for path in ("/system", "/bundles"):
+            assert client.get(path, headers=bearer(secrets["viewer"])).status_code == 200
+        assert "1 of the newest 1" in client.get("/bundles", headers=bearer(secrets["viewer"])).text
 
     def test_an_operator_asks_a_destination(self, client: TestClient, secrets: dict[str, str]) -> None:
         csrf = logged_in(client, secrets["operator"])
