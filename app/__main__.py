@@ -26,6 +26,9 @@ cli = typer.Typer(
     rich_markup_mode="rich",
 )
 
+feedback_cli = typer.Typer(help="What readers say of findings.", no_args_is_help=True)
+cli.add_typer(feedback_cli, name="feedback", rich_help_panel="Look")
+
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML), as deploy/vigil.yaml; else the defaults."),
@@ -189,6 +192,22 @@ def deliveries(
     from app.cli.deliveries import show_deliveries
 
     raise typer.Exit(show_deliveries(settings, as_json=as_json))
+
+
+@feedback_cli.command("export")
+def export_feedback(
+    bundle: Annotated[str, typer.Option(help="Folder name of the bundle whose findings were answered.")],
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    shares: Annotated[
+        str, typer.Option(help="Parts of the patients in training, validation and test.")
+    ] = "0.8,0.1,0.1",
+    config: Config = None,
+) -> None:
+    """Write a datalist that the bundle's train.yaml reads, with copies of the images that do not say whose they are."""
+    settings = _settings(config)
+    from app.cli.feedback import export_with_table
+
+    export_with_table(settings, bundle, out, shares)
 
 
 @cli.command(rich_help_panel="Send")

@@ -17,6 +17,8 @@ from app.findings import Report
 from app.outcomes import FINAL, OUTCOME, StudyOutcome
 from app.revisions import relations
 
+MOST_TROUBLES = 50
+TROUBLE = frozenset({Standing.DEAD_LETTER, Standing.NEVER_MADE})
 ON_THE_WAY = frozenset({Standing.WAITING, Standing.AWAITING_COMMITMENT, Standing.UNDER_WAY})
 
 
@@ -32,6 +34,8 @@ class Backlog:
         unread_since: The oldest study that has not all its reports.
         urgent_since: The oldest study with a report flagged for early reading that no destination has.
         damaged: Outcomes that cannot be read.
+        troubles: Dead letters and documents that could not be made, the newest studies first; no more than
+            `MOST_TROUBLES`.
     """
 
     waiting: Mapping[str, int]
@@ -43,6 +47,7 @@ class Backlog:
     unread_since: float | None = None
     urgent_since: float | None = None
     damaged: int = 0
+    troubles: tuple[Delivery, ...] = ()
 
 
 @dataclass
@@ -112,7 +117,13 @@ def _counted(results: Path, open_ones: Iterable[StudyOutcome], damaged: int) -> 
         unread_since=min(unread, default=None),
         urgent_since=min(urgent, default=None),
         damaged=damaged,
+        troubles=_newest(row for row in rows if row.standing in TROUBLE),
     )
+
+
+def _newest(rows: Iterable[Delivery]) -> tuple[Delivery, ...]:
+    newest = sorted(rows, key=lambda row: (-row.received_at, row.study, row.document, row.destination))
+    return tuple(newest[:MOST_TROUBLES])
 
 
 def _by_destination(rows: Iterable[Delivery]) -> Mapping[str, int]:

@@ -23,7 +23,7 @@ from sqlalchemy import text
 from app import __version__, outcomes
 from app.backup_database import copy_out, put_back
 from app.errors import AppError, Failed, Rejected, Retryable
-from app.outcomes import FINAL, OUTCOME, StudyOutcome
+from app.outcomes import CHANGED, FINAL, OUTCOME, StudyOutcome
 from app.receive.interruptions import Interruptions
 from app.receive.spool import Spool
 from app.retention import alone
@@ -131,7 +131,7 @@ def restore(settings: Settings, folder: Path, *, force: bool = False) -> int:
 
 def _copy_results(results: Path, target: Path) -> None:
     for source in sorted(results.iterdir()) if results.is_dir() else ():
-        if source.is_dir():
+        if source.is_dir() and source.name != CHANGED:
             # The outcome first: whatever it names was there before it.
             names = sorted(source.iterdir(), key=lambda path: (path.name != OUTCOME, path.name))
             for path in names:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
+import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from app.assignment import Assignment, Decision
@@ -27,6 +28,8 @@ from app.settings import Settings
 from app.study import Look, uid_hash
 
 OUTCOME = "outcome.json"
+CHANGED = "changed"
+"""Folder beside those of the studies: an empty file for each whose outcome has changed since the index last looked."""
 
 
 class State(StrEnum):
@@ -74,6 +77,7 @@ class StudyOutcome:
         arrival_notes: What else was odd about how the files came, in words.
         arrival_signs: Signs, seen at the arrival, that images are missing.
         study_uid: StudyInstanceUID, "" until the study was assembled.
+        modalities: Of its series, sorted; () until then, and of studies from before this was noted.
         notes: What was odd about the study, in words.
         problem: In words, why nothing could be made of a study or of one of its assignments; empty where all went well.
         looks: What the pictures of radiographs show, as far as somebody looked.
@@ -86,6 +90,8 @@ class StudyOutcome:
         receipts: How deliveries ended; one for each shipment in the end.
         waiting: Deliveries that were begun and have not ended, and why.
         timings: Seconds of each stage.
+        run: How often this set of images was taken up: 1, and one more each time that somebody asked for it again. From
+            2 on `received_at` is the time of the asking.
     """
 
     key: str
@@ -107,6 +113,8 @@ class StudyOutcome:
     receipts: tuple[Receipt, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     timings: tuple[Timing, ...] = ()
+    modalities: tuple[str, ...] = ()
+    run: int = 1
 
     @property
     def state(self) -> State:
@@ -143,8 +151,11 @@ class StudyOutcome:
         return State.UNDELIVERED if self.problem or unmade else State.DELIVERED
 
 
+log = structlog.get_logger()
+
 _ADAPTER = TypeAdapter(StudyOutcome)
-_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}")
+KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}")
+"""Of a study revision: `Study.key`."""
 
 
 def read(folder: Path) -> StudyOutcome | None:
@@ -287,7 +298,7 @@ def newest(settings: Settings, received_until: float | None = None) -> Iterator[
 
 def study(settings: Settings, key_or_uid: str) -> StudyOutcome | None:
     """One study: by its key, or the newest revision of a StudyInstanceUID or of its hash; None where unknown."""
-    if _KEY.fullmatch(key_or_uid):
+    if KEY.fullmatch(key_or_uid):
         return read(settings.results / key_or_uid)
     for name in (key_or_uid, uid_hash(key_or_uid)):
         if re.fullmatch(r"[0-9a-f]{32}", name):
@@ -318,6 +329,16 @@ def _write(folder: Path, outcome: StudyOutcome) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / OUTCOME)
+    tell_changed(folder.parent, folder.name)
+
+
+def tell_changed(results: Path, key: str) -> None:
+    """Tell the index of studies (`app.worklist`) to look at one again. It mends itself later where this fails."""
+    try:
+        (results / CHANGED).mkdir(exist_ok=True)
+        (results / CHANGED / key).touch()
+    except OSError as error:
+        log.warning("index_not_told", study=key[:12], problem=error.strerror)
 
 
 @contextmanager

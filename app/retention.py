@@ -29,6 +29,7 @@ from app.receive.spool import Spool
 from app.settings import Settings
 from app.study import revision_of
 from app.workflow_database import open_engine
+from app.worklist import Worklist
 
 log = structlog.get_logger()
 
@@ -174,6 +175,7 @@ def _prune_results(study: str, folders: Sequence[Path], before: float, rows: "_R
             gone = folder.with_name(f"{GONE}{folder.name}")
             folder.rename(gone)
             shutil.rmtree(gone)
+        rows.forget(keys)
         log.info("results_pruned", study=study[:12], revisions=len(keys))
     return Pruned(study, results=keys)
 
@@ -219,6 +221,10 @@ class _Rows:
         for key in keys:
             found = self._client.list_workflows(workflow_id_prefix=key, load_input=False, load_output=False)
             self._client.delete_workflows([each.workflow_id for each in found])
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Remove what the index of studies holds of them; it names the patient."""
+        Worklist(self._settings, self._engine).forget(keys)
 
     def remove_older(self, before: float) -> int:
         """Remove what finished before a Unix time, of studies that are final or whose results are gone."""

@@ -106,7 +106,7 @@ def relations(results: Path, shown: Sequence[StudyOutcome]) -> Mapping[str, Rela
                 families[_study(folder.name)].append(outcome)
     found: dict[str, Relation] = {}
     for family in families.values():
-        found |= _related(_newest_first(family))
+        found |= related(family)
     return {key: found.get(key, Relation()) for key in have}
 
 
@@ -115,7 +115,9 @@ def relation(results: Path, outcome: StudyOutcome) -> Relation:
     return relations(results, [outcome])[outcome.key]
 
 
-def _related(family: Sequence[StudyOutcome]) -> dict[str, Relation]:
+def related(revisions: Sequence[StudyOutcome]) -> dict[str, Relation]:
+    """Where each revision of one study stands among these, by key."""
+    family = _newest_first(revisions)
     above = {each.key: _superseded_by(each, family) for each in family}
     return {
         each.key: Relation(above[each.key], tuple(key for key, by in above.items() if by == each.key))

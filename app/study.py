@@ -211,7 +211,7 @@ class Arrival:
     interrupted: bool = False
 
 
-def revision_of(files: Iterable[Path], *, interrupted: bool = False) -> str:
+def revision_of(files: Iterable[Path], *, interrupted: bool = False, run: int = 1) -> str:
     """Name a set of spooled instances: 16 hexadecimal digits, independent of order and of the time of arrival.
 
     Spool file names are `<uid_hash of SOPInstanceUID>.<digest>.dcm`, so that the name alone identifies the content.
@@ -220,8 +220,11 @@ def revision_of(files: Iterable[Path], *, interrupted: bool = False) -> str:
         files: The set.
         interrupted: Whether its sender broke off. Such a set is a revision of its own, so that the same images are
             analysed once more when the sender has come back and finished without a new one.
+        run: From 2 on a revision of its own as well: the same set, analysed again because somebody asked for it.
     """
     digest = blake2b(b"interrupted\n" if interrupted else b"", digest_size=8)
+    if run > 1:
+        digest.update(f"run {run}\n".encode())
     for name in sorted({file.name for file in files}):
         digest.update(name.encode())
         digest.update(b"\n")

@@ -66,17 +66,18 @@ def open_engine(database: Database) -> sa.Engine:
 
     SQLite runs with a write-ahead log that is synced at checkpoints: a killed process loses nothing; a power cut may
     lose the last moments, which are then done again from the spool, with the same result UIDs. Writers take their lock
-    at once (BEGIN IMMEDIATE) and wait for each other.
+    at once (BEGIN IMMEDIATE) and wait for each other. Errors do not quote what was written: the index of studies names
+    patients.
 
     Raises:
         Rejected: See `address`.
     """
     url = address(database)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=20, pool_pre_ping=True)
+        return sa.create_engine(url, pool_size=20, pool_pre_ping=True, hide_parameters=True)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=20, max_overflow=10)
+    engine = sa.create_engine(url, pool_size=20, max_overflow=10, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -196,6 +197,12 @@ def beats_of(engine: sa.Engine) -> Mapping[str, int]:
         return {}
     with engine.connect() as connection:
         return {row.id: row.beats for row in connection.execute(sa.select(_WORKERS.c.id, _WORKERS.c.beats))}
+
+
+def versions_of(engine: sa.Engine) -> Mapping[str, str]:
+    """Which version of the workflows each known worker runs, by its id; dead ones may be among them."""
+    with engine.connect() as connection:
+        return {row.id: row.version for row in connection.execute(sa.select(_WORKERS.c.id, _WORKERS.c.version))}
 
 
 def resume_work_of(worker: str) -> int:

@@ -4,19 +4,17 @@ the study's outcome, and may be run again after a crash without harm.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from threading import Event, Lock
-from typing import Protocol
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from app import outcomes, revisions, workflow_metrics
-from app.assemble import assemble
 from app.assignment import Assignment
 from app.documents import Waiting
 from app.errors import AppError, Failed, Rejected, Retryable
@@ -25,11 +23,13 @@ from app.infer.catalogue import Catalogue
 from app.infer.results import undetermined
 from app.masks import mask_files
 from app.outcomes import FINAL, Shipment, StudyOutcome, Timing
+from app.reassembly import reassemble
 from app.receive.spool import Spool
 from app.report import encode
 from app.route.router import Router
 from app.settings import Settings
 from app.study import Look, Study
+from app.workflow_analyser import Analyser
 from app.workflow_delivery import right_of_way
 from app.workflow_edges import Stopped, bounded, edge
 from app.workflow_look import Viewer, look_at, look_for_contrast, notes_of, with_looks
@@ -47,16 +47,6 @@ BUSY_PAUSE_S = 5.0
 """Until a document is looked at again that another worker is sending."""
 
 
-class Analyser(Protocol):
-    """What the steps need of `app.infer.runner.Runner`, without importing torch."""
-
-    def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
-        """Run a bundle on the assigned series, and keep its masks in a folder."""
-
-    def show_accelerator(self) -> None:
-        """Set the gauges of the accelerator, where there is one."""
-
-
 @dataclass
 class Steps:
     """The steps with what they work on.
@@ -71,6 +61,7 @@ class Steps:
         contrast: Tells whether heads show contrast agent; None where nothing is to look.
         draining: Set when the worker is to stop: no further analysis begins.
         stopping: Set when the worker gives up waiting for running analyses.
+        switched_off: Bundles that get no study now, by name, with the sentence that says so; see `app.switches`.
         shipping: Deliveries, with what is known of the destinations.
     """
 
@@ -83,6 +74,7 @@ class Steps:
     contrast: Viewer | None = None
     draining: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
+    switched_off: Callable[[], Mapping[str, str]] = dict
     shipping: Shipping = field(init=False)
     _studies: OrderedDict[str, Study] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
@@ -136,13 +128,8 @@ class Steps:
         with self._lock:
             if key in self._studies:
                 return self._studies[key]
-        folder = self.settings.spool.folder / "studies" / key.partition("-")[0]
         known = self._outcome(key)
-        files = [folder / name for name in sorted(known.files)]
-        study = assemble(files, interrupted=known.interrupted, notes=known.arrival_notes, missing=known.arrival_signs)
-        if study.key != key:
-            raise Rejected(f"study {key}: its files in the spool are of another study or revision now; send it again")
-        study = with_looks(study, known.looks)
+        study = with_looks(reassemble(self.settings.spool.folder, known), known.looks)
         self.remember(study)
         return study
 
@@ -159,7 +146,8 @@ class Steps:
             *(note for series in study.series for note in series.notes),
             *(f"left out: {each.reason}" for each in study.unreadable),
         )
-        self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes))
+        modalities = tuple(sorted({series.modality for series in study.series} - {""}))
+        self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes, modalities=modalities))
 
     def look(self, key: str) -> None:
         """Write down what pictures show, where a rule or a bundle asks for it. Blocks nothing.
@@ -191,7 +179,7 @@ class Steps:
         """
         study, before = self.study(key), self._outcome(key)
         with self._timed(key, "route"), edge("routing"):
-            decision = self.router.decide(study)
+            decision = self.router.decide(study, self.switched_off())
             plans = tuple(
                 plan_of(study, each, self.catalogue.get(each.bundle).service)
                 for each in decision.assignments

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app import outcomes, workflow_metrics
+from app import outcomes, reruns, workflow_metrics
 from app.assemble import Copies, assemble, choose_copies, is_complete
 from app.errors import AppError
 from app.outcomes import StudyOutcome
@@ -56,6 +56,8 @@ class Watcher:
             key = self._left.pop()
             if key not in arriving:
                 self._take_up(key)
+        if self._room():
+            reruns.take(self.steps.settings.results, self.begin)
 
     def _room(self) -> bool:
         return self.steps.running("process_study") < BEGUN_AT_ONCE

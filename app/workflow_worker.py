@@ -24,6 +24,8 @@ from app.report import warm_up
 from app.retention import Hourly
 from app.route.router import Router
 from app.settings import Settings
+from app.switches import switched_off
+from app.warmth import Teller
 from app.wellness import leave_sign, remove_sign
 from app.workflow_database import Heartbeat, configuration, open_engine
 from app.workflow_migration import launch, migrate, require_current
@@ -86,21 +88,25 @@ def _work(steps: Steps, stop: Event) -> None:
     if not _ready(engine, settings, stop):
         engine.dispose()
         return
+    steps.switched_off = lambda: {name: each.words for name, each in switched_off(engine).items()}
+    teller = Teller(engine, settings.worker.id)
     workflow.use(steps)
     DBOS(config=configuration(settings, engine))
     try:
         heartbeat = Heartbeat(engine, settings.worker.id, settings.worker.takeover_s)
         # Before the first study is taken: whoever dies with one is missed.
         heartbeat.beat()
+        teller.tell(steps.runner.states())
         leave_sign(settings)
         launch()
         workflow.register_queues(settings.inference.concurrency, settings.database.poll_s)
         log.info("worker_ready", worker=settings.worker.id, bundles=list(steps.catalogue.bundles))
         tell_ready()
-        _watch(steps, heartbeat, stop)
+        _watch(steps, heartbeat, teller, stop)
         _finish(steps)
         if not DBOS.list_workflows(executor_id=settings.worker.id, status="PENDING", limit=1, load_input=False):
             heartbeat.retire()
+            teller.retire()
     finally:
         steps.stopping.set()
         remove_sign(settings)
@@ -129,7 +135,7 @@ def _ready(engine: Engine, settings: Settings, stop: Event) -> bool:
     return False
 
 
-def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
+def _watch(steps: Steps, heartbeat: Heartbeat, teller: Teller, stop: Event) -> None:
     watcher = Watcher(steps, workflow.begin_study, lambda key: _is_begun(steps, key))
     hourly = Hourly(steps.settings)
     takeover = Takeover(steps.settings, heartbeat)
@@ -140,6 +146,7 @@ def _watch(steps: Steps, heartbeat: Heartbeat, stop: Event) -> None:
             if time.monotonic() >= due:
                 due = time.monotonic() + steps.settings.worker.heartbeat_s
                 _tend(takeover, steps.runner.show_accelerator)
+                teller.tell(steps.runner.states())
                 leave_sign(steps.settings)
                 hourly.look()
         except (AppError, OperationalError) as error:

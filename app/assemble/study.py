@@ -39,7 +39,12 @@ class _Parsed:
 
 
 def assemble(
-    files: Sequence[Path], *, interrupted: bool = False, notes: Sequence[str] = (), missing: Sequence[str] = ()
+    files: Sequence[Path],
+    *,
+    interrupted: bool = False,
+    notes: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    run: int = 1,
 ) -> Study:
     """Make a study of the files that arrived for it. The order of `files` never matters.
 
@@ -53,6 +58,7 @@ def assemble(
         interrupted: Whether the sender broke off before it had finished.
         notes: What else was odd about the arrival, in words.
         missing: Signs, seen at the arrival, that images are missing.
+        run: Which analysis of this set it is, see `app.study.revision_of`.
 
     Raises:
         Rejected: No file tells a StudyInstanceUID.
@@ -70,7 +76,7 @@ def assemble(
     ours = [each for each in parsed if each.study_uid == uid]
     study = Study(
         uid=uid,
-        revision=revision_of(files, interrupted=interrupted),
+        revision=revision_of(files, interrupted=interrupted, run=run),
         series=_series(ours),
         others=tuple(each.instance for each in ours if not each.frames),
         unreadable=tuple(sorted(unreadable, key=lambda each: each.path.name)),

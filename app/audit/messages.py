@@ -1,5 +1,6 @@
 """Audit messages as XML, after the schema of PS3.15 section A.5.1 and the tables of A.5.3."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,12 +12,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 DCM: Final = "DCM"
 MACHINE_NAME, IP_ADDRESS = "1", "2"
 PERSON, SYSTEM_OBJECT = "1", "2"
-PATIENT, REPORT, SECURITY_RESOURCE = "1", "3", "13"
+PATIENT, REPORT, SECURITY_RESOURCE, QUERY = "1", "3", "13", "24"
 UNKNOWN: Final = "(unknown)"
 
 _STUDY_UID: Final = ("110180", DCM, "Study Instance UID")
 _PATIENT_NUMBER: Final = ("2", "RFC-3881", "Patient Number")
 _NODE_ID: Final = ("110182", DCM, "Node ID")
+_URI: Final = ("12", "RFC-3881", "URI")
 _ALERT_DESCRIPTION: Final = "Alert Description"
 
 Code = tuple[str, str, str]
@@ -29,6 +31,8 @@ class Event(StrEnum):
     APPLICATION = "110100"
     ACCESSED = "110103"
     TRANSFERRED = "110104"
+    EXPORTED = "110106"
+    QUERY = "110112"
     SECURITY_ALERT = "110113"
     AUTHENTICATION = "110114"
 
@@ -37,6 +41,8 @@ _MEANINGS: Final[Mapping[Event, str]] = {
     Event.APPLICATION: "Application Activity",
     Event.ACCESSED: "DICOM Instances Accessed",
     Event.TRANSFERRED: "DICOM Instances Transferred",
+    Event.EXPORTED: "Export",
+    Event.QUERY: "Query",
     Event.SECURITY_ALERT: "Security Alert",
     Event.AUTHENTICATION: "User Authentication",
 }
@@ -50,6 +56,7 @@ class Type(StrEnum):
     LOGIN = "110122"
     LOGOUT = "110123"
     NODE_AUTHENTICATION = "110126"
+    SOFTWARE_CONFIGURATION = "110131"
 
 
 _TYPES: Final[Mapping[Type, str]] = {
@@ -58,6 +65,7 @@ _TYPES: Final[Mapping[Type, str]] = {
     Type.LOGIN: "Login",
     Type.LOGOUT: "Logout",
     Type.NODE_AUTHENTICATION: "Node Authentication",
+    Type.SOFTWARE_CONFIGURATION: "Software Configuration",
 }
 
 
@@ -67,12 +75,14 @@ class RoleId(StrEnum):
     APPLICATION = "110150"
     DESTINATION = "110152"
     SOURCE = "110153"
+    DESTINATION_MEDIA = "110154"
 
 
 _ROLES: Final[Mapping[RoleId, str]] = {
     RoleId.APPLICATION: "Application",
     RoleId.DESTINATION: "Destination Role ID",
     RoleId.SOURCE: "Source Role ID",
+    RoleId.DESTINATION_MEDIA: "Destination Media",
 }
 
 
@@ -126,7 +136,8 @@ class Message:
         at: Unix time, seconds.
         participants: Who took part.
         type: None leaves it out.
-        study: What it was about; or `alert`, the node and the words of a security alert.
+        study: What it was about; or `alert`, the node and the words of a security alert; or `query`, the address of a
+            list with what was looked for.
     """
 
     event: Event
@@ -138,6 +149,7 @@ class Message:
     type: Type | None = None
     study: StudyObject | None = None
     alert: str = ""
+    query: str = ""
 
 
 def to_xml(message: Message, source: str, site: str = "") -> str:
@@ -168,6 +180,8 @@ def to_xml(message: Message, source: str, site: str = "") -> str:
         _study(root, message.study)
     if message.alert:
         _alert(root, source, message.alert)
+    if message.query:
+        _query(root, message.query)
     return tostring(root, encoding="unicode")
 
 
@@ -227,20 +241,25 @@ def _study(root: Element, study: StudyObject) -> None:
     _object(root, study.patient_id or UNKNOWN, PERSON, PATIENT, code=_PATIENT_NUMBER, name="patient")
 
 
-def _alert(root: Element, node: str, words: str) -> None:
-    from base64 import b64encode
+def _query(root: Element, address: str) -> None:
+    path = address.partition("?")[0]
+    made = _object(root, path, SYSTEM_OBJECT, QUERY, code=_URI)
+    SubElement(made, "ParticipantObjectQuery").text = b64encode(address.encode("utf-8", "replace")).decode()
 
+
+def _alert(root: Element, node: str, words: str) -> None:
     made = _object(root, node, SYSTEM_OBJECT, SECURITY_RESOURCE, code=_NODE_ID, name="node")
     detail = SubElement(made, "ParticipantObjectDetail")
     detail.set("type", _ALERT_DESCRIPTION)
     detail.set("value", b64encode(words.encode("utf-8", "replace")).decode())
 
 
-def _object(root: Element, identifier: str, kind: str, role: str, *, code: Code, name: str) -> Element:
+def _object(root: Element, identifier: str, kind: str, role: str, *, code: Code, name: str = "") -> Element:
     made = SubElement(root, "ParticipantObjectIdentification")
     made.set("ParticipantObjectID", clean(identifier))
     made.set("ParticipantObjectTypeCode", kind)
     made.set("ParticipantObjectTypeCodeRole", role)
     _code(made, "ParticipantObjectIDTypeCode", code)
-    SubElement(made, "ParticipantObjectName").text = name
+    if name:
+        SubElement(made, "ParticipantObjectName").text = name
     return made

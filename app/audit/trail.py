@@ -20,6 +20,7 @@ from app.errors import Failed
 MESSAGES: Final = Counter("vigil_audit_messages", "Audit messages written", ["event"])
 FAILURES: Final = Counter("vigil_audit_failures", "Audit messages that could not be written", ["sink"])
 OURSELVES: Final = "vigil"
+_NOT_WRITTEN: Final = "the audit trail cannot be written, and nothing is shown without it; see the log, audit.file"
 
 for _sink in ("file", "syslog"):
     FAILURES.labels(_sink)  # a series that is first seen at 1 has no increase
@@ -75,7 +76,25 @@ class Trail:
         who = Participant(user, is_requestor=True, address=address)
         told = self._write(Message(Event.ACCESSED, "R", self.clock(), (who,), study=study))
         if not told and self.options.required:
-            raise Failed("the audit trail cannot be written, and nothing is shown without it; see the log, audit.file")
+            raise Failed(_NOT_WRITTEN)
+
+    def queried(self, user: str, address: str, query: str) -> None:
+        """Somebody was shown a list of studies: `query` is its address with what was looked for.
+
+        Raises:
+            Failed: See `accessed`.
+        """
+        who = Participant(user, is_requestor=True, address=address, role=RoleId.SOURCE)
+        ours = Participant(OURSELVES, is_requestor=False, role=RoleId.DESTINATION)
+        told = self._write(Message(Event.QUERY, "E", self.clock(), (who, ours), query=query))
+        if not told and self.options.required:
+            raise Failed(_NOT_WRITTEN)
+
+    def analysed_again(self, user: str, address: str, study: StudyObject) -> None:
+        """Somebody has asked for another analysis of a study, whose documents will be new ones."""
+        who = Participant(user, is_requestor=True, address=address)
+        words = "another analysis was asked for"
+        self._write(Message(Event.ACCESSED, "C", self.clock(), (who,), description=words, study=study))
 
     def received(self, ae_title: str, address: str, study: StudyObject, *, whole: bool) -> None:
         """An association has brought images of a study; `whole` where its sender has released it."""
@@ -94,6 +113,24 @@ class Trail:
         outcome = Outcome.MINOR_FAILURE if problem else Outcome.SUCCESS
         parts = (ours, theirs, *by_hand)
         self._write(Message(Event.TRANSFERRED, "R", self.clock(), parts, outcome, problem, study=study))
+
+    def answered(self, user: str, address: str, study: StudyObject) -> None:
+        """Somebody has said what they think of a finding, having looked at the study."""
+        who = Participant(user, is_requestor=True, address=address)
+        words = "feedback on a finding was given"
+        self._write(Message(Event.ACCESSED, "R", self.clock(), (who,), description=words, study=study))
+
+    def exported(self, user: str, address: str, study: StudyObject) -> None:
+        """Copies of images of a study, without what identifies the patient, have left for training (A.5.3.4)."""
+        who = Participant(user, is_requestor=True, address=address, role=RoleId.SOURCE)
+        where = Participant("feedback export", is_requestor=False, role=RoleId.DESTINATION_MEDIA)
+        self._write(Message(Event.EXPORTED, "R", self.clock(), (who, where), study=study))
+
+    def configured(self, user: str, address: str, words: str) -> None:
+        """Somebody has changed what the installation does: told as a security alert, which A.5.3.11 has it be."""
+        who = Participant(user, is_requestor=True, address=address)
+        kind = Type.SOFTWARE_CONFIGURATION
+        self._write(Message(Event.SECURITY_ALERT, "E", self.clock(), (who,), description=words, type=kind, alert=words))
 
     def _write(self, message: Message) -> bool:
         """Write a message to every place; whether all took it."""

@@ -73,6 +73,12 @@ def _of_model_zoo(root: Path, found: ModelZoo, device: torch.device) -> Network:
     return Network(parts.module, parts.preprocessing, parts.inferer, parts.postprocessing, device)
 
 
+def bytes_of(module: torch.nn.Module) -> int:
+    """Memory that the parameters and buffers of a network hold."""
+    held = (*module.parameters(), *module.buffers())
+    return sum(each.numel() * each.element_size() for each in held)
+
+
 def first_of_batch(value: Any) -> Any:
     """Take the only item of a batch of one out of a network's output: a tensor, or a mapping or sequence of them."""
     if isinstance(value, torch.Tensor):

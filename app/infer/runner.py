@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,7 +20,7 @@ from app.infer.edges import device_of, trim, unreadable
 from app.infer.images import Image, images_of, shared, size_of, together
 from app.infer.lesions import with_lesions
 from app.infer.measuring import Measured, measure, score
-from app.infer.network import Item, Network, build, first_of_batch
+from app.infer.network import Item, Network, build, bytes_of, first_of_batch
 from app.infer.results import (
     Numbers,
     contradictions,
@@ -35,6 +35,7 @@ from app.masks import LabelVolume, keep, mask_file
 from app.settings import Inference
 from app.structures import STRUCTURES, UNTESTED, ClassScore, Structure
 from app.study import Instance, Series, Study
+from app.warmth import BundleState
 from bundles.common.contract import Service
 
 log = structlog.get_logger()
@@ -79,11 +80,16 @@ class Runner:
     settings: Inference
     _networks: dict[str, Network] = field(default_factory=dict, init=False)
     _building: Lock = field(default_factory=Lock, init=False)
+    _states: dict[str, BundleState] = field(default_factory=dict, init=False)
+    _counting: Lock = field(default_factory=Lock, init=False)
 
     def __post_init__(self) -> None:
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         self.device = device_of(self.settings.device)
+        for name, bundle in self.catalogue.bundles.items():
+            who = bundle.algorithm
+            self._states[name] = BundleState(name, who.version, who.weights_sha256, str(self.device))
 
     def warm(self) -> None:
         """Build every network now instead of at its first study. One that cannot be built is logged, not raised: its
@@ -94,12 +100,18 @@ class Runner:
                 self._network(self.catalogue.get(name))
             except Failed as error:
                 metrics.MODEL_READY.labels(name).set(0)
+                self._note(name, problem=str(error))
                 log.warning("bundle_cannot_be_built", bundle=name, reason=str(error))
         trim()
 
     def show_accelerator(self) -> None:
         """Set the gauges of the accelerator, where there is one."""
         show_accelerator(self.device)
+
+    def states(self) -> tuple[BundleState, ...]:
+        """What the bundles are like: warm or cold, and since when."""
+        with self._counting:
+            return tuple(self._states.values())
 
     def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
         """Run a bundle on the assigned series, or on each assigned image by itself, as its contract says.
@@ -128,6 +140,7 @@ class Runner:
                 answer, unread = self._one_stack(bundle, stacks[0], folder), ()
         finally:
             trim()
+        self._note(bundle.name, more=1, analysed_at=time.time())
         report = Report(
             study_uid=study.uid,
             revision=study.revision,
@@ -234,8 +247,16 @@ class Runner:
                 seconds = round(time.perf_counter() - started, 2)
                 metrics.MODEL_READY.labels(bundle.name).set(1)
                 metrics.MODEL_WARM_SECONDS.labels(bundle.name).set(seconds)
+                held = bytes_of(network.module)
+                self._note(bundle.name, problem="", warmed_at=time.time(), warm_s=seconds, weights_bytes=held)
                 log.info("bundle_ready", bundle=bundle.name, device=str(self.device), seconds=seconds)
             return self._networks[bundle.name]
+
+    def _note(self, name: str, more: int = 0, **changes: Any) -> None:
+        """Change what is told of a bundle; `more` analyses were done."""
+        with self._counting:
+            state = self._states[name]
+            self._states[name] = replace(state, analyses=state.analyses + more, **changes)
 
 
 def _forward(bundle: str, network: Network, item: Item) -> Item:

@@ -11,6 +11,7 @@ from html import escape
 
 from app.codes import PRIVATE
 from app.findings import Algorithm, Report
+from app.identity import Identity, decoded, one_line
 from app.report.fhir_observations import Observations, Observed
 from app.report.fhir_values import (
     DICOM_UID,
@@ -24,7 +25,6 @@ from app.report.fhir_values import (
     pruned,
     uuid_url,
 )
-from app.report.identity import Identity, decoded, one_line
 from app.report.items import FAMILY, MANUFACTURER
 from app.report.shown import answer
 from app.report.source import Source

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.codes import PRIVATE, Code
-from app.report.identity import one_line
+from app.identity import one_line
 from app.report.items import CERTAINTY, PERCENT
 from app.report.uids import derived_uid
 from app.report.words import percent

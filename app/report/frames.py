@@ -11,8 +11,7 @@ from highdicom.sr import SourceImageForMeasurementGroup
 
 from app.errors import Failed
 from app.report.source import Source, SourceStack
-from bundles.common.headers import Frame, UnreadableImage, frames_of, read_header
-from bundles.common.stacks import stack_frames
+from app.slices import slice_places
 
 log = structlog.get_logger()
 
@@ -37,21 +36,8 @@ def slice_sources(stack: SourceStack) -> tuple[SliceSource, ...]:
     Raises:
         Failed: A file of many frames cannot be read again, or holds other frames than were analysed.
     """
-    instances = stack.series.instances
-    if all(instance.frames <= 1 for instance in instances):
-        return tuple(SliceSource(each.sop_class_uid, each.sop_instance_uid) for each in instances)
-    by_uid = {instance.sop_instance_uid: instance for instance in instances}
-    try:
-        frames: list[Frame] = [frame for each in instances for frame in frames_of(read_header(each.path))]
-    except UnreadableImage as error:
-        raise Failed(f"the frames of the images cannot be read again: {error}") from error
-    ours = next((found for found in stack_frames(frames) if found.geometry == stack.series.geometry), None)
-    if ours is None:
-        raise Failed("the frames of the images are not those that were analysed")
-    found = [(by_uid[frame.sop_instance_uid], frame.index + 1) for frame in ours.frames]
     return tuple(
-        SliceSource(each.sop_class_uid, each.sop_instance_uid, number if each.frames > 1 else None)
-        for each, number in found
+        SliceSource(each.sop_class_uid, each.sop_instance_uid, each.frame) for each in slice_places(stack.series)
     )
 
 

@@ -14,9 +14,9 @@ from hl7apy.core import Group, Message, Segment
 
 from app.codes import PRIVATE, Code
 from app.findings import Report
+from app.identity import Identity, decoded
 from app.report.hl7v2_observations import Obx, observations
 from app.report.hl7v2_values import coded, components, escaped, names_of_people, person, shortened
-from app.report.identity import Identity, decoded
 from app.report.items import MANUFACTURER
 from app.report.source import Source
 from app.report.sr import ANY_PROCEDURE, PROCEDURES

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from app.codes import Code
-from app.report.identity import PersonName, exact, one_line
+from app.identity import PersonName, exact, one_line
 
 ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
 MORE = "..."

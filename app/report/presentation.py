@@ -23,9 +23,9 @@ from highdicom.pr import (
 from pydicom import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
+from app.contours import Points, outline
 from app.errors import Failed
 from app.findings import RegionKind, Report
-from app.report.contours import Points, outline
 from app.report.frames import frame_number
 from app.report.grey_scale import GreyScale, apply_grey_scales, read_grey_scale
 from app.report.instance import add_meta, begin

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.findings import Outcome, Report
+from app.identity import Identity, PersonName, decoded, one_line
 from app.report.findings_table import findings_table
-from app.report.identity import Identity, PersonName, decoded, one_line
 from app.report.page import BLACK, GREY, INNER, LEFT, RED, WHITE, Page
 from app.report.source import Source
 from app.report.words import (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from app.assignment import Assignment, Decision, Declined
 from app.route.conditions import judge, looks_at_pictures
@@ -14,6 +15,7 @@ from bundles.common.contrast import CONTRASTS
 
 NO_IMAGES = "the study holds no images"
 MOST_NAMED = 5
+NOTHING_OFF: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Router:
         """
         return cls(load_rules(bundles, routes))
 
-    def decide(self, study: Study) -> Decision:
+    def decide(self, study: Study, switched_off: Mapping[str, str] = NOTHING_OFF) -> Decision:
         """Route a study. Never raises, whatever the headers hold.
 
         A series goes to a bundle at most once, under the most urgent rule that matches. Of several series that match
@@ -43,22 +45,30 @@ class Router:
         that reason. A bundle that reads images gets all that match in one assignment, under the most urgent rule; an
         image FOR PROCESSING is declined where the same exposure is there FOR PRESENTATION.
 
+        Args:
+            study: What came.
+            switched_off: Bundles that get nothing now, by name, each with the sentence that says so.
+
         Returns:
-            The assignments, most urgent first, and every rule that did not match with all its reasons.
+            The assignments, most urgent first, and every rule that did not match with all its reasons; first those that
+            would have, were their bundle not switched off.
         """
         matches: list[Match] = []
         declined: list[Declined] = []
+        held_back: list[Declined] = []
         for rule in self.rules:
             for series in study.series:
                 verdict = judge(rule.condition, series)
-                if verdict.holds:
+                if verdict.holds and rule.bundle in switched_off:
+                    held_back.append(decline(rule, series, (switched_off[rule.bundle],)))
+                elif verdict.holds:
                     matches.append(match_of(rule, series, verdict))
                 else:
                     declined.append(decline(rule, series, verdict.words))
             if not study.series:
                 declined.append(Declined(rule.name, rule.bundle, "", 0, (NO_IMAGES,)))
         chosen, passed_over = _choose(matches)
-        return Decision(tuple(sorted(chosen, key=lambda each: each.priority)), (*declined, *passed_over))
+        return Decision(tuple(sorted(chosen, key=lambda each: each.priority)), (*held_back, *declined, *passed_over))
 
     @property
     def looks_at_pictures(self) -> bool:

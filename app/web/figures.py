@@ -30,12 +30,14 @@ class Figures:
         knock: Asks the listener.
         pulse: Feels the workers.
         reader: Reads what is not finished.
+        backlog: What it found last; None before the first look.
     """
 
     settings: Settings
     knock: Knock
     pulse: Pulse
     reader: BacklogReader
+    backlog: Backlog | None = field(default=None, init=False)
     _destinations: set[str] = field(default_factory=set, init=False)
 
     @classmethod
@@ -63,7 +65,8 @@ class Figures:
         for name, folder in (("spool", self.settings.spool.folder), ("results", self.settings.results)):
             if folder.is_dir():
                 _show_disk(name, folder)
-        self._show(self.reader.look())
+        self.backlog = self.reader.look()
+        self._show(self.backlog)
 
     def _show(self, found: Backlog) -> None:
         self._show_each(metrics.DOCUMENTS_WAITING, found.waiting)

@@ -39,10 +39,13 @@ ROLES: Final[Mapping[str, Role]] = {
     "/health": Role.MONITOR,
     "/api/v1/health": Role.MONITOR,
     "/logout": Role.VIEWER,
+    "/feedback/export": Role.ADMIN,
 }
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
 UPLOADING: Final = ("/upload", "/api/v1/upload")
 """What begins so needs an operator, also to be read."""
+CHANGING: Final[Mapping[str, Role]] = {"/feedback/study/": Role.VIEWER, "/bundles/": Role.ADMIN}
+"""What it needs to change something below a path: readers say what they think; what is served is an administrator's."""
 
 
 class By(StrEnum):
@@ -182,7 +185,9 @@ def role_for(method: str, path: str) -> Role | None:
         return ROLES[path]
     if path.startswith(UPLOADING):
         return Role.OPERATOR
-    return Role.VIEWER if method in READING else Role.OPERATOR
+    if method in READING:
+        return Role.VIEWER
+    return next((role for start, role in CHANGING.items() if path.startswith(start)), Role.OPERATOR)
 
 
 def form_of(content_type: str, body: bytes) -> dict[str, str]:

@@ -6,46 +6,49 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated
+from types import FrameType
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, Query, Response
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import __version__
 from app.audit.trail import Trail
 from app.errors import Failed
-from app.outcomes import studies
 from app.ready import tell_ready
-from app.revisions import relations
 from app.settings import Settings
 from app.supervise import metrics_folder
 from app.tls.renewal import WebContext
 from app.web.api.document import ADDRESS
 from app.web.api.routes import add_api
+from app.web.bundles import BundlePages, add_bundles
+from app.web.feedback import Feedbacks, add_feedback
 from app.web.figures import EVERY_S, Figures
 from app.web.gate import Gate
 from app.web.guard import Guard
 from app.web.health import Knock, Pulse, examine
-from app.web.login import CurrentVisitor, add_login
-from app.web.page import render
+from app.web.login import add_login
+from app.web.recent import Recent
 from app.web.sessions import signatures
+from app.web.shelf import Shelf
 from app.web.static_files import add_static
+from app.web.study import add_study
+from app.web.system import SystemPages, add_system
 from app.web.upload_page import add_upload_page
 from app.web.witness import Witness
+from app.web.worklist import add_worklist
 from app.wellness import Health
 from app.workflow_database import beats_of, open_engine
+from app.worklist import Watch, Worklist
 
 FASTEST_LOOK_S = 0.5
 CERTIFICATES_S = 10.0
+LOOK_S, COMPARE_S = 0.25, 5.0
 UPLOADS_S = 2.0
 
 log = structlog.get_logger()
-
-Limit = Annotated[int, Query(ge=1, le=1000, description="how many, the newest first")]
 
 
 def serve(settings: Settings) -> None:
@@ -59,8 +62,9 @@ def serve(settings: Settings) -> None:
     listening = bound(settings)
     engine = open_engine(settings.database)
     secure = None if settings.http.tls is None else WebContext(settings.http.tls)
+    app = create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None)
     options = uvicorn.Config(
-        create_app(settings, lambda: dict(beats_of(engine)), look=secure.look if secure else lambda: None),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -78,11 +82,23 @@ def serve(settings: Settings) -> None:
         trail.application("web", starts=True)
         tell_ready()
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(options).run([listening])
+            _Server(options, app.state.watch).run([listening])
     finally:
         trail.application("web", starts=False)
         listening.close()
         engine.dispose()
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of open pages as it is stopped: it would wait for them."""
+
+    def __init__(self, options: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(options)
+        self._watch = watch
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._watch.ended = True
+        super().handle_exit(sig, frame)
 
 
 def bound(settings: Settings) -> socket.socket:
@@ -113,6 +129,10 @@ def create_app(
     pulse = Pulse(beats, settings.worker.takeover_s)
     knock = Knock(settings)
     figures = Figures.of(settings, knock, pulse)
+    engine = open_engine(settings.database)
+    shelf, recent = Shelf(settings), Recent(settings)
+    worklist = Worklist(settings, engine)
+    watch = Watch(worklist)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -121,12 +141,16 @@ def create_app(
             asyncio.create_task(_again_and_again(pulse.feel, often_s)),
             asyncio.create_task(_again_and_again(figures.look, EVERY_S)),
             asyncio.create_task(_again_and_again(look, CERTIFICATES_S)),
+            asyncio.create_task(_again_and_again(watch.look, LOOK_S)),
+            asyncio.create_task(_again_and_again(watch.compare, COMPARE_S)),
             asyncio.create_task(_again_and_again(uploads.sweep, UPLOADS_S)),
         ]
         yield
+        watch.ended = True
         for task in tasks:
             task.cancel()
         await asyncio.to_thread(uploads.stop)
+        engine.dispose()
 
     # The interactive pages of FastAPI load scripts from elsewhere; the document describes the API without them.
     app = FastAPI(
@@ -134,21 +158,19 @@ def create_app(
     )
     guard = Guard.of(settings, signatures(settings.run))
     witness = Witness(settings, guard)
-    _add_page(app, settings, witness)
     _add_operations(app, settings, knock, pulse)
     add_static(app)
     add_login(app, guard, witness.authenticated, witness.refused)
+    add_worklist(app, worklist, watch, witness)
+    add_feedback(app, Feedbacks(settings, engine, witness, shelf))
+    add_bundles(app, BundlePages(settings, engine, witness, shelf, pulse, recent))
+    add_system(app, SystemPages(settings, engine, witness, figures, recent, lambda: _registry(settings)))
+    app.state.watch = watch
+    add_study(app, settings, witness)
     add_upload_page(app, settings, witness)
-    uploads = add_api(app, settings, witness, knock, pulse)
+    uploads = add_api(app, settings, witness, shelf, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
-
-
-def _add_page(app: FastAPI, settings: Settings, witness: Witness) -> None:
-    @app.get("/", include_in_schema=False)
-    def page(visitor: CurrentVisitor, limit: Limit = 100) -> HTMLResponse:
-        found = studies(settings, limit)
-        return HTMLResponse(render(found, relations(settings.results, found), reader=witness.reader(visitor)))
 
 
 def _add_operations(app: FastAPI, settings: Settings, knock: Knock, pulse: Pulse) -> None:

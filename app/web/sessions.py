@@ -6,7 +6,6 @@ All is signed by HMAC-SHA256 with 32 random bytes in the run folder, which the p
 import base64
 import hmac
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -15,11 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from app.errors import Failed
+from app.keys import installation_key
 from app.tokens import Token
 
 KEY_FILE: Final = "web-session.key"
-KEY_BYTES: Final = 32
 CSRF_S: Final = 3600.0
 INTERNAL_S: Final = 60.0
 INTERNAL: Final = "vigil-internal"
@@ -108,33 +106,7 @@ def signatures(run: Path) -> Signatures:
     Raises:
         Failed: It cannot be read or made.
     """
-    path = run / KEY_FILE
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _make(path)
-        key = path.read_bytes()
-    except OSError as error:
-        raise Failed(f"{path}: {error.strerror}; the web side keeps the key of its sessions there") from error
-    if len(key) != KEY_BYTES:
-        raise Failed(f"{path} is no key of {KEY_BYTES} bytes; remove it, and everybody logs in again")
-    return Signatures(key)
-
-
-def _make(path: Path) -> None:
-    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        # Of several processes that come at once, one makes it for all.
-        os.link(new, path)
-    except FileExistsError:
-        return
-    finally:
-        new.unlink(missing_ok=True)
+    return Signatures(installation_key(run / KEY_FILE, "everybody logs in again"))
 
 
 def _text(content: bytes) -> str:

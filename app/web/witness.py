@@ -54,6 +54,18 @@ class Witness:
             except Failed as error:
                 raise HTTPException(503, str(error)) from error
 
+    def listed(self, visitor: Visitor, address: str) -> None:
+        """Somebody is shown a list of studies, by the words of its address.
+
+        Raises:
+            HTTPException: See `saw`.
+        """
+        if self.settings.audit.is_on:
+            try:
+                self.trail.queried(visitor.name or ANONYMOUS, visitor.address, address)
+            except Failed as error:
+                raise HTTPException(503, str(error)) from error
+
     def sent(self, visitor: Visitor, outcome: StudyOutcome, receipts: Sequence[Receipt]) -> None:
         """Somebody has sent documents of a study again."""
         if not self.settings.audit.is_on:
@@ -63,6 +75,25 @@ class Witness:
             problem = f"{failed[destination]} documents were not taken" if failed[destination] else ""
             who, address = visitor.name or ANONYMOUS, visitor.address
             self.trail.sent(destination, _object(outcome), problem=problem, user=who, address=address)
+
+    def answered(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Somebody has given feedback on a study."""
+        if self.settings.audit.is_on:
+            self.trail.answered(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
+    def exported(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Copies of a study's images have gone to somebody, for training."""
+        if self.settings.audit.is_on:
+            self.trail.exported(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
+
+    def configured(self, visitor: Visitor, words: str) -> None:
+        """Somebody has changed what the installation does, in words: "bundle head switched off: new scanner"."""
+        self.trail.configured(visitor.name or ANONYMOUS, visitor.address, words)
+
+    def asked_again(self, visitor: Visitor, outcome: StudyOutcome) -> None:
+        """Somebody wants a study analysed once more."""
+        if self.settings.audit.is_on:
+            self.trail.analysed_again(visitor.name or ANONYMOUS, visitor.address, _object(outcome))
 
     def received(self, visitor: Visitor, brought: Iterable[Brought], *, whole: bool) -> None:
         """Somebody has uploaded images; `whole` where they said that this was all."""

@@ -92,6 +92,8 @@ class FindingOutput(Strict):
         regions: Where its boxes are; None for bundles that give none.
         segmentation: Where its mask is; None for bundles that give none.
         urgent: Whether the finding, being present, is to be read before others.
+        label: What datalists of the bundle call the finding, where that is another name; readers' feedback is exported
+            under it.
     """
 
     finding: str
@@ -103,6 +105,7 @@ class FindingOutput(Strict):
     regions: RegionOutput | None = None
     segmentation: SegmentationOutput | None = None
     urgent: bool = False
+    label: str | None = None
 
 
 class Window(Strict):

@@ -37,7 +37,7 @@ from bundles.common.pixels import (
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
 
-__all__ = ["MAX_VOXELS", "Stack", "UnreadableImage", "group_files", "is_dicom", "read_stack"]
+__all__ = ["MAX_VOXELS", "Slice", "Stack", "UnreadableImage", "group_files", "is_dicom", "read_slice", "read_stack"]
 
 MAX_VOXELS = 600_000_000
 """2.4 GB of float32: more than any head or chest CT, less than what brings a worker down."""
@@ -80,6 +80,21 @@ class Stack:
     def affine_ras(self) -> Matrix:
         """Index (column, row, slice, 1) → RAS mm, NIfTI's and MONAI's convention."""
         return to_ras(self.affine)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """Pixels of one image.
+
+    Attributes:
+        array: (rows, columns), float32, as in `Stack`.
+        units: As in `Stack`.
+        inverted: Whether stored values were turned so that bright is high; a window of the header then means others.
+    """
+
+    array: NDArray[np.float32]
+    units: Units
+    inverted: bool
 
 
 def group_files(paths: Iterable[str | os.PathLike[str]]) -> tuple[FrameStack, ...]:
@@ -125,6 +140,31 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS) -> Stack:
         if (problem := headers[frame.path].problem) is not None:
             raise UnreadableImage(problem)
     return _read(stack, headers, (*skipped, *notes), max_voxels)
+
+
+def read_slice(path: Path, index: int = 0) -> Slice:
+    """Read one image of a DICOM file: the same values as `read_stack` gives for that slice, without its neighbours.
+
+    Args:
+        path: The file.
+        index: Frame, from 0.
+
+    Raises:
+        UnreadableImage: With the reason, as `read_stack`; or the file holds no such frame.
+    """
+    header = read_header(path, (*FRAME_KEYWORDS, *PIXEL_KEYWORDS))
+    if header.problem is not None:
+        raise UnreadableImage(header.problem)
+    frames = frames_of(header)
+    if not 0 <= index < len(frames):
+        raise UnreadableImage(f"{path.name}: image {index + 1} was asked for, the file holds {len(frames)}")
+    rows, columns = frames[index].rows, frames[index].columns
+    if rows * columns > MAX_VOXELS:
+        raise UnreadableImage(f"{path.name}: an image of {rows}×{columns} pixels is more than is read")
+    meaning = meaning_of(header.dataset, path)
+    array = np.empty((rows, columns), dtype=np.float32)
+    _fill(header, [(index, array)], meaning)
+    return Slice(array, meaning.units, meaning.inverted)
 
 
 def _list(source: Paths) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -184,13 +224,8 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
     array = np.empty(shape, dtype=np.float32)
 
     def fill(path: Path, places: Sequence[int]) -> None:
-        header = headers[path]
-        native = is_native(header)
-        dataset = header.dataset if native else open_image(path)
-        for place in places:
-            index = stack.frames[place].index
-            stored = native_frame(header, index) if native else None
-            read_frame(dataset, index, path, array[place], stored, meanings[path])
+        images = [(stack.frames[place].index, array[place]) for place in places]
+        _fill(headers[path], images, meanings[path])
 
     files = [
         (path, tuple(group))
@@ -215,6 +250,15 @@ def _read(stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...]
         positions_mm=() if geometry is None else tuple(float(place) for place in positions_mm(geometry)),
         notes=(*notes, *meaning.notes),
     )
+
+
+def _fill(header: Header, images: Iterable[tuple[int, NDArray[np.float32]]], meaning: Meaning) -> None:
+    """Read frames of one file, each into its array (rows, columns)."""
+    native = is_native(header)
+    dataset = header.dataset if native else open_image(header.path)
+    for index, out in images:
+        stored = native_frame(header, index) if native else None
+        read_frame(dataset, index, header.path, out, stored, meaning)
 
 
 def _common(meanings: Mapping[Path, Meaning], first: Path) -> Meaning:

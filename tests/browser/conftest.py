@@ -158,7 +158,7 @@ def screenshot() -> Screenshot:
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(300)  # for what follows the size by a script
             taken.append(SCREENSHOTS / f"{name}-{width}.png")
-            page.screenshot(path=taken[-1])
+            page.screenshot(path=taken[-1], caret="initial")  # to hide it takes an inline style
         if before is not None:
             page.set_viewport_size(before)
         return taken

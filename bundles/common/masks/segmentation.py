@@ -54,22 +54,44 @@ def read_segmentation(path: Path, grid: SourceGrid, wanted: Wanted = lambda _nam
             series or outside of it.
     """
     dataset = open_mask(path)
-    if text(dataset, "SOPClassUID") not in {SEGMENTATION, LABEL_MAP}:
-        raise UnusableMask(f"{path.name}: no DICOM Segmentation")
-    check_space(text(dataset, "FrameOfReferenceUID"), grid, path.name)
     names = segment_names(dataset)
     found: dict[int, list[NDArray[np.intp]]] = {number: [] for number in names if wanted(names[number])}
-    for frame, pixels in _frames(dataset, path):
-        for number, inside in _segments(dataset, frame.index, pixels, path):
-            if number not in names:
-                raise UnusableMask(f"{path.name}, frame {frame.index + 1}: segment {number} is not described")
-            if number in found and inside.any():
-                found[number].append(_voxels(frame, inside, grid, path))
+    for number, voxels in _pieces(dataset, path, grid):
+        if number in found:
+            found[number].append(voxels)
     painting = Painting(grid)
     for number, parts in sorted(found.items()):
         voxels = np.unique(np.concatenate(parts), axis=0) if parts else np.zeros((0, 3), dtype=np.intp)
         painting.add(number, names[number], (voxels[:, 0], voxels[:, 1], voxels[:, 2]))
     return painting.done()
+
+
+def pieces(path: Path, grid: SourceGrid) -> Iterator[tuple[int, str, NDArray[np.intp]]]:
+    """Go through a segmentation frame by frame, without an array for the whole series.
+
+    Yields:
+        Segment Number, Segment Label, and (n, 3) column, row and slice of what one frame marks, n at least 1.
+
+    Raises:
+        UnreadableImage, UnusableMask: As `read_segmentation`.
+    """
+    dataset = open_mask(path)
+    names = segment_names(dataset)
+    for number, voxels in _pieces(dataset, path, grid):
+        yield number, names[number], voxels
+
+
+def _pieces(dataset: Dataset, path: Path, grid: SourceGrid) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    if text(dataset, "SOPClassUID") not in {SEGMENTATION, LABEL_MAP}:
+        raise UnusableMask(f"{path.name}: no DICOM Segmentation")
+    check_space(text(dataset, "FrameOfReferenceUID"), grid, path.name)
+    names = segment_names(dataset)
+    for frame, pixels in _frames(dataset, path):
+        for number, inside in _segments(dataset, frame.index, pixels, path):
+            if number not in names:
+                raise UnusableMask(f"{path.name}, frame {frame.index + 1}: segment {number} is not described")
+            if inside.any():
+                yield number, _voxels(frame, inside, grid, path)
 
 
 def _frames(dataset: Dataset, path: Path) -> Iterator[tuple[Frame, NDArray[np.generic]]]:

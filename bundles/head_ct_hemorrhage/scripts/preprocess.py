@@ -113,7 +113,7 @@ class WindowHUd(MapTransform):  # type: ignore[misc]
 class Targetsd(Transform):  # type: ignore[misc]
     """Labels of a case as tensors; what a case lacks becomes NaN, which the loss leaves out.
 
-    Reads `label` (0 or 1), `types` (five 0/1) and `slices` (0/1 for each source slice), each optional; writes
+    Reads `label` (0 or 1), `types` (five 0/1/null) and `slices` (0/1 for each source slice), each optional; writes
     `hemorrhage` (1,), `types` (5,) and `slices` (depth,), the latter carried to the box slices by `slice_weights`.
     """
 
@@ -206,7 +206,8 @@ def slice_weights(frame: Frame, depth: Grid) -> Floats:
 def _labels(value: Any, length: int) -> torch.Tensor:
     if value is None:
         return torch.full((length,), torch.nan)
-    labels = torch.as_tensor(value, dtype=torch.float32).flatten()
+    known = [torch.nan if each is None else each for each in value] if isinstance(value, list) else value
+    labels = torch.as_tensor(known, dtype=torch.float32).flatten()
     if len(labels) != length:
         raise ValueError(f"a case has {len(labels)} labels where {length} are expected; see the datalist")
     return labels

@@ -13,7 +13,7 @@ from app.settings import Database
 from app.workflow_database import Heartbeat, address, beats_of, open_engine
 from app.workflow_migration import migrate, refuse_newer, require_current, version_of
 
-HEAD = "0002"
+HEAD = "0004"
 CALLERS = 4
 
 

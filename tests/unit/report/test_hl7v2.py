@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydicom import DataElement, Dataset, config
 
 from app.findings import Algorithm, Predecessor, Presence
+from app.identity import exact, one_line
 from app.report.hl7v2 import control_id, hl7_message
 from app.report.hl7v2_values import escaped, number, shortened, text
-from app.report.identity import exact, one_line
 from app.report.source import Source, read_source
 from tests.unit.report.factory import MADE_AT, make_report, make_study
 from tests.unit.report.radiographs import CHEST, chest_report, chest_study, wrist_report, wrist_study

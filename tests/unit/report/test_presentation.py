@@ -20,8 +20,8 @@ from tests.unit.report.cases import ALL, BRAIN, made, shows_something
 from tests.unit.report.dump import dump_presentation
 from tests.unit.report.factory import MADE_AT, PHANTOM, make_study
 from tests.unit.report.radiographs import chest_report, chest_study, image_uid, wrist_report, wrist_study
-from tests.unit.report.test_contours import filled
 from tests.unit.report.volumes import enhanced_study, lesion_report
+from tests.unit.test_contours import filled
 
 KINDS = {DocumentKind.PRESENTATION}
 

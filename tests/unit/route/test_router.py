@@ -43,6 +43,29 @@ def test_tells_every_reason_of_every_rule_for_every_series() -> None:
     )
 
 
+def test_a_bundle_that_is_switched_off_declines_what_it_would_have_read_and_says_so_first() -> None:
+    router = Router.load({"a": make_service({"Modality": "MR"}), "head": make_service(HEAD)}, ())
+    decision = router.decide(make_study(make_series()), {"head": "the bundle 'head' is switched off: new scanner"})
+    assert decision.assignments == ()
+    assert [(each.rule, each.reasons) for each in decision.declined] == [
+        ("head/accepts", ("the bundle 'head' is switched off: new scanner",)),
+        ("a/accepts", ("Modality is CT, wanted MR",)),
+    ]
+
+
+def test_a_bundle_that_is_switched_off_still_tells_why_it_would_not_have_read_a_study() -> None:
+    router = Router.load({"head": make_service(HEAD)}, ())
+    (declined,) = router.decide(make_study(make_series("PT")), {"head": "switched off"}).declined
+    assert declined.reasons == ("Modality is PT, wanted CT",)
+
+
+def test_switching_one_bundle_off_leaves_the_others_what_they_had() -> None:
+    router = Router.load({"a": make_service(HEAD), "b": make_service(HEAD)}, ())
+    study = make_study(make_series())
+    both, one = router.decide(study), router.decide(study, {"a": "off"})
+    assert one.assignments == tuple(each for each in both.assignments if each.bundle == "b")
+
+
 def test_says_so_of_a_study_without_images() -> None:
     decision = Router.load({"head": make_service()}, ()).decide(make_study())
     assert decision.declined == (Declined("head/accepts", "head", "", 0, ("the study holds no images",)),)

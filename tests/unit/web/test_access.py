@@ -17,13 +17,14 @@ from structlog.testing import capture_logs
 
 from app.access import Role
 from app.errors import Rejected
+from app.keys import KEY_BYTES
 from app.settings import Settings, load
 from app.tokens import TokenFile, make, parse
 from app.web.attempts import TOO_MANY, WITHIN_S, Attempts
 from app.web.gate import HEADERS
 from app.web.guard import COOKIE, CSRF_HEADER
 from app.web.server import create_app
-from app.web.sessions import CSRF_S, KEY_BYTES, Signatures, signatures
+from app.web.sessions import CSRF_S, Signatures, signatures
 
 PROXY, ELSEWHERE = "10.0.0.9", "192.0.2.7"
 STUDY = "/api/v1/studies/" + "0" * 32
@@ -105,6 +106,28 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/"): Role.VIEWER,
     ("GET", "/upload"): Role.OPERATOR,
     ("GET", "/static/{name}"): None,
+    ("GET", "/events"): Role.VIEWER,
+    ("GET", "/study/{key}"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}/file"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}/picture"): Role.VIEWER,
+    ("GET", "/study/{key}/documents/{name}/pdf"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}/slices/{index}"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}/thumbnail"): Role.VIEWER,
+    ("POST", "/study/{key}/replay"): Role.OPERATOR,
+    ("POST", "/study/{key}/rerun"): Role.OPERATOR,
+    ("GET", "/feedback"): Role.VIEWER,
+    ("GET", "/feedback/study/{key}"): Role.VIEWER,
+    ("POST", "/feedback/study/{key}"): Role.VIEWER,
+    ("POST", "/feedback/export"): Role.ADMIN,
+    ("GET", "/bundles"): Role.VIEWER,
+    ("GET", "/bundles/{name}"): Role.VIEWER,
+    ("GET", "/bundles/{name}/docs/{image}"): Role.VIEWER,
+    ("POST", "/bundles/{name}/off"): Role.ADMIN,
+    ("POST", "/bundles/{name}/on"): Role.ADMIN,
+    ("GET", "/system"): Role.VIEWER,
+    ("POST", "/system/echo"): Role.OPERATOR,
     ("GET", "/api/v1/studies"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}/reports"): Role.VIEWER,
@@ -139,6 +162,9 @@ NEEDS: dict[tuple[str, str], Role | None] = {
 FILLED = {
     "key": "0" * 32,
     "name": "none.css",
+    "image": "none.png",
+    "number": "1",
+    "index": "1",
     "id": "0" * 32,
     "study": "1.2",
     "series": "1.2",

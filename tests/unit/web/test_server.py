@@ -147,11 +147,6 @@ def test_marks_a_study_that_is_to_be_read_early(client: TestClient, settings: Se
     assert (first["urgent"], second["urgent"]) == (True, False)
     told = [(each["kind"], each["image"], each["slice"], each["regions"], each["urgent"]) for each in first["findings"]]
     assert told == [("lung_lesion", 2, None, 0, False), ("pneumothorax", 2, None, 2, True)]
-    page = client.get("/").text
-    assert page.count("flagged for early reading, research use only") == 1
-    summary = page[page.index("<summary>") : page.index("</summary>")]
-    assert ("Lung lesion: absent" in summary, "Pneumothorax: present" in summary) == (True, True)
-    assert "image 2, 2 regions" in page
 
 
 def test_tells_how_many_lesions_there_are(client: TestClient, settings: Settings) -> None:
@@ -167,8 +162,6 @@ def test_tells_how_many_lesions_there_are(client: TestClient, settings: Settings
     assert outcomes.read(settings.results / key) == kept
     (study,) = client.get("/api/v1/studies").json()["items"]
     assert [(each["lesions"], each["volume_ml"]) for each in study["findings"]] == [(2, 4.5), (None, 1.5)]
-    page = client.get("/").text
-    assert ("2 lesions, 4.5 ml" in page, "<td>1.5 ml" in page) == (True, True)
 
 
 def test_shows_a_study_by_key_and_by_uid(client: TestClient, settings: Settings) -> None:
@@ -202,9 +195,6 @@ def test_revisions_of_a_study_name_each_other(client: TestClient, settings: Sett
     assert [each["superseded_by"] for each in client.get("/api/v1/studies?limit=1").json()["items"]] == [""]
     shown = client.get(f"/api/v1/studies/{older.key}").json()
     assert (shown["superseded_by"], [each["superseded"] for each in shown["documents"]]) == (newer.key, [True])
-    page = client.get("/").text
-    for words in ('<span class="tag calm">superseded</span>', "Superseded by the newer revision", "Supersedes"):
-        assert page.count(words) == 1
 
 
 def test_an_unknown_study_is_404_and_nonsense_is_422(client: TestClient) -> None:
@@ -221,26 +211,6 @@ def test_a_damaged_outcome_is_told(client: TestClient, settings: Settings) -> No
     answer = client.get(f"/api/v1/studies/{kept.key}")
     assert answer.status_code == 500
     assert "is damaged" in answer.json()["detail"]
-
-
-def test_the_page_shows_findings_and_reasons_and_loads_nothing(client: TestClient, settings: Settings) -> None:
-    delivered(settings)
-    unwanted(settings)
-    answer = client.get("/")
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    for words in (
-        "Research only",
-        "Intracranial hemorrhage: present",
-        "93 % (threshold 50 %)",
-        "Modality is &lt;b&gt;MR&lt;/b&gt;",
-    ):
-        assert words in answer.text
-    for forbidden in ("<script", "http://", "https://", UID, "<b>MR</b>"):
-        assert forbidden not in answer.text
-
-
-def test_the_page_says_what_to_do_where_nothing_came(client: TestClient) -> None:
-    assert "python -m app send" in client.get("/").text
 
 
 def test_describes_itself(client: TestClient) -> None:

@@ -1,4 +1,4 @@
-"""Who a report is about, as Unicode text: for documents that are no DICOM objects.
+"""Who a study is about, as Unicode text: for documents that are no DICOM objects, and for pages.
 
 DICOM objects take the elements over as they were sent (`app.report.source`); here they are decoded. What cannot be
 decoded becomes U+FFFD, never an error: the result must join its patient by what could be read.

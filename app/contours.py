@@ -1,4 +1,4 @@
-"""Outlines of a mask as closed lines along the edges of its pixels, for presentation states (PS3.3 C.10.5)."""
+"""Outlines of a mask as closed lines along the edges of its pixels, for presentation states (PS3.3 C.10.5), pages."""
 
 from collections import defaultdict
 

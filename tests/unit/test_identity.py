@@ -11,7 +11,7 @@ from pydicom import DataElement, Dataset, config
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from app.report.identity import Identity, PersonName, decoded, exact, one_line
+from app.identity import Identity, PersonName, decoded, exact, one_line
 from app.report.source import read_source
 from tests.unit.report.factory import make_report, make_study
 

@@ -1,0 +1,138 @@
+"""What the pages of feedback show: plain values for their templates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.feedback import Feedback, Place, standing
+from app.findings import Finding, Presence, Report
+from app.outcomes import StudyOutcome
+from app.words import certainty_in_words
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer, for people.
+
+    Attributes:
+        given: It.
+        counts: Whether it is its reader's newest.
+        where: Of a point, in words.
+    """
+
+    given: Feedback
+    counts: bool
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingForm:
+    """One finding that a reader may answer.
+
+    Attributes:
+        kind: A name of the code table.
+        presence, certainty: As the report has it, in words.
+        shown: Whether the report shows where, so that a reader may agree with that.
+        slices: How many slices can be named; 0 where there is but one image.
+        mine: The reader's own standing answer; None before.
+        slice: Number of the slice that it marks; None where it marks none.
+        others: How many other readers have answered.
+    """
+
+    kind: str
+    presence: str
+    certainty: str
+    shown: bool
+    slices: int
+    mine: Feedback | None
+    slice: int | None
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportForm:
+    """One report whose findings may be answered."""
+
+    report: Report
+    findings: tuple[FindingForm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyForm:
+    """Everything that may be answered in a study, and everything that was said of it.
+
+    Attributes:
+        key: Of the study revision.
+        reports: Those with a finding that is not undetermined.
+        said: The newest first.
+        may_answer: Whether the reader has a name to be kept with the answer.
+    """
+
+    key: str
+    reports: tuple[ReportForm, ...]
+    said: tuple[Said, ...]
+    may_answer: bool
+
+
+def study_form(outcome: StudyOutcome, given: Sequence[Feedback], reader: str) -> StudyForm:
+    """What a reader sees of a study.
+
+    Args:
+        outcome: The study.
+        given: What was said of it, the oldest first.
+        reader: Name; "" may look and not answer.
+    """
+    valid = set(standing(given))
+    forms = [ReportForm(report, _findings(report, valid, reader)) for report in outcome.reports]
+    said = tuple(Said(each, each in valid, where(each, outcome)) for each in reversed(given))
+    return StudyForm(outcome.key, tuple(form for form in forms if form.findings), said, bool(reader))
+
+
+def where(given: Feedback, outcome: StudyOutcome | None = None) -> str:
+    """The place of an answer in words: "slice 12, column 201, row 88"."""
+    if given.place is not Place.POINT:
+        return given.place.value if given.place is Place.AS_SHOWN else ""
+    number = None if outcome is None else _slice(given, outcome)
+    words = [f"slice {number}" if number else "image marked"]
+    if given.column is not None and given.row is not None:
+        words.append(f"column {given.column:g}, row {given.row:g}")
+    return ", ".join(words)
+
+
+def _findings(report: Report, valid: set[Feedback], reader: str) -> tuple[FindingForm, ...]:
+    identity = (report.algorithm.name, report.algorithm.version, report.algorithm.weights_sha256)
+    about = [
+        each
+        for each in valid
+        if (each.bundle, each.version, each.weights_sha256, each.series_uid, each.stack)
+        == (*identity, report.series_uid, report.stack)
+    ]
+    return tuple(
+        _form(finding, [each for each in about if each.finding == finding.kind], reader)
+        for finding in report.findings
+        if finding.presence is not Presence.UNDETERMINED
+    )
+
+
+def _form(finding: Finding, about: Sequence[Feedback], reader: str) -> FindingForm:
+    mine = next((each for each in about if each.reader == reader and reader), None)
+    uids = [score.sop_instance_uid for score in finding.slices]
+    marked = mine is not None and mine.sop_instance_uid in uids
+    return FindingForm(
+        kind=finding.kind,
+        presence=finding.presence.value,
+        certainty=certainty_in_words(finding.certainty, finding.threshold),
+        shown=finding.presence is Presence.PRESENT and bool(finding.regions or finding.lesions or finding.slices),
+        slices=len(finding.slices),
+        mine=mine,
+        slice=uids.index(mine.sop_instance_uid) + 1 if mine is not None and marked else None,
+        others=len({each.reader for each in about if each.reader != reader}),
+    )
+
+
+def _slice(given: Feedback, outcome: StudyOutcome) -> int | None:
+    for report in outcome.reports:
+        for finding in report.findings:
+            for number, score in enumerate(finding.slices, 1):
+                if score.sop_instance_uid == given.sop_instance_uid:
+                    return number
+    return None

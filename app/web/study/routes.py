@@ -1,0 +1,175 @@
+"""/study/{key}: the page of a study, its parts, and what an operator may do there."""
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import structlog
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app import reruns
+from app.errors import Rejected, Retryable
+from app.settings import Settings
+from app.web.guard import Visitor
+from app.web.login import CurrentVisitor, Posted
+from app.web.study.documents import KINDS, file_of, find, pdf_of, picture_of, readable
+from app.web.study.images import add_images
+from app.web.study.known import Known
+from app.web.study.sights import Sights
+from app.web.study.views import page_of
+from app.web.templating import page, wants_fragment
+from app.web.told import problem_page
+from app.web.witness import Witness
+from app.workflow_delivery import replay
+
+LIVE: Final = "progress"
+"""The part of the page that is loaded again while a study is on its way."""
+TITLES: Final = {
+    404: "Not found",
+    409: "Not done",
+    410: "Removed",
+    422: "Cannot be shown",
+    503: "Not now",
+}
+
+Count = Annotated[int | None, Query(ge=0, le=100_000)]
+
+log = structlog.get_logger()
+
+
+def add_study(app: FastAPI, settings: Settings, witness: Witness) -> None:
+    """Add every route below /study."""
+    router = APIRouter(include_in_schema=False)
+    known, sights = Known(settings), Sights(witness)
+    _Pages(settings, witness, known, sights).add(router)
+    _Deeds(settings, witness, known).add(router)
+    add_images(router, known, sights)
+    app.include_router(router)
+
+
+def _explained(witness: Witness, request: Request, visitor: Visitor, make: Callable[[], Response]) -> Response:
+    """What `make` answers, or a page that says why there is nothing."""
+    try:
+        return make()
+    except HTTPException as error:
+        title = TITLES.get(error.status_code, "Not done")
+        return problem_page(request, witness.reader(visitor), error.status_code, title, str(error.detail))
+
+
+class _Pages:
+    """What is looked at."""
+
+    def __init__(self, settings: Settings, witness: Witness, known: Known, sights: Sights) -> None:
+        self._settings, self._witness, self._known, self._sights = settings, witness, known, sights
+
+    def add(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.get("/study/{key}")(self.show)
+        router.get("/study/{key}/documents/{name}")(self.show_document)
+        router.get("/study/{key}/documents/{name}/file")(self.send_file)
+        router.get("/study/{key}/documents/{name}/picture")(self.send_picture)
+        router.get("/study/{key}/documents/{name}/pdf")(self.send_pdf)
+
+    def show(
+        self, key: str, request: Request, visitor: CurrentVisitor, taken: Count = None, refused: Count = None
+    ) -> Response:
+        """The page of a study; after a replay with how many documents were taken and refused."""
+
+        def made() -> Response:
+            outcome = self._known.outcome(key)
+            looked = self._sights.saw if wants_fragment(request, LIVE) else self._sights.opened
+            looked(visitor, outcome)
+            shown = page_of(self._settings, self._known, outcome)
+            reader = self._witness.reader(visitor)
+            sent = None if taken is None else (taken, refused or 0)
+            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent)
+
+        return _explained(self._witness, request, visitor, made)
+
+    def show_document(self, key: str, name: str, request: Request, visitor: CurrentVisitor) -> Response:
+        """A document to read."""
+
+        def made() -> Response:
+            outcome = self._known.outcome(key)
+            document = find(outcome, name)
+            self._sights.opened(visitor, outcome)
+            return page(
+                request,
+                "study_document.html",
+                self._witness.reader(visitor),
+                key=outcome.key,
+                document=document,
+                kind=KINDS[document.kind],
+                shown=readable(document),
+            )
+
+        return _explained(self._witness, request, visitor, made)
+
+    def send_file(self, key: str, name: str, request: Request, visitor: CurrentVisitor) -> Response:
+        """A document to keep."""
+        return self._sent(key, name, request, visitor, file_of)
+
+    def send_picture(self, key: str, name: str, request: Request, visitor: CurrentVisitor) -> Response:
+        """A key image."""
+        return self._sent(key, name, request, visitor, picture_of)
+
+    def send_pdf(self, key: str, name: str, request: Request, visitor: CurrentVisitor) -> Response:
+        """A page of paper."""
+        return self._sent(key, name, request, visitor, pdf_of)
+
+    def _sent(self, key: str, name: str, request: Request, visitor: Visitor, send: Callable[..., Response]) -> Response:
+        def made() -> Response:
+            outcome = self._known.outcome(key)
+            document = find(outcome, name)
+            self._sights.opened(visitor, outcome)
+            return send(document)
+
+        return _explained(self._witness, request, visitor, made)
+
+
+class _Deeds:
+    """What an operator does: the gate has seen to the role and to the form's token."""
+
+    def __init__(self, settings: Settings, witness: Witness, known: Known) -> None:
+        self._settings, self._witness, self._known = settings, witness, known
+
+    def add(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.post("/study/{key}/replay")(self.send_again)
+        router.post("/study/{key}/rerun")(self.analyse_again)
+
+    def send_again(self, key: str, request: Request, visitor: CurrentVisitor, fields: Posted) -> Response:
+        """Send the documents of a study once more, as the command `replay` does."""
+
+        def done() -> Response:
+            outcome = self._known.outcome(key)
+            log.info("replay_asked", study=outcome.key[:12], user=visitor.name)
+            destination, force = fields.get("destination") or None, fields.get("force") == "yes"
+            try:
+                receipts = replay(self._settings, outcome.key, destination, even_superseded=force)
+            except Rejected as error:
+                raise HTTPException(409, str(error)) from error
+            self._witness.sent(visitor, outcome, receipts)
+            taken = sum(receipt.delivered for receipt in receipts)
+            return RedirectResponse(
+                f"/study/{outcome.key}?taken={taken}&refused={len(receipts) - taken}#deliveries", 303
+            )
+
+        return _explained(self._witness, request, visitor, done)
+
+    def analyse_again(self, key: str, request: Request, visitor: CurrentVisitor) -> Response:
+        """Analyse a revision once more; its documents will be new ones, and supersede those that are there."""
+
+        def done() -> Response:
+            outcome = self._known.outcome(key)
+            log.info("rerun_asked", study=outcome.key[:12], user=visitor.name)
+            try:
+                asked = reruns.ask(self._settings, outcome.key)
+            except Rejected as error:
+                raise HTTPException(409, str(error)) from error
+            except Retryable as error:
+                raise HTTPException(503, str(error)) from error
+            self._witness.asked_again(visitor, outcome)
+            return RedirectResponse(f"/study/{asked.key}", 303)
+
+        return _explained(self._witness, request, visitor, done)
