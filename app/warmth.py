@@ -28,7 +28,7 @@ _STATES = sa.Table(
 )
 _WORKERS = sa.table("vigil_workers", sa.column("id"))
 _IS_KNOWN = _STATES.c.worker.in_(sa.select(_WORKERS.c.id))
-"""A worker that was taken over has no heartbeat any more, and under names that change, as of containers, never again."""
+"""A worker that was taken over has no heartbeat any more; under a name that changes, as of containers, never again."""
 
 
 @dataclass(frozen=True, slots=True)
