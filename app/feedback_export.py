@@ -107,15 +107,17 @@ def export(settings: Settings, engine: sa.Engine, bundle: Bundle, out: Path, sha
 
 
 def _find(settings: Settings, given: Sequence[Feedback]) -> tuple[list[_Found], Mapping[str, int]]:
-    reports: dict[tuple[str, str, int], list[Feedback]] = defaultdict(list)
+    reports: dict[tuple[str, str, int], dict[tuple[str, str], Feedback]] = defaultdict(dict)
     for each in given:
-        # What another version said of the same images is answered with a truth of the same images.
-        reports[each.study, each.series_uid, each.stack].append(each)
+        # One truth for the same images, whatever version or run said something of them: of each reader the newest.
+        same = (each.study.partition("-")[0], each.series_uid, each.stack)
+        reports[same][each.reader, each.finding] = each
     left_out: Counter[str] = Counter()
     found = []
     studies: dict[str, tuple[StudyOutcome, Study] | None] = {}
-    for (key, series_uid, stack), answers in reports.items():
-        judged = judge(answers)
+    for (_, series_uid, stack), newest in reports.items():
+        answers = sorted(newest.values(), key=lambda each: each.at)
+        key, judged = answers[-1].study, judge(answers)
         if all(label is None for label in judged.labels.values()):
             left_out[UNKNOWN] += 1
             continue

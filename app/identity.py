@@ -4,8 +4,10 @@ DICOM objects take the elements over as they were sent (`app.report.source`); he
 decoded becomes U+FFFD, never an error: the result must join its patient by what could be read.
 """
 
+import logging
 import re
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -14,6 +16,10 @@ from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes, default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
+
+# pydicom quotes a value that it doubts, in warnings and in its log: patient data, where it must not be.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 REPLACEMENT = "\ufffd"
 # Each sets the character set back to the first one (PS3.5 section 6.1.2.5.3).

@@ -47,6 +47,8 @@ class Worklist:
     settings: Settings
     engine: sa.Engine
     _lock: Lock = field(default_factory=Lock, init=False, compare=False)
+    _detectors: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
+    """By the turn of the index that they were read at: one."""
 
     def search(self, query: Query, size: int = PAGE) -> Listing:
         """The studies that a query finds, with what has changed up to now.
@@ -74,7 +76,13 @@ class Worklist:
             Retryable: See `search`.
         """
         with asking(self.engine) as connection:
-            return worklist_table.detectors(connection)
+            turn, _ = worklist_table.turn(connection)
+            known = self._detectors.get(turn)
+            if known is None:
+                known = worklist_table.detectors(connection)
+                self._detectors.clear()
+                self._detectors[turn] = known
+            return known
 
     def turn(self) -> tuple[int, bool]:
         """How often the index has changed, by whomever, and whether it was ever filled as a whole.

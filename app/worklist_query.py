@@ -31,7 +31,7 @@ class Priority(StrEnum):
     ROUTINE = "routine"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Cursor:
     """A place in the order of the worklist: urgent first, then the newest, then by key."""
 

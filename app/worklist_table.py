@@ -57,6 +57,8 @@ TURN = sa.Table(
 
 MOST_KEYS = 400
 """In one statement: SQLite takes 32766 values."""
+MOST_HITS = 5000
+"""Of a search by words, to be sorted and counted here."""
 _ORDER = (WORKLIST.c.urgent, WORKLIST.c.received_at, WORKLIST.c.key)
 
 
@@ -85,13 +87,31 @@ def place_of(row: Row) -> Cursor:
     return Cursor(row.urgent, row.received_at, row.key)
 
 
-def listing(connection: sa.Connection, query: Query, size: int) -> Listing:
-    """The rows that a query finds, `size` at most, and counts."""
-    found, further = _window(connection, query, size)
-    rows = _rows(connection, found)
-    counts = _counts(connection, query)
+def listing(connection: sa.Connection, query: Query, size: int, most_hits: int = MOST_HITS) -> Listing:
+    """The rows that a query finds, `size` at most, and counts.
+
+    What is looked for in words is looked for in one run through all rows where it is rare; where it is frequent, a page
+    is soon full in the order of the list, and the counts are a run of their own.
+    """
+    hits = _hits(connection, query, most_hits) if query.terms or query.detector else None
+    if hits is None:
+        keys, further = _window(connection, query, size)
+        counts = _counts(connection, query)
+    else:
+        keys, further = _window_of(hits, query, size)
+        counts = Counter((state, place.urgent) for place, state in hits)
+    rows = _rows(connection, keys)
     newer = (query.after is not None) if query.before is None else further
     older = further if query.before is None else True
+    return Listing(
+        rows=rows,
+        newer=place_of(rows[0]) if rows and newer else None,
+        older=place_of(rows[-1]) if rows and older else None,
+        **_facet_counts(counts, query),
+    )
+
+
+def _facet_counts(counts: Mapping[tuple[str, int], int], query: Query) -> dict[str, Any]:
     states: Counter[str] = Counter()
     priorities: Counter[str] = Counter()
     for (state, urgent), number in counts.items():
@@ -100,18 +120,35 @@ def listing(connection: sa.Connection, query: Query, size: int) -> Listing:
             states[state] += number
         if query.state in {None, state}:
             priorities[priority] += number
-    return Listing(
-        rows=rows,
-        newer=place_of(rows[0]) if rows and newer else None,
-        older=place_of(rows[-1]) if rows and older else None,
-        states=states,
-        priorities=priorities,
-        total=sum(number for state, number in states.items() if query.state in {None, state}),
-    )
+    total = sum(number for state, number in states.items() if query.state in {None, state})
+    return {"states": states, "priorities": priorities, "total": total}
 
 
-def _window(connection: sa.Connection, query: Query, size: int) -> tuple[list[Any], bool]:
-    """Table rows of a page in order, and whether there are more in the direction that it was read in."""
+def _hits(connection: sa.Connection, query: Query, most: int) -> list[tuple[Cursor, str]] | None:
+    """Place and state of everything that is found under the filters that are not counted; None where it is more."""
+    columns = (*_ORDER, WORKLIST.c.state)
+    found = connection.execute(sa.select(*columns).where(*_conditions(connection, query)).limit(most + 1)).all()
+    return None if len(found) > most else [(Cursor(urgent, at, key), state) for urgent, at, key, state in found]
+
+
+def _window_of(hits: Sequence[tuple[Cursor, str]], query: Query, size: int) -> tuple[list[str], bool]:
+    """As `_window`, of hits."""
+    wanted = [
+        place
+        for place, state in hits
+        if query.state in {None, state}
+        and (query.priority is None or (query.priority is Priority.URGENT) == bool(place.urgent))
+        and (query.after is None or place < query.after)
+        and (query.before is None or place > query.before)
+    ]
+    backwards = query.before is not None
+    keys = [place.key for place in sorted(wanted, reverse=not backwards)[: size + 1]]
+    rows = keys[:size]
+    return (rows[::-1] if backwards else rows), len(keys) > size
+
+
+def _window(connection: sa.Connection, query: Query, size: int) -> tuple[list[str], bool]:
+    """Keys of a page in order, and whether there are more in the direction that it was read in."""
     wanted = [*_conditions(connection, query), *_facets(query)]
     backwards = query.before is not None
     place = query.before or query.after
@@ -119,13 +156,16 @@ def _window(connection: sa.Connection, query: Query, size: int) -> tuple[list[An
         at = sa.tuple_(sa.literal(place.urgent), sa.literal(place.received_at, sa.Double), sa.literal(place.key))
         wanted.append(sa.tuple_(*_ORDER) > at if backwards else sa.tuple_(*_ORDER) < at)
     order = [column.asc() if backwards else column.desc() for column in _ORDER]
-    found = list(connection.execute(sa.select(WORKLIST).where(*wanted).order_by(*order).limit(size + 1)))
-    rows = found[:size]
-    return (rows[::-1] if backwards else rows), len(found) > size
+    found = connection.scalars(sa.select(WORKLIST.c.key).where(*wanted).order_by(*order).limit(size + 1)).all()
+    keys = list(found[:size])
+    return (keys[::-1] if backwards else keys), len(found) > size
 
 
 def _counts(connection: sa.Connection, query: Query) -> Mapping[tuple[str, int], int]:
-    columns = (WORKLIST.c.state, WORKLIST.c.urgent)
+    columns: tuple[Any, ...] = (WORKLIST.c.state, WORKLIST.c.urgent)
+    if query.terms or query.detector:
+        # Rows have to be read anyway: not in the order of an index, which would fetch each from another place.
+        columns = tuple(sa.func.coalesce(column, column) for column in columns)
     counted = sa.select(*columns, sa.func.count()).where(*_conditions(connection, query)).group_by(*columns)
     return {(state, urgent): number for state, urgent, number in connection.execute(counted)}
 
@@ -156,11 +196,12 @@ def _conditions(connection: sa.Connection, query: Query) -> list[sa.ColumnElemen
     return wanted
 
 
-def _rows(connection: sa.Connection, found: Sequence[Any]) -> tuple[Row, ...]:
-    keys = [each.key for each in found]
-    texts = connection.execute(sa.select(SHOWN).where(SHOWN.c.key.in_(keys)))
-    shown = {each.key: each.shown for each in texts}
-    return tuple(_row(each, Shown.of(shown[each.key])) for each in found if each.key in shown)
+def _rows(connection: sa.Connection, keys: Sequence[str]) -> tuple[Row, ...]:
+    """In the order of the keys; without those that are gone meanwhile."""
+    joined = sa.select(WORKLIST, SHOWN.c.shown).join(SHOWN, SHOWN.c.key == WORKLIST.c.key)
+    rows = connection.execute(joined.where(WORKLIST.c.key.in_(keys)))
+    found = {each.key: _row(each, Shown.of(each.shown)) for each in rows}
+    return tuple(found[key] for key in keys if key in found)
 
 
 def _row(found: Any, shown: Shown) -> Row:
@@ -248,7 +289,8 @@ def known(connection: sa.Connection) -> Mapping[str, int]:
 
 def rows_of_study(connection: sa.Connection, study: str) -> tuple[Row, ...]:
     """Every revision of a study, by the hash of its UID."""
-    return _rows(connection, list(connection.execute(sa.select(WORKLIST).where(WORKLIST.c.study == study))))
+    of_study = sa.select(WORKLIST.c.key).where(WORKLIST.c.study == study).order_by(WORKLIST.c.key)
+    return _rows(connection, connection.scalars(of_study).all())
 
 
 def detectors(connection: sa.Connection) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Gate:
         given = request.headers.get(CSRF_HEADER) or form_of(request.headers.get("content-type", ""), body).get(
             CSRF_FIELD, ""
         )
-        return await self._forged(request, visitor, given), _once_more(body)
+        return await self._forged(request, visitor, given), _once_more(body, request.receive)
 
     async def _forged(self, request: Request, visitor: Visitor, given: str) -> Response | None:
         """Refuse what another site may have made a browser ask; None lets it pass."""
@@ -163,14 +163,15 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _once_more(body: bytes) -> Receive:
-    """Give the body that was read to who reads it next."""
+def _once_more(body: bytes, rest: Receive) -> Receive:
+    """Give the body that was read to who reads it next; then what comes, which is the end of the connection."""
     told = False
 
     async def receive() -> Message:
         nonlocal told
         if told:
-            return {"type": "http.disconnect"}
+            # Not an end of our own: a file that is being sent would stop there.
+            return await rest()
         told = True
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -172,32 +172,6 @@ def _seen(page: Page, path: str, axe: Violations) -> list[str]:
     return axe(page)
 
 
-def test_every_page_can_be_walked_by_keyboard(page_as: PageAs, head: StudyOutcome) -> None:
-    page = page_as("admin")
-    for path in (*PAGES, f"/feedback/study/{head.key}"):
-        page.goto(path)
-        wanted = page.evaluate(
-            "[...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')]"
-            ".filter(each => each.checkVisibility({ visibilityProperty: true }) && !each.disabled)"
-            ".filter(each => each.type !== 'radio')"
-            ".length"
-        )
-        reached = set()
-        page.evaluate("document.activeElement.blur()")
-        for _ in range(3 * wanted + 30):
-            page.keyboard.press("Tab")
-            at = page.evaluate(
-                "(() => { const all = [...document.querySelectorAll('*')], at = document.activeElement;"
-                " return [all.indexOf(at), at.type === 'radio' || at.tabIndex === 0 && !at.matches("
-                "'a[href], button, input, select, textarea, summary')]; })()"
-            )
-            if at[0] in reached:
-                break
-            if not at[1]:
-                reached.add(at[0])
-        assert len(reached) >= wanted, (path, len(reached), wanted)
-
-
 def test_who_may_not_sees_no_button_and_is_refused(
     page_as: PageAs, service: Service, tokens: Mapping[str, str]
 ) -> None:

@@ -1,14 +1,18 @@
 """The study page in a real Chromium: open a finding, scroll, window, toggle contours, by mouse and by keyboard."""
 
 from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from app.demo.pacs import Pacs
+from app.demo.studies import CHEST, Case, draw
 from app.findings import Presence
 from app.outcomes import StudyOutcome
 from tests.browser.conftest import BIG, PageAs, Screenshot
+from tests.e2e.conftest import Service
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.debian]
 
@@ -161,3 +165,19 @@ def test_a_viewer_looks_and_an_operator_analyses_again(page_as: PageAs, head: St
     expect(acting.get_by_role("heading", name="Intracranial hemorrhage in non-contrast head CT").first).to_be_visible()
     acting.reload()
     assert head.key in acting.content()
+
+
+def test_a_radiograph_shows_its_boxes(
+    page: Page, service: Service, tmp_path: Path, axe: Callable[[Page], list[str]], screenshot: Screenshot
+) -> None:
+    drawn = draw(Case(CHEST, "lesions"), 1011, tmp_path, uuid4().hex)
+    assert set(service.send(sorted(file for file in tmp_path.rglob("*") if file.is_file())).statuses) == {0}
+    outcome = service.outcome(drawn.uid, patience_s=240)
+    page.goto(f"/study/{outcome.key}")
+    wait_for(page, "shown", "0")
+    places = [region for each in outcome.reports[0].findings for region in each.regions]
+    wait_for(page, "marks", str(len(places)))
+    page.keyboard.press("b")  # not in the stack: nothing happens
+    wait_for(page, "marks", str(len(places)))
+    assert axe(page) == []
+    screenshot("study-chest", page)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.worklist_query import Priority, Query, query_of
 from app.worklist_rows import Row
-from app.worklist_table import WORKLIST, detectors, listing, put, remove, rows_of_study, turn
+from app.worklist_table import MOST_HITS, WORKLIST, detectors, listing, put, remove, rows_of_study, turn
 from tests.unit.worklist_cases import a_row, expected, fits, key_of, place, queries, rows, settings_in, with_tables
 
 
@@ -30,14 +30,14 @@ def fill(engine: sa.Engine, found: list[Row]) -> None:
         put(connection, found)
 
 
-@given(rows(), queries(), st.integers(1, 7))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(rows(), queries(), st.integers(1, 7), st.sampled_from([0, 2, MOST_HITS]))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_every_page_is_what_the_slow_reference_says(
-    engine: sa.Engine, found: list[Row], query: Query, size: int
+    engine: sa.Engine, found: list[Row], query: Query, size: int, most: int
 ) -> None:
     fill(engine, found)
     with engine.connect() as connection:
-        page = listing(connection, query, size)
+        page = listing(connection, query, size, most)
         assert list(page.rows) == expected(found, query, size)
         assert page.total == sum(fits(row, query) for row in found)
         assert Counter(page.states) == Counter(row.state for row in found if fits(row, query, state=False))
@@ -47,10 +47,10 @@ def test_every_page_is_what_the_slow_reference_says(
         assert Counter(page.priorities) == Counter(priorities)
 
 
-@given(rows(), queries(), st.integers(1, 7))
+@given(rows(), queries(), st.integers(1, 7), st.sampled_from([0, MOST_HITS]))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_turning_pages_shows_each_study_once_there_and_back(
-    engine: sa.Engine, found: list[Row], query: Query, size: int
+    engine: sa.Engine, found: list[Row], query: Query, size: int, most: int
 ) -> None:
     """Also through the words of an address."""
     fill(engine, found)
@@ -58,7 +58,7 @@ def test_turning_pages_shows_each_study_once_there_and_back(
     with engine.connect() as connection:
         seen, at, last = [], query, query
         for _ in range(len(found) + 1):
-            page = listing(connection, at, size)
+            page = listing(connection, at, size, most)
             assert (page.newer is None) == (not seen)
             seen += page.rows
             last = at
@@ -66,12 +66,12 @@ def test_turning_pages_shows_each_study_once_there_and_back(
                 break
             at = replace(query, after=page.older)
         assert seen == everything
-        back, page = list(listing(connection, last, size).rows), listing(connection, last, size)
+        back, page = list(listing(connection, last, size, most).rows), listing(connection, last, size, most)
         for _ in range(len(found) + 1):
             if page.newer is None:
                 break
             at = replace(query, before=page.newer)
-            page = listing(connection, at, size)
+            page = listing(connection, at, size, most)
             assert page.older is not None
             back = [*page.rows, *back]
         assert back == everything

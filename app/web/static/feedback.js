@@ -22,6 +22,7 @@
       for (const name of ["sop_instance_uid", "frame", "column", "row"]) {
         if (event.detail[name] !== undefined) form.elements[name].value = event.detail[name];
       }
+      if (form.elements.slice) form.elements.slice.value = "";
       taken += 1;
     }
     if (taken) window.vigil.toast("The point was taken over into the feedback form.", "good");

@@ -189,7 +189,7 @@ export class Viewer {
 
   #say() {
     if (!this.series) return;
-    const words = [`Slice ${this.index + 1} of ${this.series.slices}`];
+    const words = [`${this.series.slices > 1 ? "Slice" : "Image"} ${this.index + 1} of ${this.series.slices}`];
     for (const scores of this.series.scores.slice(0, 3)) {
       const value = scores.values[this.index];
       if (value !== null) words.push(`${scores.finding.replaceAll("_", " ")} ${(Math.floor(1000 * value) / 10).toFixed(1)} %`);

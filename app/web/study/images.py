@@ -17,6 +17,7 @@ from bundles.common.reader import Slice, UnreadableImage, read_slice
 Key = Annotated[str, Path(max_length=64, description="key of a study revision, or StudyInstanceUID")]
 Number = Annotated[int, Path(ge=0, le=100_000, description="place of a series in the study, or of a slice, from 0")]
 RAW = "application/octet-stream"
+MOST_VIEWS = 16
 
 
 @dataclass
@@ -30,12 +31,20 @@ class Images:
 
     known: Known
     cache: SliceCache = field(default_factory=SliceCache)
+    _views: dict[tuple[str, int], tuple[StudyOutcome, SeriesView]] = field(default_factory=dict, init=False)
 
     def series(self, outcome: StudyOutcome, number: int) -> SeriesView:
-        """One series without its pixels; raises as `Known.places`."""
+        """One series without its pixels; raises as `Known.places`. What was drawn of an outcome is drawn once."""
+        before = self._views.get((outcome.key, number))
+        if before is not None and before[0] is outcome:
+            return before[1]
         series, places = self.known.series(outcome, number), self.known.places(outcome, number)
         drawn: Overlays = overlays(outcome, series, places)
-        return view_of(number, outcome, series, places, drawn)
+        made = view_of(number, outcome, series, places, drawn)
+        self._views[outcome.key, number] = (outcome, made)
+        while len(self._views) > MOST_VIEWS:
+            self._views.pop(next(iter(self._views)), None)
+        return made
 
     def slice(self, outcome: StudyOutcome, number: int, index: int) -> Encoded:
         """One slice, ready to send.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -205,6 +206,21 @@ def test_of_readers_who_differ_nothing_is_learned_and_it_is_told(
     exported = export(settings, engine, wrist(root), tmp_path / "out")
     rows = [row for part in ("training", "validation", "test") for row in json.loads(exported.path.read_text())[part]]
     assert [(row["labels"], row["report"]["readers"]) for row in rows] == [({"fracture": 0}, 2)]
+
+
+def test_the_same_images_are_exported_once_with_what_each_reader_said_last(
+    settings: Settings, engine: sa.Engine, root: Path, tmp_path: Path
+) -> None:
+    key, study = arrive(settings, [to_dataset(make_radiograph("wrist", 1, 128))])
+    bundle = wrist(root)
+    report = reported(settings, study, bundle, [Finding("wrist_fracture", Presence.PRESENT, 0.9, 0.5)])
+    older = replace(report, algorithm=replace(report.algorithm, version="0.0.1"))
+    answer(engine, key, older, "wrist_fracture", Answer.AGREE)
+    answer(engine, key, report, "wrist_fracture", Answer.DISAGREE, at=2.0)
+    exported = export(settings, engine, bundle, tmp_path / "out")
+    rows = [row for part in ("training", "validation", "test") for row in json.loads(exported.path.read_text())[part]]
+    assert [row["labels"] for row in rows] == [{"fracture": 0}]
+    assert len(list(tmp_path.glob("out/images/*/*.dcm"))) == 1
 
 
 def test_what_was_pruned_is_left_out_and_counted(

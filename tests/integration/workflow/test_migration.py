@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from sqlalchemy.exc import OperationalError
 
 from app.errors import Failed, Rejected
 from app.settings import Database
 from app.workflow_database import Heartbeat, address, beats_of, open_engine
+from app.workflow_migration import _configuration as configured
 from app.workflow_migration import migrate, refuse_newer, require_current, version_of
+from app.worklist_query import Query
+from app.worklist_rows import Names
+from app.worklist_table import METADATA, detectors, listing, place_of, put, remove, turn
+from tests.unit.worklist_cases import a_row
 
 HEAD = "0004"
 CALLERS = 4
@@ -50,6 +56,35 @@ def test_an_installation_from_before_there_were_versions_keeps_its_rows(database
     assert beats_of(engine) == {"old": 7}
     Heartbeat(engine, "new", 30).beat()
     assert sorted(beats_of(engine)) == ["new", "old"]
+    engine.dispose()
+
+
+def test_the_version_before_the_worklist_keeps_its_rows_and_gets_an_empty_index(database_url: str) -> None:
+    """And what is put into it then is found: the steps make the tables that the program knows."""
+    database = Database(url=database_url)
+    engine = open_engine(database)
+    configuration = configured()
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0002")
+    Heartbeat(engine, "old", 30).beat()
+    assert version_of(engine) == "0002"
+    assert migrate(database) == ("0002", HEAD)
+    assert beats_of(engine) == {"old": 1}
+    rows = [a_row(1), a_row(2, urgent=1), a_row(3, state="failed", names=Names(patient_name="Yamada^Tarou=山田^太郎"))]
+    with engine.begin() as connection:
+        assert turn(connection) == (0, False)
+        put(connection, rows)
+        put(connection, rows)
+        assert listing(connection, Query(), 2).rows == (rows[1], rows[2])
+        assert listing(connection, Query("山田"), 2, 0).rows == (rows[2],)
+        assert listing(connection, Query("p1 jane"), 2).rows == (rows[0],)
+        assert listing(connection, Query(after=place_of(rows[2])), 2, 0).rows == (rows[0],)
+        assert (detectors(connection), remove(connection, [rows[0].key])) == (("head",), 1)
+    inspected = sa.inspect(engine)
+    for table in METADATA.sorted_tables:
+        made = {column["name"]: column["nullable"] for column in inspected.get_columns(table.name)}
+        assert made == {column.name: column.nullable for column in table.columns}
     engine.dispose()
 
 

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterator
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
+from zipfile import ZipFile
 
 import pytest
 import sqlalchemy as sa
@@ -12,11 +14,13 @@ from fastapi.testclient import TestClient
 
 from app import outcomes
 from app.access import Role
+from app.assemble import assemble
 from app.assignment import Assignment, Decision
 from app.documents import Document, DocumentKind, Receipt
 from app.feedback import Answer, Place, of_bundle, of_study
 from app.findings import Algorithm, Finding, Outcome, Presence, Report, SliceScore
 from app.outcomes import Shipment, StudyOutcome
+from app.receive.spool import Spool
 from app.settings import Settings
 from app.switches import switched_off
 from app.tokens import make
@@ -24,7 +28,7 @@ from app.warmth import BundleState, Teller
 from app.web.server import create_app
 from app.workflow_database import Heartbeat, beats_of, open_engine
 from app.workflow_migration import migrate
-from tests.integration.workflow.tiny import write_bundle
+from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
 
 EVIL = "<script>alert(1)</script>"
 UID = "1.2.840.99.1"
@@ -165,6 +169,7 @@ class TestBundles:
         self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
     ) -> None:
         read(settings)
+        Heartbeat(engine, "worker-7", 30).beat()
         Teller(engine, "worker-7").tell(
             [BundleState("brightness", "0.1.0", algorithm(settings).weights_sha256, "cpu", "", 10.0, 1.5, 8, 4, 20.0)]
         )
@@ -186,8 +191,9 @@ class TestBundles:
         self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
     ) -> None:
         state = BundleState("brightness", "0.0.9", "f" * 64, "cpu", "", 10.0, 1.5, 8, 0, None)
-        Teller(engine, "worker-7").tell([state])
         heart = Heartbeat(engine, "worker-7", 30)
+        heart.beat()
+        Teller(engine, "worker-7").tell([state])
         page = ""
         for _ in range(200):
             heart.beat()
@@ -268,7 +274,6 @@ class TestSystem:
         self, client: TestClient, settings: Settings, secrets: dict[str, str]
     ) -> None:
         read(settings, delivered=False)
-        client.app.state  # noqa: B018  the figures' first look runs beside the requests
         page = client.get("/system", headers=bearer(secrets["viewer"])).text
         for words in ("PACS at 127.0.0.1:9", "https://desk.example:443", "No worker is known", "free of", "Analyses"):
             assert words in page
@@ -276,6 +281,18 @@ class TestSystem:
         assert "refused &lt;script&gt;" in page
         assert "swordfish" not in page
         assert "C-ECHO" not in page
+
+    def test_damaged_outcomes_and_unfinished_folders_keep_no_page_from_being_shown(
+        self, client: TestClient, settings: Settings, secrets: dict[str, str]
+    ) -> None:
+        read(settings)
+        for name, content in (("b" * 32 + "-" + "0" * 16, "{"), ("c" * 32 + "-" + "0" * 16, None)):
+            (settings.results / name).mkdir()
+            if content is not None:
+                (settings.results / name / "outcome.json").write_text(content)
+        for path in ("/system", "/bundles"):
+            assert client.get(path, headers=bearer(secrets["viewer"])).status_code == 200
+        assert "1 of the newest 1" in client.get("/bundles", headers=bearer(secrets["viewer"])).text
 
     def test_an_operator_asks_a_destination(self, client: TestClient, secrets: dict[str, str]) -> None:
         csrf = logged_in(client, secrets["operator"])
@@ -361,3 +378,30 @@ class TestFeedback:
         assert answer.status_code == 422
         assert "its images or results were removed" in answer.json()["detail"]
         assert list(settings.run.glob("feedback-export-*")) == []
+
+    def test_an_export_is_a_zip_whose_making_leaves_nothing_behind(
+        self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
+    ) -> None:
+        slices = ct_slices(UID, slices=3)
+        send_to_spool(Spool(settings.spool.folder, 0), slices)
+        study = assemble(sorted((settings.spool.folder / "studies" / outcomes.uid_hash(UID)).iterdir()))
+        (series,) = study.series
+        finding = Finding("intracranial_hemorrhage", Presence.PRESENT, 0.93, 0.5)
+        report = Report(UID, study.revision, series.uid, 0, algorithm(settings), Outcome.SUCCEEDED, (finding,))
+        files = tuple(each.path.name for each in series.instances)
+        outcomes.begin(settings.results, StudyOutcome(study.key, 1.0, 2.0, files, study_uid=UID, reports=(report,)))
+        csrf = logged_in(client, secrets["admin"])
+        client.post(f"/feedback/study/{study.key}", data={CSRF: csrf, **form(report)})
+        answer = client.post("/feedback/export", data={CSRF: csrf, "bundle": "brightness"})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+        assert answer.headers["content-disposition"] == 'attachment; filename="feedback-brightness.zip"'
+        with ZipFile(BytesIO(answer.content)) as file:
+            assert file.testzip() is None
+            content = json.loads(file.read("brightness/datalist.json"))
+            (row,) = [row for part in ("training", "validation", "test") for row in content[part]]
+            assert row["label"] == 1
+            inside = [name for name in file.namelist() if name.startswith(f"brightness/{row['image']}/")]
+            assert len(inside) == 3
+        assert list(settings.run.glob("feedback-export-*")) == []
+        assert settings.audit.file is not None
+        assert settings.audit.file.read_text().count('originalText="Export"') == 1
