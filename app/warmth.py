@@ -26,6 +26,9 @@ _STATES = sa.Table(
     sa.Column("analyses", sa.BigInteger, nullable=False),
     sa.Column("analysed_at", sa.Float),
 )
+_WORKERS = sa.table("vigil_workers", sa.column("id"))
+_IS_KNOWN = _STATES.c.worker.in_(sa.select(_WORKERS.c.id))
+"""A worker that was taken over has no heartbeat any more; under a name that changes, as of containers, never again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Teller:
         rows = [{"worker": self.worker, **asdict(each)} for each in now]
         try:
             with asking(self.engine) as connection:
-                connection.execute(sa.delete(_STATES).where(_STATES.c.worker == self.worker))
+                connection.execute(sa.delete(_STATES).where((_STATES.c.worker == self.worker) | ~_IS_KNOWN))
                 if rows:
                     connection.execute(sa.insert(_STATES), rows)
         except Retryable as error:
@@ -90,13 +93,14 @@ class Teller:
 
 
 def states_of(engine: sa.Engine) -> dict[str, tuple[BundleState, ...]]:
-    """What workers said last, by worker; some may be dead since.
+    """What workers that have a heartbeat said last, by worker; some may have died just now.
 
     Raises:
         Retryable: The database does not answer.
     """
     with asking(engine) as connection:
-        rows = connection.execute(sa.select(_STATES).order_by(_STATES.c.worker, _STATES.c.bundle)).mappings().all()
+        query = sa.select(_STATES).where(_IS_KNOWN).order_by(_STATES.c.worker, _STATES.c.bundle)
+        rows = connection.execute(query).mappings().all()
     found: dict[str, tuple[BundleState, ...]] = {}
     for row in rows:
         state = BundleState(**{name: value for name, value in row.items() if name != "worker"})

@@ -1,20 +1,15 @@
 """/api/v1/bundles: what is served, what is refused and why. Read only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from threading import Lock
-from time import monotonic
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi import Path as InPath
 from pydantic import BaseModel
 
-from app.infer.catalogue import Bundle, Catalogue
-from app.settings import Settings
+from app.infer.catalogue import Bundle
 from app.web.api.problems import errors_of
-
-LOOK_AGAIN_S: Final = 60.0
+from app.web.shelf import Shelf
 
 BundleName = Annotated[str, InPath(max_length=128, pattern=r"^[A-Za-z0-9_.-]+$", description="name of its folder")]
 
@@ -63,53 +58,32 @@ class BundleList(BaseModel):
     items: list[BundleEntry]
 
 
-@dataclass
-class Shelf:
-    """Reads the bundles, not more often than needed: every look checks the hashes of all weights.
-
-    Attributes:
-        settings: Of the installation.
-    """
-
-    settings: Settings
-    _entries: Sequence[BundleEntry] = field(default=(), init=False)
-    _read_at: float | None = field(default=None, init=False)
-    _lock: Lock = field(default_factory=Lock, init=False)
-
-    def entries(self) -> Sequence[BundleEntry]:
-        """Every bundle by name, as it was at most a minute ago."""
-        with self._lock:
-            if self._read_at is None or monotonic() - self._read_at > LOOK_AGAIN_S:
-                self._entries = self._read()
-                self._read_at = monotonic()
-            return self._entries
-
-    def _read(self) -> Sequence[BundleEntry]:
-        found = Catalogue.load(self.settings.bundles)
-        return sorted(
-            [
-                *(BundleEntry.of(each) for each in found.bundles.values()),
-                *(BundleEntry(name=each.name, state="refused", reason=each.reason) for each in found.refused),
-                *(BundleEntry(name=each.name, state="not_served", reason=each.reason) for each in found.not_served),
-            ],
-            key=lambda each: each.name,
-        )
+def entries(shelf: Shelf) -> Sequence[BundleEntry]:
+    """Every bundle by name."""
+    found = shelf.catalogue()
+    return sorted(
+        [
+            *(BundleEntry.of(each) for each in found.bundles.values()),
+            *(BundleEntry(name=each.name, state="refused", reason=each.reason) for each in found.refused),
+            *(BundleEntry(name=each.name, state="not_served", reason=each.reason) for each in found.not_served),
+        ],
+        key=lambda each: each.name,
+    )
 
 
-def add_bundles(app: FastAPI, settings: Settings) -> None:
+def add_bundles(app: FastAPI, shelf: Shelf) -> None:
     """Add the routes."""
     router = APIRouter(prefix="/api/v1", tags=["bundles"])
-    shelf = Shelf(settings)
 
     @router.get("/bundles", responses=errors_of())
     def list_bundles() -> BundleList:
         """Every bundle of this installation, also those that are refused, with the reason."""
-        return BundleList(items=list(shelf.entries()))
+        return BundleList(items=list(entries(shelf)))
 
     @router.get("/bundles/{name}", responses=errors_of(404))
     def show_bundle(name: BundleName) -> BundleEntry:
         """One bundle."""
-        found = next((each for each in shelf.entries() if each.name == name), None)
+        found = next((each for each in entries(shelf) if each.name == name), None)
         if found is None:
             raise HTTPException(404, "no bundle of that name; /api/v1/bundles lists them")
         return found

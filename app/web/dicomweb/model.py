@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 from pydicom.datadict import tag_for_keyword
@@ -64,7 +63,7 @@ def attribute_json(dataset: Dataset, keyword: str) -> Json:
     return element_json(dataset, tag_of(keyword)) if keyword in dataset else {"vr": vr_of(keyword)}
 
 
-def value_json(keyword: str, *values: object) -> Mapping[str, Json]:
+def value_json(keyword: str, *values: object) -> Json:
     """An attribute that we have counted or put together, under its tag."""
     return {f"{tag_of(keyword):08X}": {"vr": vr_of(keyword), "Value": list(values)}}
 

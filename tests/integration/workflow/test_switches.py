@@ -11,7 +11,7 @@ from app.outcomes import State
 from app.settings import Database
 from app.switches import LONGEST_REASON, Switch, switch_off, switch_on, switched_off
 from app.warmth import BundleState, Teller, states_of
-from app.workflow_database import open_engine
+from app.workflow_database import Heartbeat, open_engine
 from app.workflow_migration import migrate
 from tests.integration.workflow.conftest import Installation
 from tests.integration.workflow.tiny import ct_slices, send_to_spool
@@ -65,6 +65,9 @@ def test_a_database_without_tables_says_what_to_do(database_url: str) -> None:
 def test_a_worker_tells_and_takes_back_what_its_bundles_are_like(engine: sa.Engine) -> None:
     cold = BundleState("head", "1.0", "0" * 64, "cpu")
     warm = BundleState("head", "1.0", "0" * 64, "cpu", "", 5.0, 1.5, 4096, 2, 7.0)
+    hearts = [Heartbeat(engine, name, 30) for name in ("one", "two")]
+    for heart in hearts:
+        heart.beat()
     one, two = Teller(engine, "one"), Teller(engine, "two")
     one.tell([cold])
     two.tell([cold])
@@ -72,6 +75,12 @@ def test_a_worker_tells_and_takes_back_what_its_bundles_are_like(engine: sa.Engi
     assert states_of(engine) == {"one": (warm,), "two": (cold,)}
     one.retire()
     assert states_of(engine) == {"two": (cold,)}
+    hearts[0].bury(["two"])
+    assert states_of(engine) == {}
+    one.tell([cold])
+    with engine.connect() as connection:
+        left = connection.execute(sa.text("SELECT worker FROM vigil_bundle_states")).scalars().all()
+    assert left == ["one"]
 
 
 def test_studies_are_declined_while_a_bundle_is_off_and_read_when_it_is_on(

@@ -162,15 +162,15 @@ NEEDS: dict[tuple[str, str], Role | None] = {
 FILLED = {
     "key": "0" * 32,
     "name": "none.css",
+    "image": "none.png",
+    "number": "1",
+    "index": "1",
     "id": "0" * 32,
     "study": "1.2",
     "series": "1.2",
     "instance": "1.2",
     "numbers": "1",
     "tag": "7FE00010",
-    "image": "none.png",
-    "number": "1",
-    "index": "1",
 }
 """What stands in the places of paths."""
 LET_IN = {200, 201, 303, 404, 503}

@@ -169,6 +169,7 @@ class TestBundles:
         self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
     ) -> None:
         read(settings)
+        Heartbeat(engine, "worker-7", 30).beat()
         Teller(engine, "worker-7").tell(
             [BundleState("brightness", "0.1.0", algorithm(settings).weights_sha256, "cpu", "", 10.0, 1.5, 8, 4, 20.0)]
         )
@@ -190,8 +191,9 @@ class TestBundles:
         self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
     ) -> None:
         state = BundleState("brightness", "0.0.9", "f" * 64, "cpu", "", 10.0, 1.5, 8, 0, None)
-        Teller(engine, "worker-7").tell([state])
         heart = Heartbeat(engine, "worker-7", 30)
+        heart.beat()
+        Teller(engine, "worker-7").tell([state])
         page = ""
         for _ in range(200):
             heart.beat()
