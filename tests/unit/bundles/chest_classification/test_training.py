@@ -73,8 +73,8 @@ def test_images_are_learned_by_heart_measured_compared_and_looked_at(
     run_config("inference", **source, **what)
     (written,) = (tmp_path / "out").rglob("*.json")
     found = json.loads(written.read_text())
-    cases_of = dict(zip(what["classes"], cases["probabilities"][1], strict=True)) if task == "multi_label" else {}
-    assert found["probabilities"] == pytest.approx(cases_of or found["probabilities"], abs=1e-3)
+    of_evaluation = dict(zip(what["classes"], cases["probabilities"][1], strict=True))
+    assert found["probabilities"] == pytest.approx(of_evaluation, abs=1e-3)
     assert set(found["probabilities"]) == set(what["classes"])
     assert found["regions"]
     for left, upper, end, lower in found["regions"].values():
