@@ -8,7 +8,7 @@ from app.demo.phantoms.radiographs.other_views import OTHER_KINDS, make_other
 from app.demo.phantoms.radiographs.radiograph import Radiograph
 from app.demo.phantoms.radiographs.wrist import make_wrist
 
-KINDS = ("chest", "chest-opacities", "wrist", *OTHER_KINDS)
+KINDS = ("chest", "wrist", "chest-opacities", *OTHER_KINDS)
 VIEWS = "views"
 """A set of all kinds in turns, to train a view classifier on."""
 OTHER_VIEWS = "other-views"

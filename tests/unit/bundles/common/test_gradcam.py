@@ -239,3 +239,16 @@ def test_bad_heat_is_refused() -> None:
         hottest_box(np.ones((2, 2)), share=0)
     with pytest.raises(ValueError, match="no extent"):
         to_source(Box(0, 0, 1, 1), Box(0, 0, 0, 5), (3, 3))
+
+
+def test_all_classes_are_explained_at_once_as_each_by_itself(network: TwoHeads) -> None:
+    images = torch.rand(2, 1, 32, 24)
+    network.eval()
+    together = GradCamInferer("body.2", lambda output: output["second"], None)(images, network)
+    assert together["heat"].shape == (2, 3, 32, 24)
+    for index in range(3):
+        assert torch.allclose(together["heat"][:, index], second(index)(images, network)["heat"], atol=1e-6)
+    with torch.inference_mode():
+        again = GradCamInferer("body.2", lambda output: output["second"], None)(images.clone(), network)
+    assert torch.equal(again["heat"], together["heat"])
+    assert all(parameter.grad is None for parameter in network.parameters())

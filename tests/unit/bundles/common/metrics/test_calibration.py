@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from bundles.common.metrics import (
     expected_calibration_error,
     fit_platt,
+    fit_softmax_temperature,
     fit_temperature,
     reliability_curve,
     sigmoid,
@@ -106,3 +107,31 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
         expected_calibration_error([], [])
     with pytest.raises(ValueError, match="one bin"):
         reliability_curve([0.5], [1], bins=0)
+
+
+def test_a_softmax_temperature_is_the_best_of_a_fine_grid() -> None:
+    generator = np.random.default_rng(4)
+    truth = generator.integers(0, 3, 300)
+    logits = 4 * np.eye(3)[truth] + 3 * generator.standard_normal((300, 3))
+
+    def slow(temperature: float) -> float:
+        total = 0.0
+        for row, own in zip(logits / temperature, truth, strict=True):
+            total -= row[own] - np.log(sum(np.exp(value) for value in row))
+        return total
+
+    grid = np.arange(0.5, 6, 0.01)
+    assert fit_softmax_temperature(logits, truth) == pytest.approx(grid[np.argmin([slow(t) for t in grid])], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("logits", "truth", "words"),
+    [
+        ([[1.0, 2.0]], [0, 1], "expected logits"),
+        ([[1.0, 2.0], [1.0, np.nan]], [0, 1], "not finite"),
+        ([[1.0, 2.0], [1.0, 0.0]], [1, 1], "of one class"),
+    ],
+)
+def test_a_softmax_temperature_wants_several_classes(logits: list, truth: list, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        fit_softmax_temperature(logits, truth)

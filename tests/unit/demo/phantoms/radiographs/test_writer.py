@@ -85,5 +85,5 @@ def test_unknown_kinds_are_refused() -> None:
 def test_views_take_turns_evenly() -> None:
     classes = [view_class(kind_of("views", index)) for index in range(72)]
     assert [classes.count(number) for number in range(4)] == [18, 18, 18, 18]
-    assert {kind_of("views", index) for index in range(36)} == set(KINDS)
+    assert {kind_of("views", index) for index in range(36)} == set(KINDS) - {"chest-opacities"}
     assert kind_of("wrist", 5) == "wrist"
