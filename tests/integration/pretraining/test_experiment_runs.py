@@ -149,6 +149,7 @@ def _area(row: dict[str, Any]) -> float:
     )
 
 
+@pytest.mark.timeout(1200)
 def test_what_stops_an_experiment_before_it_begins_is_said(tmp_path: Path) -> None:
     radiographs(tmp_path / "data")
     runner = CliRunner()
