@@ -25,7 +25,7 @@ Table = Annotated[Path, typer.Option(help="Folder of the table of results")]
 def _told() -> Iterator[None]:
     try:
         yield
-    except (ArchiveError, ConfigurationError) as error:
+    except (ArchiveError, ConfigurationError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 

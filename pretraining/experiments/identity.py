@@ -16,8 +16,9 @@ from bundles.common.strict import ConfigurationError
 from pretraining.experiments.spec import ROOT
 
 SHARED = ("bundles/common", "pretraining")
-# The report, the plots and the runner itself decide nothing about a figure of a run.
+# The report, the plots and the runner itself decide nothing about a figure of a run; the statistics do.
 NO_MATTER = ("pretraining/experiments", "pretraining/cli")
+MATTERS = ("pretraining/experiments/statistics",)
 ENDINGS = (".py", ".yaml", ".json")
 CONTENT_LIMIT = 4 * 2**30
 
@@ -53,7 +54,11 @@ def code_digest(configs: Iterable[str], root: Path = ROOT) -> str:
         files |= {path for path in (root / folder).rglob("*") if path.suffix in ENDINGS and path.is_file()}
     named = {str(path.relative_to(root)) if path.is_relative_to(root) else str(path): path for path in files}
     chosen = set(configs)
-    kept = {name: path for name, path in named.items() if name in chosen or not name.startswith(NO_MATTER)}
+    kept = {
+        name: path
+        for name, path in named.items()
+        if name in chosen or name.startswith(MATTERS) or not name.startswith(NO_MATTER)
+    }
     # Weights' manifests and cards are results, not code.
     kept = {name: path for name, path in kept.items() if "/models/" not in name and "/docs/" not in name}
     return digest({name: sha256_of(path) for name, path in sorted(kept.items())})

@@ -53,7 +53,8 @@ class Run:
     initialisation: str
     fraction: float
     seed: int
-    encoder: EncoderJob | None = None
+    # Part of the key; its specification holds mappings, which have no hash.
+    encoder: EncoderJob | None = field(default=None, hash=False)
 
     @property
     def title(self) -> str:

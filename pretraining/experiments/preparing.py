@@ -64,6 +64,7 @@ def prepare(data: Data, work: Path, images: Path | None, say: Callable[[str], No
         (f"prepare{number}", ("-m", *(_filled(part, values) for part in command)))
         for number, command in enumerate(data.prepare)
     )
+    (folder / "laid_out").mkdir(parents=True, exist_ok=True)
     say(f"images: {data.name}")
     outcome = perform(Job(data.name, folder, steps, ("laid_out/datalist.json",)))
     if outcome.state != "done":

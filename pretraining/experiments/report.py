@@ -94,7 +94,7 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
         lines += [f"### {label}", "", *_areas(result, task), *_boxes(result, task), *_differences(result, task)]
         lines += _convergence(result, task)
     lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
-    return [*lines, *_lost(result), *_made(result)]
+    return [*lines, *_pretrained(result), *_lost(result), *_made(result)]
 
 
 def _areas(result: Result, task: str) -> list[str]:
@@ -203,6 +203,29 @@ def _convergence(result: Result, task: str) -> list[str]:
     head = f"| Start | {' | '.join(f'{share:.0%}' for share in fractions)} |"
     told = "Earliest epoch at 98 % of the best validation figure, median of the runs (range):"
     return [told, "", head, "|---" * (len(fractions) + 1) + "|", *lines, ""]
+
+
+def _pretrained(result: Result) -> list[str]:
+    """How the encoders were trained, each once."""
+    found = {
+        row["pretraining"]["encoder"]: (row["initialisation"], row["pretraining"])
+        for row in result.runs
+        if row.get("pretraining")
+    }
+    if not found:
+        return []
+    lines = [
+        "Pretraining. Unrest: standard deviation of the loss from step to step by the mean loss; peak: largest",
+        "gradient by the median; both of the second half of the steps.",
+        "",
+        "| Encoder | Epochs | Loss, first epoch | Last epoch | Unrest | Peak |",
+        "|---" * 6 + "|",
+    ]
+    for start, one in found.values():
+        figures = (one["first_loss"], one["last_loss"], one["jitter"], one["gradient_peak"])
+        cells = " | ".join(DASH if value is None else f"{value:.3f}" for value in figures)
+        lines.append(f"| {result.about['starts'][start]} | {one['epochs']} | {cells} |")
+    return [*lines, ""]
 
 
 def _lost(result: Result) -> list[str]:

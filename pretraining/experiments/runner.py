@@ -24,6 +24,7 @@ from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant
 from pretraining.experiments.table import ResultTable, Row
 from pretraining.experiments.work import Job, Outcome, bundle_command
 from pretraining.export import present_commit
+from pretraining.progress import CURVE, read_curve
 
 ENCODER = "encoder.pt"
 Say = Callable[[str], None]
@@ -284,9 +285,17 @@ class Runner:
         curve = read_validation(folder / "train")
         return {
             "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
+            "pretraining": self._pretraining(run),
             "curve": curve,
             "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
         }
+
+    def _pretraining(self, run: Run) -> Row | None:
+        """How the encoder's training went, where it was trained here."""
+        if run.encoder is None or run.encoder.spec.step is None:
+            return None
+        found = statistics.stability(read_curve(self.settings.work / "encoders" / run.encoder.key / CURVE))
+        return None if found is None else {"encoder": run.encoder.key, **asdict(found)}
 
     def _compare(self) -> None:
         """Comparisons of runs whose cases are here; with runs that another machine made there is nothing to compare."""

@@ -111,8 +111,8 @@ class ResultTable:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    # JSON has no NaN: what is not a number is null.
-    plain = json.loads(json.dumps(row), parse_constant=lambda _: None)
+    # JSON has no NaN: what is not a number is null. Digits beyond the eighth are the noise of a machine.
+    plain = json.loads(json.dumps(row), parse_constant=lambda _: None, parse_float=lambda text: round(float(text), 8))
     return json.dumps(plain, sort_keys=True, ensure_ascii=False) + "\n"
 
 

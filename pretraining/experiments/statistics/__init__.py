@@ -14,13 +14,14 @@ from pretraining.experiments.statistics.paired import (
     most_suspicious,
     over_runs,
 )
-from pretraining.experiments.statistics.training import convergence
+from pretraining.experiments.statistics.training import Stability, convergence, stability
 
 __all__ = [
     "ALL",
     "Aligned",
     "Comparison",
     "Figure",
+    "Stability",
     "align",
     "area_difference",
     "compare",
@@ -28,5 +29,6 @@ __all__ = [
     "figures",
     "most_suspicious",
     "over_runs",
+    "stability",
     "strata",
 ]

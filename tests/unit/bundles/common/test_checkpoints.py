@@ -9,7 +9,7 @@ from ignite.engine import Engine
 from structlog.testing import capture_logs
 from torch import nn
 
-from bundles.common.checkpoints import KeepBest, Resume, load_weights
+from bundles.common.checkpoints import KeepBest, Resume, load_weights, read_validation
 
 NAN = float("nan")
 
@@ -65,6 +65,18 @@ def test_only_a_better_epoch_replaces_the_best_and_nan_is_said(tmp_path: Path) -
             assert json.loads((tmp_path / "best.json").read_text())["auroc"] == best
     assert logs == [{"event": "epoch_cannot_be_compared", "metric": "auroc", "epoch": 4, "log_level": "warning"}]
     assert json.loads((tmp_path / "best.json").read_text())["epoch"] == 2
+
+
+def test_the_figures_of_every_epoch_are_kept_and_a_repeated_one_counts_once(tmp_path: Path) -> None:
+    assert read_validation(tmp_path) == []
+    for epoch, value in ((1, 0.5), (2, 0.25), (2, 0.75)):
+        engine = Engine(lambda _engine, _item: None)
+        KeepBest(nn.Linear(1, 1), str(tmp_path), metric="auroc", epoch=lambda epoch=epoch: epoch).attach(engine)
+        engine.state.metrics = {"auroc": value}
+        engine.run([0])
+    with (tmp_path / "validation.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "au')
+    assert read_validation(tmp_path) == [{"epoch": 1, "auroc": 0.5}, {"epoch": 2, "auroc": 0.75}]
 
 
 def test_weights_in_half_precision_become_the_network_s_own(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from bundles.common.strict import ConfigurationError
 from pretraining.experiments.report import write_report
 from pretraining.experiments.table import ResultTable
 
+PRETRAINING = {
+    "encoder": "e", "epochs": 2, "first_loss": 4.0, "last_loss": 2.5, "jitter": 0.25, "gradient_peak": None,
+}  # fmt: skip
 STARTS = {"random": "random weights", "simclr": "SimCLR", "metadata": "metadata alone"}
 
 
@@ -40,6 +43,7 @@ def run(start: str, fraction: float, seed: int, **more: Any) -> dict[str, Any]:
         "variant": "small", "task": "probe", "initialisation": start, "fraction": fraction, "seed": seed,
         "state": "done", "reason": "", "seconds": 36.0, "commit": "abc", "code": "c0de", "data_hash": "da7a",
         "machine": "a processor", "date": "2026-11-22", "figures": figures,
+        "pretraining": PRETRAINING if start == "simclr" else None,
         "curve": [] if start == "metadata" else curve, "convergence_epoch": None if start == "metadata" else 3 + seed,
         **more,
     }  # fmt: skip
@@ -91,6 +95,7 @@ def test_the_page_says_what_the_table_has(tmp_path: Path) -> None:
             "12 runs, 0.12 hours of training and measuring, 2026-11-22; commit abc; code c0de; images da7a; "
             "on a processor."
         ),
+        "| SimCLR | 2 | 4.000 | 2.500 | 0.250 | – |",
         "![tried small probe areas](tried_small_probe_areas.svg)",
     ):
         assert line in page.splitlines(), line

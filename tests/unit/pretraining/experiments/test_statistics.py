@@ -20,6 +20,7 @@ from pretraining.experiments.statistics import (
     figures,
     most_suspicious,
     over_runs,
+    stability,
     strata,
 )
 from pretraining.experiments.statistics.paired import compare_classes
@@ -211,3 +212,17 @@ def test_convergence_is_the_first_epoch_at_98_percent_of_the_best(scores: list[f
 def test_a_figure_that_was_not_measured_is_named() -> None:
     with pytest.raises(ValueError, match="no validation figure 'auc'; there are: score"):
         convergence([{"epoch": 1, "score": 0.5}], "auc")
+
+
+def test_unrest_and_peaks_are_of_the_second_half() -> None:
+    losses = [9.0, 1.0, 4.0, 2.0, 4.0, 2.0]
+    curve = [
+        {"epoch": 1 + n // 3, "loss": loss, "gradient_norm": norm}
+        for n, (loss, norm) in enumerate(zip(losses, [50, 1, 1, 2, 6, 2], strict=True))
+    ]
+    found = stability(curve)
+    assert found is not None
+    assert (found.epochs, found.first_loss, found.last_loss) == (2, pytest.approx(14 / 3), pytest.approx(8 / 3))
+    assert found.jitter == pytest.approx(np.std([2.0, -2.0]) / (8 / 3))
+    assert found.gradient_peak == 3
+    assert stability(curve[:3]) is None
