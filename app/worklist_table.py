@@ -162,12 +162,13 @@ def _window(connection: sa.Connection, query: Query, size: int) -> tuple[list[st
 
 
 def _counts(connection: sa.Connection, query: Query) -> Mapping[tuple[str, int], int]:
-    columns: tuple[Any, ...] = (WORKLIST.c.state, WORKLIST.c.urgent)
+    state: sa.ColumnElement[str] = WORKLIST.c.state
+    urgent: sa.ColumnElement[int] = WORKLIST.c.urgent
     if query.terms or query.detector:
         # Rows have to be read anyway: not in the order of an index, which would fetch each from another place.
-        columns = tuple(sa.func.coalesce(column, column) for column in columns)
-    counted = sa.select(*columns, sa.func.count()).where(*_conditions(connection, query)).group_by(*columns)
-    return {(state, urgent): number for state, urgent, number in connection.execute(counted)}
+        state, urgent = sa.func.coalesce(state, state), sa.func.coalesce(urgent, urgent)
+    counted = sa.select(state, urgent, sa.func.count()).where(*_conditions(connection, query)).group_by(state, urgent)
+    return {(each[0], each[1]): each[2] for each in connection.execute(counted)}
 
 
 def _facets(query: Query) -> list[sa.ColumnElement[bool]]:
