@@ -71,6 +71,16 @@ class Spool:
             OSError: The disk is full or broken.
         """
         presences.sweep(self._associations)
+        left = self.discard_abandoned()
+        self._mark_interrupted()
+        return left
+
+    def discard_abandoned(self) -> int:
+        """Remove what dead senders left half received, and mark their studies; the number of files.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
         left = 0
         for path in self._incoming.iterdir():
             if not presences.is_alive(self._associations, path.name.partition("-")[0]):
@@ -81,7 +91,6 @@ class Spool:
                         self._interruptions.mark(uid_hash(uid))
                 path.unlink(missing_ok=True)
                 left += 1
-        self._mark_interrupted()
         return left
 
     def attend(self) -> Presence:

@@ -168,7 +168,7 @@ def create_app(
     app.state.watch = watch
     add_study(app, settings, witness)
     add_upload_page(app, settings, witness)
-    uploads = add_api(app, settings, witness, shelf, knock, pulse)
+    uploads = add_api(app, settings, worklist, witness, shelf, knock, pulse)
     app.add_middleware(Gate, guard=guard, refused=witness.refused)
     return app
 

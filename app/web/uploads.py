@@ -108,6 +108,8 @@ class Sessions:
                 raise TooManyOpen
             if self._spool is None:
                 self._spool = Spool(self.settings.spool.folder, self.settings.spool.min_free_mb)
+                # What an earlier process of ours was unpacking as it was killed may be large.
+                self._spool.discard_abandoned()
             session = Session(visitor, Upload(self._spool, self.options.max_file_mb * MEGABYTE))
             self._open[session.id] = session
             return session

@@ -17,16 +17,18 @@ from app.web.shelf import Shelf
 from app.web.templating import page
 from app.web.uploads import Sessions
 from app.web.witness import Witness
+from app.worklist import Worklist
 
 
 def add_api(  # noqa: PLR0917  what an application is made of
-    app: FastAPI, settings: Settings, witness: Witness, shelf: Shelf, knock: Knock, pulse: Pulse
+    app: FastAPI, settings: Settings, worklist: Worklist, witness: Witness, shelf: Shelf, knock: Knock, pulse: Pulse
 ) -> Sessions:
     """Add the API, its description, and problems in the place of every error.
 
     Args:
         app: To it.
         settings: Of the installation.
+        worklist: The index of studies.
         witness: Told who saw and sent what.
         shelf: Knows the bundles.
         knock: Asks the listener.
@@ -35,7 +37,7 @@ def add_api(  # noqa: PLR0917  what an application is made of
     Returns:
         The uploads that are open: somebody has to sweep and to stop them.
     """
-    add_studies(app, settings, witness)
+    add_studies(app, settings, worklist, witness)
     add_replay(app, settings, witness)
     add_bundles(app, shelf)
     add_service(app, settings, knock, pulse)

@@ -1,9 +1,7 @@
 """/api/v1/studies: the revisions of all studies, and of each one its reports, documents and deliveries."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
@@ -20,10 +18,13 @@ from app.outcomes import Shipment, State, StudyOutcome
 from app.revisions import relation, relations
 from app.settings import Settings
 from app.web.api.cursors import LONGEST, Cursor
+from app.web.api.listing import page_of
 from app.web.api.problems import errors_of
 from app.web.login import CurrentVisitor
 from app.web.models import StudyDetail, StudySummary
 from app.web.witness import Witness
+from app.worklist import Worklist
+from app.worklist_keys import Wanted
 
 KEY_OR_UID: Final = r"^([0-9a-f]{32}(-[0-9a-f]{16})?|[0-2](\.[0-9]+){1,31})$"
 KeyOrUid = Annotated[
@@ -133,30 +134,6 @@ class Deliveries(BaseModel):
     pending: list[Shipment]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which study revisions a list is of; what is None or empty does not count."""
-
-    states: frozenset[State] = frozenset()
-    urgent: bool | None = None
-    bundle: str = ""
-    finding: str = ""
-    received_from: float | None = None
-    received_before: float | None = None
-
-    def fits(self, outcome: StudyOutcome) -> bool:
-        """Whether a revision is one of them."""
-        at = outcome.received_at
-        return (
-            (not self.states or outcome.state in self.states)
-            and (self.urgent is None or self.urgent == any(report.urgent for report in outcome.reports))
-            and (not self.bundle or any(report.algorithm.name == self.bundle for report in outcome.reports))
-            and (not self.finding or any(self.finding in _kinds(report) for report in outcome.reports))
-            and (self.received_from is None or at >= self.received_from)
-            and (self.received_before is None or at < self.received_before)
-        )
-
-
 def media_type(document: Document) -> str:
     """What a document's bytes are."""
     return "application/dicom" if document.kind in DICOM_KINDS else MEDIA_TYPES[document.kind]
@@ -174,7 +151,7 @@ def known_study(settings: Settings, key: str) -> StudyOutcome:
     return outcome
 
 
-def add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
+def add_studies(app: FastAPI, settings: Settings, worklist: Worklist, witness: Witness) -> None:
     """Add the routes."""
     router = APIRouter(prefix="/api/v1", tags=["studies"])
 
@@ -186,18 +163,17 @@ def add_studies(app: FastAPI, settings: Settings, witness: Witness) -> None:
         urgent: Annotated[
             bool | None, Query(description="only those flagged for early reading, or only others")
         ] = None,
-        bundle: Annotated[str, Query(max_length=128, description="only those that it looked at")] = "",
+        bundle: Annotated[str, Query(max_length=128, description="only those that were routed to it")] = "",
         finding: Annotated[str, Query(max_length=128, description="only those where it was found present")] = "",
         received_from: Annotated[datetime | None, Query(description="last image not before")] = None,
         received_before: Annotated[datetime | None, Query(description="last image before")] = None,
     ) -> StudyPage:
         """Study revisions by the time of their last image, the newest first; no UID and no patient data."""
         wanted = Wanted(frozenset(state or ()), urgent, bundle, finding, _unix(received_from), _unix(received_before))
-        found = list(islice(_after(settings, _cursor(cursor), wanted), limit + 1))
-        shown = found[:limit]
+        shown, following = page_of(settings, worklist, _cursor(cursor), wanted, limit)
         related = relations(settings.results, shown)
-        last = str(Cursor(shown[-1].received_at, shown[-1].key)) if len(found) > limit else None
-        return StudyPage(items=[StudySummary.of(each, related[each.key]) for each in shown], next=last)
+        items = [StudySummary.of(each, related[each.key]) for each in shown]
+        return StudyPage(items=items, next=None if following is None else str(following))
 
     @router.get("/studies/{key}", responses=errors_of(404))
     def show_study(key: KeyOrUid, visitor: CurrentVisitor) -> StudyDetail:
@@ -247,17 +223,6 @@ def _add_documents(router: APIRouter, settings: Settings, witness: Witness) -> N
         return FileResponse(document.path, media_type=media_type(document), filename=name)
 
 
-def _after(settings: Settings, cursor: Cursor | None, wanted: Wanted) -> Iterator[StudyOutcome]:
-    every = outcomes.newest(settings, None if cursor is None else cursor.received_at)
-    return (
-        each for each in every if wanted.fits(each) and (cursor is None or cursor.precedes(each.received_at, each.key))
-    )
-
-
-def _kinds(report: Report) -> frozenset[str]:
-    return frozenset(each.kind for each in report.findings if each.presence == "present")
-
-
 def _cursor(given: str) -> Cursor | None:
     try:
         return Cursor.of(given) if given else None
@@ -269,8 +234,6 @@ def _unix(at: datetime | None) -> float | None:
     """Unix time; a time without a zone is UTC."""
     if at is None:
         return None
-    from datetime import UTC
-
     try:
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (OverflowError, ValueError) as error:

@@ -5,6 +5,7 @@
   const AT_ONCE = 3;
   const SHOWN = 200;
   const POLL_MS = 1000;
+  const OFTEN_MS = 100;
   const TRIES = 5;
   const WAIT_MS = 3000;
   const SESSIONS = "/api/v1/upload-sessions";
@@ -24,6 +25,9 @@
   let bytesAll = 0;
   let bytesDone = 0;
   let address = "";
+  let toldAt = 0;
+  // Kept as files end: counting thousands anew at every step would stop the page.
+  const totals = { done: 0, stored: 0, duplicate: 0, refused: 0, failed: 0 };
 
   const units = ["B", "kB", "MB", "GB"];
   function size(bytes) {
@@ -54,7 +58,10 @@
   async function dropped(items) {
     const found = [];
     // Before anything is awaited: the list is empty afterwards.
-    const entries = [...items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
+    const files = [...items].filter((item) => item.kind === "file");
+    const carried = files.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+    for (const { entry, file } of carried) if (!entry && file) found.push({ file, name: file.name });
+    const entries = carried.map(({ entry }) => entry).filter(Boolean);
     for (const entry of entries) {
       try {
         await walk(entry, "", found);
@@ -79,6 +86,7 @@
       }
     }
     stopped = false;
+    beginView();
     draw();
     pump();
   }
@@ -174,6 +182,8 @@
     each.sent = each.file.size;
     each.state = "done";
     each.results = results;
+    totals.done += 1;
+    for (const result of results) totals[result.verdict] += 1;
     show(each);
     summarise();
   }
@@ -181,6 +191,7 @@
   function fail(each, words) {
     unsent(each);
     each.state = "failed";
+    totals.failed += 1;
     each.results = [refused(each, "failed", words)];
     show(each);
     summarise();
@@ -292,29 +303,26 @@
   }
 
   function summarise(ended = false) {
-    const counts = { stored: 0, duplicate: 0, refused: 0, failed: 0 };
-    let done = 0;
-    for (const each of files) {
-      if (each.state === "failed") counts.failed += 1;
-      if (each.state !== "done") continue;
-      done += 1;
-      for (const result of each.results) counts[result.verdict] += 1;
-    }
+    const now = Date.now();
+    if (!ended && now - toldAt < OFTEN_MS) return;
+    toldAt = now;
+    const { done, ...counts } = totals;
     $("all").value = bytesAll ? bytesDone / bytesAll : 0;
-    const told = Object.entries(counts).filter(([, count]) => count).map(([verdict, count]) => `${count} ${verdict}`);
+    const words = Object.entries(counts).filter(([, count]) => count).map(([verdict, count]) => `${count} ${verdict}`);
     const where = ended ? `Done: ${done} of ${files.length} files` : `${done} of ${files.length} files, ${size(bytesDone)} of ${size(bytesAll)}`;
-    tell(told.length ? `${where}. Images: ${told.join(", ")}.` : `${where}.`);
-    if (!ended) {
-      $("stop").hidden = false;
-      $("table").hidden = true;
-      $("retry").hidden = true;
-    } else {
-      draw_once();
-    }
+    tell(words.length ? `${where}. Images: ${words.join(", ")}.` : `${where}.`);
+    if (ended) drawFailed();
+  }
+
+  function beginView() {
+    toldAt = 0;
+    $("stop").hidden = false;
+    $("table").hidden = true;
+    $("retry").hidden = true;
   }
 
   let drawing = false;
-  function draw_once() {
+  function drawFailed() {
     if (drawing) return;
     drawing = true;
     const chosen = files.filter((each) => each.state === "failed" || each.results.some((result) => result.verdict === "refused"));
@@ -346,11 +354,13 @@
     stopped = false;
     for (const each of files.filter((one) => one.state === "failed")) {
       each.state = "waits";
+      totals.failed -= 1;
       each.results = [];
       each.tries = 0;
       waiting.push(each);
       show(each);
     }
+    beginView();
     summarise();
     pump();
   });

@@ -10,12 +10,16 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+from structlog.testing import capture_logs
 
 from app import outcomes
 from app.outcomes import StudyOutcome
 from app.report import encode
 from app.study import uid_hash
 from app.web.api.cursors import Cursor
+from app.workflow_database import open_engine
+from app.workflow_migration import migrate
+from app.worklist import Worklist
 from tests.unit.receive.objects import make_object, to_file
 from tests.unit.report.factory import MADE_AT, STUDY_UID, make_report, make_study
 from tests.unit.web.test_access import House
@@ -156,10 +160,15 @@ def test_documents_are_fetched_as_they_are_on_disk(client: TestClient, house: Ho
     assert client.get(f"/api/v1/studies/{KEY}/deliveries").json() == {"receipts": [], "waiting": [], "pending": []}
 
 
-def test_pages_of_studies_give_each_once_the_newest_first(client: TestClient, house: House) -> None:
+@pytest.mark.parametrize("indexed", [False, True])
+def test_pages_of_studies_give_each_once_the_newest_first(indexed: bool, client: TestClient, house: House) -> None:
+    """From the index of studies, and without one from the outcomes: the same."""
     times = [1000.0, 3000.0, 3000.0, 2000.0, 500.5]
     for number, at in enumerate(times):
         outcomes.begin(house.settings.results, StudyOutcome(f"{number:032x}-{'a' * 16}", at, files=("x",)))
+    if indexed:
+        migrate(house.settings.database)
+        assert Worklist(house.settings, open_engine(house.settings.database)).compare() == len(times) + 1
     found, cursor = [], ""
     for _ in range(10):
         answer = client.get("/api/v1/studies", params={"limit": 2, "cursor": cursor}).json()
@@ -172,7 +181,12 @@ def test_pages_of_studies_give_each_once_the_newest_first(client: TestClient, ho
     assert found == [key for _, key in expected]
     only = client.get("/api/v1/studies", params={"received_from": "1970-01-01T00:33:20Z", "state": "received"}).json()
     assert [each["received_at"] for each in only["items"]] == ["1970-01-01T00:50:00Z"] * 2 + ["1970-01-01T00:33:20Z"]
-    assert [each["key"] for each in client.get("/api/v1/studies?bundle=phantom_bundle").json()["items"]] == []
+    present = next(each.kind for each in make_report().findings if each.presence == "present")
+    for query, keys in {f"finding={present}": [KEY], "finding=none": [], "bundle=none": [], "urgent=true": []}.items():
+        assert [each["key"] for each in client.get(f"/api/v1/studies?{query}").json()["items"]] == keys, query
+    with capture_logs() as logs:
+        client.get("/api/v1/studies")
+    assert not any(each["event"] == "listed_without_index" for each in logs) or not indexed
 
 
 def test_a_cursor_is_read_as_it_was_given_and_nothing_else() -> None:
