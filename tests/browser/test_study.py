@@ -1,9 +1,11 @@
 """The study page in a real Chromium: open a finding, scroll, window, toggle contours, by mouse and by keyboard."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -181,3 +183,39 @@ def test_a_radiograph_shows_its_boxes(
     wait_for(page, "marks", str(len(places)))
     assert axe(page) == []
     screenshot("study-chest", page)
+
+
+def test_what_is_on_the_screen_is_the_value_in_its_window_at_its_place(page: Page, head: StudyOutcome) -> None:
+    """From the bytes of a slice to the colour of a canvas, against the formula of the standard and plain arithmetic."""
+    page.goto(f"/study/{head.key}")
+    frame = page.locator("#viewer-frame")
+    expect(page.locator("#viewer-said")).to_contain_text("Slice")
+    frame.focus()
+    for key in ("o", "b", "a", "3", *["+"] * 9):  # from a scale of 4 on nothing is smoothed
+        page.keyboard.press(key)
+    wait_for(page, "zoom", f"{1.25**9:.3f}")
+    now = shown(page)
+    address = page.url.partition("#")[0] + f"/series/0/slices/{now['shown']}"
+    answer = page.request.get(address)
+    rows, columns = int(answer.headers["vigil-rows"]), int(answer.headers["vigil-columns"])
+    values = np.frombuffer(answer.body(), "<i2").reshape(rows, columns)
+    size = page.locator("#viewer-canvas").evaluate("canvas => [canvas.width, canvas.height]")
+    scale = min(size[0] / columns, size[1] / rows) * 1.25**9
+    assert scale >= 4
+    for row in range(rows // 2 - 8, rows // 2 + 8):
+        for column in range(columns // 2 - 8, columns // 2 + 8):
+            x = size[0] / 2 + (column + 0.5 - columns / 2) * scale
+            y = size[1] / 2 + (row + 0.5 - rows / 2) * scale
+            seen = page.locator("#viewer-canvas").evaluate(
+                "(canvas, [x, y]) => canvas.getContext('2d').getImageData(x, y, 1, 1).data[0]", [int(x), int(y)]
+            )
+            assert seen == grey(int(values[row, column]), 40, 80), (row, column)
+
+
+def grey(value: float, centre: float, width: float) -> int:
+    """PS3.3 C.11.2.1.2.1, as it stands there, for 256 shades."""
+    if value <= centre - 0.5 - (width - 1) / 2:
+        return 0
+    if value > centre - 0.5 + (width - 1) / 2:
+        return 255
+    return math.floor(((value - (centre - 0.5)) / (width - 1) + 0.5) * 255 + 0.5)

@@ -84,12 +84,12 @@ class Known:
         Raises:
             HTTPException: 410, its images were removed; 422, nothing can be made of them.
         """
+        if not self.has_images(outcome):
+            raise HTTPException(410, NO_IMAGES)
         with self._lock:
             if outcome.key in self._studies:
                 self._studies.move_to_end(outcome.key)
                 return self._studies[outcome.key]
-        if not self.has_images(outcome):
-            raise HTTPException(410, NO_IMAGES)
         try:
             made = with_looks(reassemble(self.settings.spool.folder, outcome), outcome.looks)
         except AppError as error:

@@ -168,6 +168,8 @@ def test_a_study_that_retention_removed_is_told_from_one_that_never_was(site: Si
     Tombstones(site.settings.spool.folder / "pruned").add(study, seen.files)
     page = client.get(f"/study/{seen.key}")  # the results are still there
     assert (page.status_code, "lesion 1 of 2" in page.text) == (200, True)
+    assert "send the study once more to see them here" in page.text
+    assert 'id="viewer-canvas"' not in page.text
     gone = site.client().get(f"/study/{seen.key}/series/0/slices/1")
     assert gone.status_code == 410
     assert "send the study once more" in gone.json()["detail"]
