@@ -28,6 +28,7 @@ __all__ = ["orthanc"]
 ROOT = Path(__file__).resolve().parents[2]
 SCANNER = "SCANNER"
 PATIENCE_S = 120.0
+START_S = 400.0
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Service:
                 stdout=out,
                 stderr=log,
             )
-        self.until(lambda: READY in (self.folder / "service.out").read_text(), "ready")
+        self.until(lambda: READY in (self.folder / "service.out").read_text(), "ready", START_S)
 
     def stop(self) -> int:
         """Stop the tree as an operator does; its exit code."""
