@@ -65,12 +65,13 @@ class Cases:
 
     def rows(self, finding: str) -> list[Case]:
         """A line for each case, where images have names."""
-        names = self.names or ()
+        if self.names is None:
+            return []
         people = self.names if self.patients is None else self.patients
-        together = zip(names, people or names, np.asarray(self.truth), np.asarray(self.probabilities), strict=True)
+        together = zip(self.names, people, np.asarray(self.truth), np.asarray(self.probabilities), strict=True)
         return [
             Case(finding, case_id(name), patient_id(str(person)), bool(truth), float(score))
-            for name, person, truth, score in (together if names else ())
+            for name, person, truth, score in together
         ]
 
 

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ def test_what_was_written_comes_back(tmp_path_factory: pytest.TempPathFactory, r
 
 def test_names_are_hashed_as_a_store_of_pretraining_hashes_them(tmp_path: Path) -> None:
     assert (case_id("a.png"), patient_id("7")) == (hashed("vigil", "image", "a.png"), hashed("vigil", "patient", "7"))
-    rows = Cases([0.25, 0.75], [False, True], ["MEIER^ANNA", "P2"], names=["meier.png", "b.png"]).rows("mass")
+    rows = Cases([0.25, 0.75], [False, True], np.array(["MEIER^ANNA", "P2"]), names=["meier.png", "b.png"]).rows("mass")
     write_cases(tmp_path / "cases.csv", rows)
     text = (tmp_path / "cases.csv").read_text().lower()
     assert "meier" not in text
