@@ -124,7 +124,10 @@ def page_as(browser: Browser, service: Service, tokens: Mapping[str, str]) -> It
 
     def open_page(role: str = "operator", size: tuple[int, int] = LAPTOP) -> Page:
         context = browser.new_context(
-            base_url=service.address, viewport={"width": size[0], "height": size[1]}, color_scheme="dark"
+            base_url=service.address,
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark",
+            reduced_motion="reduce",  # a row that fades in has no colours to judge meanwhile
         )
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
