@@ -80,7 +80,7 @@ def test_https_with_tokens_and_a_renewed_certificate(tmp_path: Path) -> None:
         with httpx.Client(verify=trusted, base_url=f"https://127.0.0.1:{port}", timeout=30) as client:
             assert client.get("/api/v1/studies").status_code == 401
             answer = client.get("/api/v1/studies", headers={"Authorization": f"Bearer {secret}"})
-            assert (answer.status_code, answer.json()) == (200, [])
+            assert (answer.status_code, answer.json()) == (200, {"items": [], "next": None})
             assert "max-age" in answer.headers["strict-transport-security"]
             cookie = client.get("/login").headers["set-cookie"]
             assert {"HttpOnly", "Secure", "SameSite=strict"} <= set(cookie.split("; "))
