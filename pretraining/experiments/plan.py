@@ -186,7 +186,7 @@ def _run_key(
     data_hash, code = made_of
     steps = experiment.tasks[task].model_dump(mode="json", exclude={"label", "classes", "curve", "findings"})
     # What is asked of the metadata does not depend on the networks.
-    asked = list(experiment.data.metadata) if start == METADATA else [steps, code]
+    asked: list[Any] = [list(experiment.data.metadata)] if start == METADATA else [steps, code]
     origin, findings = encoder.key if encoder else start, list(experiment.data.findings)
     if start == METADATA:
         asked += [list(experiment.tasks[task].findings)]
