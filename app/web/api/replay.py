@@ -95,7 +95,7 @@ def add_replay(app: FastAPI, settings: Settings, witness: Witness) -> None:
             raise HTTPException(409, str(error)) from error
         witness.sent(visitor, known, receipts)
         if "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse(f"/#{known.key}", 303)
+            return RedirectResponse(f"/study/{known.key}", 303)
         return JSONResponse(Replayed(receipts=list(receipts)).model_dump(mode="json"))
 
     app.router.routes.extend(router.routes)
