@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +135,15 @@ def test_what_cannot_be_served_is_named_in_the_log_and_by_check(service: Service
     assert [line.split()[2] for line in done.stdout.splitlines() if line.startswith(f"bundle {UNET}")] == ["ok"]
 
 
-def test_the_page_shows_volumes_and_scores(service: Service, head: tuple[StudyOutcome, list[Path]]) -> None:
-    with urllib.request.urlopen(f"{service.address}/", timeout=10) as answer:
-        page = answer.read().decode()
-    report = report_of(head[0], EXACT)
-    assert f"<b>Measured:</b> {report.structures[0].words}" in page
+def test_the_pages_show_volumes_and_scores(service: Service, head: tuple[StudyOutcome, list[Path]]) -> None:
+    def page(path: str) -> str:
+        with urllib.request.urlopen(f"{service.address}{path}", timeout=10) as answer:
+            return unescape(answer.read().decode())
+
+    (structure, *_) = report_of(head[0], EXACT).structures
+    assert structure.volume_mm3 is not None
+    assert head[0].reports[0].structures[0].words in page("/")
+    study = page(f"/study/{head[0].key}")
+    assert "Measured, without an operating point" in study
+    assert structure.name in study
+    assert f"{structure.volume_mm3 / 1000:.2f} ml" in study
