@@ -55,7 +55,7 @@ def run_bundle(root: Path) -> Callable[..., str]:
         done = subprocess.run(
             command, cwd=root, env=environment, capture_output=True, text=True, timeout=200, check=False
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.returncode == 0, done.stderr[-8000:]
         return done.stdout + done.stderr
 
     return run
