@@ -20,7 +20,7 @@ from app.demo.phantoms.radiographs.kinds import make_radiograph
 from app.demo.phantoms.radiographs.writer import to_dataset
 from app.errors import Rejected
 from app.feedback import Answer, Feedback, Place, give
-from app.feedback_export import Exported, export
+from app.feedback_export import KEY_FILE, Exported, export
 from app.findings import Finding, Outcome, Presence, Region, RegionKind, Report, SliceScore
 from app.infer.catalogue import Bundle, load_bundle
 from app.outcomes import StudyOutcome
@@ -42,6 +42,9 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    """With a key of pseudonyms that divides these patients evenly: splits go by pseudonym."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / KEY_FILE).write_bytes(bytes([26]) * 32)
     return Settings.model_validate(
         {
             "spool": {"folder": tmp_path / "spool", "min_free_mb": 0},
