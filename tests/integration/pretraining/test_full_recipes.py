@@ -31,7 +31,15 @@ FINDINGS = (
 COLUMNS = ("finding", "ap", "small", "age", "female", "hemorrhage")
 FULL = {name: read_experiment(path, "full") for name, path in all_files().items()}
 # Small images and few of them; what makes a network's size stays.
-FEW = {"epochs": 1, "archive_workers": 0, "workers": 0, "device": "cpu", "plot_images": 2, "reference_images": 2}
+FEW = {
+    "epochs": 1,
+    "warm_up_epochs": 0,
+    "archive_workers": 0,
+    "workers": 0,
+    "device": "cpu",
+    "plot_images": 2,
+    "reference_images": 2,
+}
 SMALL_SETS = {"head_epochs": 0, "all_epochs": 1, "epochs": 1, "workers": 0, "device": "cpu", "bfloat16": False}
 
 
