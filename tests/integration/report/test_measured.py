@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from app.web.page import render
 from highdicom.seg import segread
 from highdicom.sr import srread
 from jsonschema import Draft202012Validator
@@ -24,6 +23,7 @@ from app.report import encode
 from app.revisions import Relation
 from app.study import Study
 from app.web.models import StudySummary
+from app.worklist_rows import Names, row_of
 from tests.allowlists.dciodvfy import errors
 from tests.unit.report.factory import MADE_AT, make_study
 from tests.unit.report.measured import class_report, failed_report, structure_report
@@ -156,7 +156,7 @@ def test_people_see_volumes_and_scores(tmp_path: Path) -> None:
     )
     summary = StudySummary.of(outcome, Relation())
     assert (summary.measured[0], summary.findings, summary.research_only) == ("spleen 7.1 ml", [], True)
-    assert "spleen 7.1 ml" in render([outcome], {outcome.key: Relation()})
+    assert row_of(outcome, Relation(), Names(), 1).shown.measured[0] == "spleen 7.1 ml"
 
 
 @pytest.mark.parametrize("word", KNOWN)

@@ -44,8 +44,9 @@ def test_images_are_learned_by_heart_measured_compared_and_looked_at(
     run_config("evaluate", **measured)
     report = json.loads((tmp_path / "evaluation/evaluation.json").read_text())
     assert report["extra"]["task"] == task
-    # The same images as in validation: training and evaluation say the same of the same weights.
-    assert report["extra"]["mean_auroc"]["value"] == pytest.approx(best["auroc"], abs=1e-5)
+    # The same images as in validation: training and evaluation say the same of the same weights, but for two images
+    # that are as good as equal and may change places (one pair of three and six images, in one of three classes).
+    assert report["extra"]["mean_auroc"]["value"] == pytest.approx(best["auroc"], abs=1 / 18 / 3 + 1e-5)
     assert list(report["classification"]) == what["classes"]
     assert (tmp_path / "evaluation/examples.png").is_file()
     if task == "multi_class":

@@ -108,7 +108,7 @@ def test_evaluation_writes_figures_pictures_and_a_card(
     assert report["extra"]["boxed_images"]["pneumothorax"] == {"with": 4, "without": 4}
     assert 0 <= report["extra"]["mean_average_precision"]["value"] <= 1
     names = {"evaluation.json", "model_card_section.md", "roc.png", "precision_recall.png", "reliability.png"}
-    assert {path.name for path in out.iterdir()} == {*names, "froc.png", "examples.png"}
+    assert {path.name for path in out.iterdir()} == {*names, "froc.png", "examples.png", "cases.csv"}
 
 
 def test_what_is_fitted_on_validation_is_used_afterwards(

@@ -48,7 +48,7 @@ def test_an_evaluation_writes_json_pictures_and_a_card(
     assert {"accuracy", "sensitivity", "specificity"} <= set(middle["figures"])
     assert written["extra"]["grad_cam"]["images_with_boxes"] == 4
     names = {"evaluation.json", "model_card_section.md", "roc.png", "precision_recall.png", "reliability.png"}
-    assert {path.name for path in out.iterdir()} == {*names, "examples.png"}
+    assert {path.name for path in out.iterdir()} == {*names, "examples.png", "cases.csv"}
 
 
 def test_a_given_threshold_is_measured_as_it_is(
