@@ -23,8 +23,8 @@ from app.web.dicomweb.service import (
     of_study,
     want_json,
 )
-from app.web.dicomweb.sights import Sights
 from app.web.login import CurrentVisitor
+from app.web.sights import Sights
 from app.web.witness import Witness
 
 

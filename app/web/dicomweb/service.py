@@ -14,8 +14,8 @@ from app.web.dicomweb import accept
 from app.web.dicomweb.accept import JSON, Accepted
 from app.web.dicomweb.holdings import Held, Holdings
 from app.web.dicomweb.search import ROOT, Scope
-from app.web.dicomweb.sights import Sights
 from app.web.guard import Visitor
+from app.web.sights import Sights
 from app.web.witness import Witness
 from bundles.common.elements import text
 
@@ -92,7 +92,7 @@ class Service:
             held = tuple(each for each in self.holdings.study(scope.study) if scope.series in {"", each.series_uid})
         if not held:
             raise HTTPException(404, f"nothing is known by these UIDs; {ROOT}/studies lists what there is")
-        self.sights.saw(visitor, StudyObject(held[0].study_uid, text(held[0].header, "PatientID")))
+        self.sights.saw_object(visitor, StudyObject(held[0].study_uid, text(held[0].header, "PatientID")))
         return held
 
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, HTTPException, Path, Response
 
 from app.outcomes import StudyOutcome
 from app.web.login import CurrentVisitor
+from app.web.sights import Sights
 from app.web.study.known import Known
 from app.web.study.overlays import Overlays, overlays
 from app.web.study.pixels import Encoded, SliceCache, encode, thumbnail
 from app.web.study.series import SeriesView, view_of, window_of
-from app.web.study.sights import Sights
 from bundles.common.reader import Slice, UnreadableImage, read_slice
 
 Key = Annotated[str, Path(max_length=64, description="key of a study revision, or StudyInstanceUID")]

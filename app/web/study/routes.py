@@ -12,10 +12,10 @@ from app.errors import Rejected, Retryable
 from app.settings import Settings
 from app.web.guard import Visitor
 from app.web.login import CurrentVisitor, Posted
+from app.web.sights import Sights
 from app.web.study.documents import KINDS, file_of, find, pdf_of, picture_of, readable
 from app.web.study.images import add_images
 from app.web.study.known import Known
-from app.web.study.sights import Sights
 from app.web.study.views import page_of
 from app.web.templating import page, wants_fragment
 from app.web.told import problem_page
