@@ -6,7 +6,7 @@ order, to LPS millimetres. See `bundles.common.geometry`.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bundles.common.elements import integer
 from bundles.common.geometry import Matrix, StackGeometry, affine, positions_mm, to_ras
 from bundles.common.headers import (
     FRAME_KEYWORDS,
@@ -36,7 +37,7 @@ from bundles.common.pixels import (
 )
 from bundles.common.plain import is_nifti, is_picture, read_nifti, read_picture
 from bundles.common.stacks import FrameStack, stack_frames
-from bundles.common.turning import room
+from bundles.common.turning import room, touched
 
 __all__ = ["MAX_VOXELS", "Slice", "Stack", "UnreadableImage", "group_files", "is_dicom", "read_slice", "read_stack"]
 
@@ -45,6 +46,7 @@ MAX_VOXELS = 600_000_000
 READERS = 2
 """Threads that read a series whose pixels lie in the files as they are: conversion leaves the interpreter's lock."""
 WORTH_THREADS = 32
+READ_KEYWORDS = (*FRAME_KEYWORDS, *PIXEL_KEYWORDS)
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -136,13 +138,31 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, wanted: Matrix | 
     if len(paths) == 1 and is_picture(paths[0]):
         picture, notes = read_picture(paths[0], max_voxels)
         return Stack(picture[np.newaxis], np.eye(4), None, "stored", "MONOCHROME2", notes=notes)
-    headers = {path: read_header(path, (*FRAME_KEYWORDS, *PIXEL_KEYWORDS)) for path in paths}
-    frames = [frame for header in headers.values() for frame in frames_of(header)]
-    stack, notes = _choose(stack_frames(frames))
+    with ThreadPoolExecutor(1) as beside:
+        headers = {path: read_header(path, READ_KEYWORDS) for path in paths[:1]}
+        ready = _make_ready(headers[paths[0]], len(paths), max_voxels, beside)
+        headers |= {path: read_header(path, READ_KEYWORDS) for path in paths[1:]}
+        frames = [frame for header in headers.values() for frame in frames_of(header)]
+        stack, notes = _choose(stack_frames(frames))
     for frame in stack.frames:
         if (problem := headers[frame.path].problem) is not None:
             raise UnreadableImage(problem)
-    return _read(stack, headers, (*skipped, *notes), max_voxels, wanted)
+    shape = (len(stack.frames), stack.frames[0].rows, stack.frames[0].columns)
+    if prod(shape) > max_voxels:
+        raise UnreadableImage(
+            f"{shape[0]} images of {shape[1]}×{shape[2]} pixels are more than the {max_voxels} voxels allowed"
+        )
+    matrix = _affine(stack.frames[0], stack.geometry)
+    array = room(shape, matrix, wanted, None if ready is None else ready.result())
+    return _read(stack, headers, (*skipped, *notes), array, matrix)
+
+
+def _make_ready(
+    header: Header, files: int, max_voxels: int, beside: ThreadPoolExecutor
+) -> Future[NDArray[np.float32]] | None:
+    """Begin to make memory ready for a series of many files, as large as the first of them says."""
+    shape = files, integer(header.dataset, "Rows") or 0, integer(header.dataset, "Columns") or 0
+    return beside.submit(touched, shape) if files >= WORTH_THREADS and 0 < prod(shape) <= max_voxels else None
 
 
 def read_slice(path: Path, index: int = 0) -> Slice:
@@ -155,7 +175,7 @@ def read_slice(path: Path, index: int = 0) -> Slice:
     Raises:
         UnreadableImage: With the reason, as `read_stack`; or the file holds no such frame.
     """
-    header = read_header(path, (*FRAME_KEYWORDS, *PIXEL_KEYWORDS))
+    header = read_header(path, READ_KEYWORDS)
     if header.problem is not None:
         raise UnreadableImage(header.problem)
     frames = frames_of(header)
@@ -217,17 +237,16 @@ def _choose(stacks: Sequence[FrameStack]) -> tuple[FrameStack, tuple[str, ...]]:
 
 
 def _read(
-    stack: FrameStack, headers: dict[Path, Header], notes: tuple[str, ...], max_voxels: int, wanted: Matrix | None
+    stack: FrameStack,
+    headers: dict[Path, Header],
+    notes: tuple[str, ...],
+    array: NDArray[np.float32],
+    matrix: Matrix,
 ) -> Stack:
-    first, shape = stack.frames[0], (len(stack.frames), stack.frames[0].rows, stack.frames[0].columns)
-    if prod(shape) > max_voxels:
-        raise UnreadableImage(
-            f"{shape[0]} images of {shape[1]}×{shape[2]} pixels are more than the {max_voxels} voxels allowed"
-        )
+    """Read the pixels of a stack into `array`; `matrix` is its affine."""
+    first, geometry = stack.frames[0], stack.geometry
     meanings = {path: meaning_of(headers[path].dataset, path) for path in {frame.path for frame in stack.frames}}
     meaning = _common(meanings, first.path)
-    geometry, matrix = stack.geometry, _affine(first, stack.geometry)
-    array = room(shape, matrix, wanted)
 
     def fill(path: Path, places: Sequence[int]) -> None:
         images = [(stack.frames[place].index, array[place]) for place in places]

@@ -18,15 +18,29 @@ def orientation(axcodes: str) -> Matrix:
     return np.asarray(axcodes2ornt(tuple(axcodes)))
 
 
-def room(shape: tuple[int, int, int], affine: Matrix, wanted: Matrix | None) -> NDArray[np.float32]:
-    """Empty memory for a stack of `shape` (slices, rows, columns), laid so that turning it is free.
+def touched(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Memory (slices, rows, columns) that the kernel has given already, which takes it as long as reading the pixels.
+
+    Made by a thread beside the parsing of headers: it holds no lock of the interpreter.
+    """
+    array = np.empty(shape, dtype=np.float32)
+    array.fill(0)
+    return array
+
+
+def room(
+    shape: tuple[int, int, int], affine: Matrix, wanted: Matrix | None, ready: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Memory for a stack of `shape` (slices, rows, columns), laid so that turning it is free; its values say nothing.
 
     Args:
         shape: Of the stack.
         affine: (column, row, slice, 1) to LPS millimetres.
         wanted: Axes that it will be turned into; None for its own.
+        ready: What `touched` made: taken where its images are of that size and enough.
     """
-    array = np.empty(shape, dtype=np.float32)
+    fits = ready is not None and ready.shape[1:] == shape[1:] and len(ready) >= shape[0]
+    array = ready[: shape[0]] if ready is not None and fits else np.empty(shape, dtype=np.float32)
     return array if wanted is None else array[_flips(ornt_transform(io_orientation(to_ras(affine)), wanted))]
 
 

@@ -53,13 +53,13 @@ def a_study(number: int) -> Row:
     modality, words, bundle, kind = KINDS[number % 2]
     state, at = STATES[number % len(STATES)], 1763800000.0 - 613 * number
     done = state in {State.DELIVERED, State.UNDELIVERED}
-    present = done and number % 5 == 0
+    present, old = done and number % 5 == 0, number % 7 == 3
     told = (Told(kind, "present", 0.93, 0.5) if present else Told(kind, "absent", 0.04, 0.5),)
     person, accession = PEOPLE[number % len(PEOPLE)], f"ACC{number:06d}"
     return Row(
         key=key_of(0xF0000 + number),
         changed=1,
-        urgent=int(present and number % 10 == 0),
+        urgent=int(present and number % 10 == 0 and not old),
         received_at=at,
         finished_at=at + 3.4 if done else None,
         state=state,
@@ -67,6 +67,7 @@ def a_study(number: int) -> Row:
         names=Names(f"1.2.{number}", modality, person, f"PID-{number:05d}", accession, "20251122", words),
         bundles=(bundle,),
         findings=(kind,) if present else (),
+        superseded_by=key_of(0xE0000 + number) if old else "",
     )
 
 

@@ -21,7 +21,8 @@ from pydicom.uid import (
 from pydicom.uid import EnhancedCTImageStorage as EnhancedCT
 
 from bundles.common.decoding import LARGE
-from bundles.common.reader import WORTH_THREADS, UnreadableImage, group_files, read_stack
+from bundles.common.headers import read_header
+from bundles.common.reader import WORTH_THREADS, UnreadableImage, group_files, read_slice, read_stack
 from tests.unit.bundles.common.dicom import AXIAL, CORONAL, SAGITTAL, ct_slice, ct_stack, save
 
 
@@ -402,3 +403,17 @@ def test_corrupt_bytes_never_raise_anything_else(
     path.write_bytes(data[: len(data) - cut] if cut % 2 else data)
     with suppress(UnreadableImage):
         assert read_stack([path]).array.size > 0
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_long_series_with_a_localizer_is_read_slice_by_slice(tmp_path: Path, last: bool) -> None:
+    """Long enough for several threads, and for memory made ready: of the right size, or of the localizer's."""
+    localizer = ct_slice(
+        99, (0, -200, 0), CORONAL, pixels=np.zeros((3, 4), np.int16), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    )
+    slices = save(tmp_path / "slices", ct_stack(tuple(range(40))))
+    other = save(tmp_path / "localizer", [localizer])
+    stack = read_stack([*slices, *other] if last else [*other, *slices])
+    by_uid = {read_header(path).dataset.SOPInstanceUID: read_slice(path).array for path in slices}
+    assert np.array_equal(stack.array, np.stack([by_uid[uid] for uid in stack.source_uids]))
+    assert len(stack.array) == 40

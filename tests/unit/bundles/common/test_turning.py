@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 from monai.transforms import Orientation
 
 from bundles.common.geometry import to_ras
-from bundles.common.turning import orientation, room, turned
+from bundles.common.turning import orientation, room, touched, turned
 
 SHAPE = (4, 3, 5)
 """Slices, rows, columns."""
@@ -45,3 +45,20 @@ def test_it_is_monais_orientation_of_the_same_memory(affine: np.ndarray, axcodes
 
 def test_without_axes_it_is_plain_memory() -> None:
     assert room(SHAPE, np.eye(4), None).flags.c_contiguous
+
+
+@pytest.mark.parametrize("ready", [(4, 3, 5), (6, 3, 5)])
+@pytest.mark.parametrize("axcodes", [None, "RAS"])
+def test_memory_that_is_ready_is_taken(ready: tuple[int, int, int], axcodes: str | None) -> None:
+    made = touched(ready)
+    laid = room(SHAPE, np.eye(4), None if axcodes is None else orientation(axcodes), made)
+    assert laid.shape == SHAPE
+    assert np.shares_memory(laid, made)
+
+
+@pytest.mark.parametrize("ready", [(3, 3, 5), (4, 5, 3), (9, 4, 5)])
+def test_memory_of_another_size_is_left(ready: tuple[int, int, int]) -> None:
+    made = touched(ready)
+    laid = room(SHAPE, np.eye(4), None, made)
+    assert laid.shape == SHAPE
+    assert not np.shares_memory(laid, made)
