@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, ae, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
@@ -24,6 +24,24 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 MAX_PDU = 131_072
 TRANSIENT = 2
+
+
+class EndingAssociation(Association):  # type: ignore[misc]
+    """An association for which nobody waits once its loop has ended.
+
+    pynetdicom 3.0.4 waits without end in `release` and every `send_…` where the connection broke in the wrong
+    millisecond: the loop has ended, and had said last that it is not paused.
+    """
+
+    def _run_reactor(self) -> None:
+        try:
+            super()._run_reactor()
+        finally:
+            self._is_paused = True
+
+
+# What `AE.associate` makes.
+ae.Association = EndingAssociation
 
 
 @dataclass(frozen=True, slots=True)

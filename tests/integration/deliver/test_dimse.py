@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import Comprehensive3DSRStorage
+from pynetdicom import build_context
 from structlog.testing import capture_logs
 
 from app.deliver import Sender, deliver, deliver_all, reachable, send_folder
+from app.deliver.association import Peer, associate, close
 from app.demo.pacs import Faults, Pacs
 from app.documents import Document, DocumentKind, Receipt
 from app.errors import AppError, Rejected, Retryable
@@ -236,3 +239,19 @@ def test_the_pacs_waits_for_what_is_expected(sr: Document, destination: MakeDest
         deliver(sr, destination(pacs.port))
         assert pacs.wait(lambda arrived: len(arrived) == 1, timeout_s=1) is True
         assert pacs.arrived[0].sop_class_uid == Comprehensive3DSRStorage
+
+
+def test_an_association_that_broke_at_its_end_is_closed_all_the_same(tmp_path: Path) -> None:
+    """As where the upper layer fails: the loop ends, and had last said that it is not paused."""
+    with Pacs(tmp_path / "pacs") as pacs:
+        peer = Peer("127.0.0.1", pacs.port, "PACS", "VIGIL", timeout_s=1)
+        association = associate(peer, [build_context(Comprehensive3DSRStorage)])
+        association._kill = True
+        association.join(10)
+        assert not association.is_alive()
+        # The sender has not heard of it yet.
+        association.is_established = True
+        closing = Thread(target=close, args=(association,), daemon=True)
+        closing.start()
+        closing.join(30)
+        assert not closing.is_alive()
