@@ -42,6 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _turn(item.path.relative_to(ROOT).parts))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: of UIDs and times of day, each process of several would make others."""
+    return argname if isinstance(val, bytes) else None
+
+
 def _turn(parts: Sequence[str]) -> int:
     return next((turn for turn, kind in enumerate(("e2e", "browser", "integration")) if kind in parts), 2)
 

@@ -46,7 +46,11 @@ def test_needs_no_group_length() -> None:
     assert (head.sop_class_uid, head.length) == (CTImageStorage, 132 + length)
 
 
-@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0" * 200, FILE[1:], encode(make_object())])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"GIF89a", b"\0" * 200, FILE[1:], encode(make_object())],
+    ids=["empty", "picture", "zeros", "shifted", "no preamble"],
+)
 def test_what_is_no_dicom_file_is_said_to_be_none(content: bytes) -> None:
     with pytest.raises(NotDicomError, match=r"no DICOM file|an empty file"):
         read_head(content, whole=True)

@@ -118,6 +118,7 @@ def test_no_uid_leads_outside_the_spool(tmp_path: Path, hostile: str) -> None:
         (encode(make_object("1.2", "1.2.3"))[:30], "ends within"),
         (encode(make_object("x", "1.2.3")), "StudyInstanceUID"),
     ],
+    ids=["empty", "junk", "another instance", "cut off", "no study"],
 )
 def test_what_cannot_be_filed_leaves_nothing_behind(spool: Spool, tmp_path: Path, data: bytes, reason: str) -> None:
     with pytest.raises(UnintelligibleError, match=reason):
