@@ -256,7 +256,9 @@ def test_associations_beyond_the_limit_are_rejected(listen: Listen) -> None:
         with associated(running.port) as first, associated(running.port) as second:
             assert first.is_established
             assert second.is_established
-            assert not echo(running.port)
+            accepted = echo(running.port)
+            served = [each for each in threading.enumerate() if isinstance(each, EventDrivenAssociation)]
+            assert not accepted, (first, first.is_established, second, second.is_established, served)
         wait_until(lambda: echo(running.port))
 
 
