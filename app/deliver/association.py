@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, _config, ae, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
@@ -26,22 +26,23 @@ MAX_PDU = 131_072
 TRANSIENT = 2
 
 
-class EndingAssociation(Association):  # type: ignore[misc]
-    """An association for which nobody waits once its loop has ended.
+_loop = Association._run_reactor  # noqa: SLF001
+
+
+def _loop_that_ends_paused(association: Association) -> None:
+    """Run an association's loop; once it has ended, nobody is to wait for its next pause.
 
     pynetdicom 3.0.4 waits without end in `release` and every `send_…` where the connection broke in the wrong
-    millisecond: the loop has ended, and had said last that it is not paused.
+    millisecond: the loop has ended, and had said last that it is not paused. The method is replaced and not the class,
+    since `AE` counts as its associations those of the class it knows.
     """
-
-    def _run_reactor(self) -> None:
-        try:
-            super()._run_reactor()
-        finally:
-            self._is_paused = True
+    try:
+        _loop(association)
+    finally:
+        association._is_paused = True  # noqa: SLF001
 
 
-# What `AE.associate` makes.
-ae.Association = EndingAssociation
+Association._run_reactor = _loop_that_ends_paused  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
