@@ -154,6 +154,7 @@ def read_stack(source: Paths, *, max_voxels: int = MAX_VOXELS, wanted: Matrix | 
         )
     matrix = _affine(stack.frames[0], stack.geometry)
     array = room(shape, matrix, wanted, None if ready is None else ready.result())
+    del ready  # where it was of another size, it is not to stand beside the pixels
     return _read(stack, headers, (*skipped, *notes), array, matrix)
 
 
