@@ -22,7 +22,7 @@ VALIDATION = "validation.jsonl"
 class Resume:
     """Writes one checkpoint after every epoch and goes on from it: a killed run loses at most what came after.
 
-    Every training has one, so that it also refuses what MONAI's engines pass over with a warning: epochs without a batch.
+    Every training has one, so that it also refuses what MONAI's engines pass over with a warning: epochs without batch.
 
     Args:
         folder: Where `checkpoint.pt` lies.
@@ -84,8 +84,8 @@ def _expect_batches(engine: Engine) -> None:
     images, batch = len(getattr(loader, "dataset", None) or ()), getattr(loader, "batch_size", None)
     told = f"{images} images, and a batch of {batch}" if batch else "no images"
     raise ValueError(
-        f"an epoch of training has no batch: there are {told}; give a smaller --batch_size, or more images (--datalist, "
-        "--limit, a larger share of the labels)"
+        f"an epoch of training has no batch: there are {told}; give a smaller --batch_size, or more images "
+        "(--datalist, --limit, a larger share of the labels)"
     )
 
 

@@ -65,7 +65,9 @@ def trainer(images: int, batch: int, *handlers: object) -> SupervisedTrainer:
 
 def test_a_training_with_fewer_images_than_a_batch_is_refused_before_it_begins(tmp_path: Path) -> None:
     resume = Resume(str(tmp_path), {"network": nn.Linear(1, 1)})
-    with pytest.raises(ValueError, match=r"no batch: there are 3 images, and a batch of 4; give a smaller --batch_size"):
+    with pytest.raises(
+        ValueError, match=r"no batch: there are 3 images, and a batch of 4; give a smaller --batch_size"
+    ):
         trainer(3, 4, resume)
     assert trainer(4, 4, resume).state.epoch_length == 1
     assert not list(tmp_path.iterdir())
