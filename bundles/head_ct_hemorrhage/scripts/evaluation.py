@@ -5,7 +5,7 @@ outlines are worth, all with 95 % bootstrap intervals over cases; and what was s
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -160,14 +160,20 @@ def areas(outputs: Outputs, replicates: int) -> dict[str, Auc]:
     return measured
 
 
-def cases_of(outputs: Outputs) -> Iterator[Case]:
-    """What was said of each volume, of each type in it and of each slice, where that is known; scores are logits."""
+def cases_of(outputs: Outputs, trained: Sequence[str] = ("types", "slices")) -> Iterator[Case]:
+    """What was said of each volume, of each type in it and of each slice, where that is known; scores are logits.
+
+    Args:
+        outputs: Of the network.
+        trained: Which of types and slices it has learned; nothing is told of the others.
+    """
     columns = {"hemorrhage": (outputs.hemorrhage, outputs.true_hemorrhage)}
-    columns |= {name: (outputs.types[:, k], outputs.true_types[:, k]) for k, name in enumerate(TYPES)}
+    if "types" in trained:
+        columns |= {name: (outputs.types[:, k], outputs.true_types[:, k]) for k, name in enumerate(TYPES)}
     for finding, (scores, truth) in columns.items():
         for case in np.flatnonzero(known(truth)).tolist():
             yield _case(finding, outputs, case, case_id(outputs.names[case]), (truth[case], scores[case]))
-    for place in np.flatnonzero(known(outputs.true_slices)).tolist():
+    for place in np.flatnonzero(known(outputs.true_slices)).tolist() if "slices" in trained else ():
         case, number = int(outputs.case_of_slice[place]), int(outputs.number_of_slice[place])
         said = (outputs.true_slices[place], outputs.slices[place])
         yield _case(SLICES, outputs, case, slice_id(outputs.names[case], number), said)
@@ -189,10 +195,11 @@ def evaluate(
     output_dir: str,
     replicates: int = 1000,
     postprocessing: Transform | None = None,
+    trained: Sequence[str] = ("types", "slices"),
 ) -> dict[str, Any]:
     """Print a table and write `evaluation.json`: areas with counts and 95 % intervals, operating points, outlines.
 
-    `cases.csv` beside it tells what was said of each case whose label is known.
+    `cases.csv` beside it tells what was said of each case whose label is known, by `trained` as in `cases_of`.
     With `postprocessing`, that of inference, also `model_card_section.md` and `examples.png`.
     """
     cut = service_cuts(bundle_root, weights).get(FINDING_OF["hemorrhage"])
@@ -213,7 +220,7 @@ def evaluate(
         draw_examples(folder / "examples.png", outputs.outlined)
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (folder / CARD).write_text("\n".join(f"- {note}" for note in notes_of(report)) + "\n", encoding="utf-8")
-    if cases := list(cases_of(outputs)):
+    if cases := list(cases_of(outputs, trained)):
         write_cases(folder / CASES, cases)
     Console().print(_table(measured))
     Console().print("\n".join(notes_of(report)), markup=False, highlight=False)

@@ -53,8 +53,9 @@ COARSE: dict[str, dict[str, object]] = {
 
 
 def encoders() -> Iterator[tuple[str, str]]:
-    """Every encoder that a full recipe trains."""
-    return ((name, encoder) for name, one in FULL.items() for encoder, spec in one.encoders.items() if spec.step)
+    """Every encoder that a full recipe trains; those of an experiment that comes after another are there already."""
+    own = {name: one for name, one in FULL.items() if one.after is None}
+    return ((name, encoder) for name, one in own.items() for encoder, spec in one.encoders.items() if spec.step)
 
 
 def trainings() -> Iterator[tuple[str, str]]:
