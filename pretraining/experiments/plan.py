@@ -147,10 +147,11 @@ def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
 
 
 def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
-    """MONAI ignores options that it does not know: refuse them here.
+    """MONAI ignores options that it does not know, and those that are null: refuse them here.
 
     Raises:
-        ConfigurationError: No such file, or a key that none of the configurations has, with the nearest.
+        ConfigurationError: No such file, a key that none of the configurations has, with the nearest, or a null in the
+            place of something else.
     """
     content: dict[str, Any] = {}
     for config in step.configs:
@@ -167,6 +168,11 @@ def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
             raise ConfigurationError(
                 f"{where}: no configuration of {', '.join(step.configs)} has the key '{key}'"
                 f"{nearest(first, list(content))}"
+            )
+        if (step.set[key] is None or step.set[key] == "{encoder}") and inside is not None:
+            raise ConfigurationError(
+                f"{where}: '{key}' can become null, which MONAI leaves out, so that {inside!r} of the configurations "
+                "would be used; take configurations in which it is null"
             )
 
 

@@ -206,3 +206,12 @@ def test_a_task_that_the_other_experiment_does_not_train_is_refused(tmp_path: Pa
     experiment = read_experiment(robust(tmp_path, written(tmp_path)), "small")
     with pytest.raises(ConfigurationError, match="task dark: 'tried' trains no 'fine'"):
         make_plan(experiment, "small", "data")
+
+
+@pytest.mark.parametrize("value", [None, "{encoder}"])
+def test_a_null_that_monai_would_leave_out_is_refused(value: str | None) -> None:
+    configs = ("bundles/head_ct_hemorrhage/configs/train.yaml",)
+    check_overrides(Step(configs=configs, set={"encoder_weights": value}), "here")
+    overlaid = (*configs, "bundles/head_ct_hemorrhage/configs/ablation_segmentation.yaml")
+    with pytest.raises(ConfigurationError, match="here: 'encoder_weights' can become null, which MONAI leaves out"):
+        check_overrides(Step(configs=overlaid, set={"encoder_weights": value}), "here")
