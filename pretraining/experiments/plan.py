@@ -12,7 +12,7 @@ import yaml
 from bundles.common.encoder_weights import read_encoder_manifest
 from bundles.common.strict import ConfigurationError, nearest
 from pretraining.experiments.identity import code_digest, digest
-from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experiment, Step, Task, Variant
+from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experiment, Step, Task, Variant, base_of
 
 SEPARATOR = "::"
 
@@ -45,6 +45,7 @@ class Run:
         initialisation: `random`, `metadata` or the name of an encoder.
         fraction, seed: Of the labels and of all draws.
         encoder: That it begins with; None for random weights and for the metadata.
+        base: Run of another experiment whose network is measured.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Run:
     seed: int
     # Part of the key; its specification holds mappings, which have no hash.
     encoder: EncoderJob | None = field(default=None, hash=False)
+    base: Run | None = None
 
     @property
     def title(self) -> str:
@@ -88,6 +90,7 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
             manifest.
     """
     encoders: dict[tuple[str, int | None], EncoderJob] = {}
+    bases = _bases(experiment, variant, data_hash, root)
     runs = []
     for name, task in experiment.tasks.items():
         code = code_digest(_configs(task), root)
@@ -95,12 +98,35 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
         if task.train:
             check_overrides(task.train, f"{experiment.name}, task {name}, train", root)
         for start in experiment.initialisations:
+            if start == METADATA and task.change:
+                # What the header says does not change with the picture.
+                continue
             for fraction in experiment.fractions:
                 for seed in experiment.seeds:
                     encoder = _encoder(experiment, start, seed, encoders, (data_hash, root))
+                    base = bases.get((task.trained, start, fraction, seed)) if start != METADATA else None
                     key = _run_key(experiment, (name, start, fraction, seed), encoder, [data_hash, code])
-                    runs.append(Run(key, code, name, start, fraction, seed, encoder))
+                    key = digest([key, base.key]) if base else key
+                    runs.append(Run(key, code, name, start, fraction, seed, encoder, base))
     return Plan(experiment, variant, data_hash, tuple(encoders.values()), tuple(runs))
+
+
+def _bases(
+    experiment: Experiment, variant: Variant, data_hash: str, root: Path
+) -> dict[tuple[str | None, str, float, int], Run]:
+    """Runs whose networks are measured, by task, start, share and seed."""
+    if experiment.after is None:
+        return {}
+    base = base_of(experiment, variant)
+    for name, task in experiment.tasks.items():
+        if task.trained not in base.tasks or base.tasks[task.trained].train is None:
+            known = [each for each, one in base.tasks.items() if one.train]
+            raise ConfigurationError(
+                f"{experiment.name}, task {name}: '{base.name}' trains no '{task.trained}'"
+                f"{nearest(str(task.trained), known)}"
+            )
+    plan = make_plan(base, variant, data_hash, root)
+    return {(run.task, run.initialisation, run.fraction, run.seed): run for run in plan.runs}
 
 
 def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
@@ -121,10 +147,11 @@ def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
 
 
 def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
-    """MONAI ignores options that it does not know: refuse them here.
+    """MONAI ignores options that it does not know, and those that are null: refuse them here.
 
     Raises:
-        ConfigurationError: No such file, or a key that none of the configurations has, with the nearest.
+        ConfigurationError: No such file, a key that none of the configurations has, with the nearest, or a null in the
+            place of something else.
     """
     content: dict[str, Any] = {}
     for config in step.configs:
@@ -141,6 +168,11 @@ def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
             raise ConfigurationError(
                 f"{where}: no configuration of {', '.join(step.configs)} has the key '{key}'"
                 f"{nearest(first, list(content))}"
+            )
+        if (step.set[key] is None or step.set[key] == "{encoder}") and inside is not None:
+            raise ConfigurationError(
+                f"{where}: '{key}' can become null, which MONAI leaves out, so that {inside!r} of the configurations "
+                "would be used; take configurations in which it is null"
             )
 
 
@@ -184,7 +216,9 @@ def _run_key(
 ) -> str:
     task, start, fraction, seed = place
     data_hash, code = made_of
-    steps = experiment.tasks[task].model_dump(mode="json", exclude={"label", "classes", "curve", "findings"})
+    steps = experiment.tasks[task].model_dump(
+        mode="json", exclude={"label", "classes", "curve", "findings", "trained", "change"}
+    )
     # What is asked of the metadata does not depend on the networks.
     asked: list[Any] = [list(experiment.data.metadata)] if start == METADATA else [steps, code]
     origin, findings = encoder.key if encoder else start, list(experiment.data.findings)

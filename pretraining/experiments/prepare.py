@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from pretraining.data.errors import ArchiveError
-from pretraining.experiments.layout import link_images, link_unlabelled, write_datalist
+from pretraining.experiments.layout import DATALIST, Names, label_volumes, link_images, link_unlabelled, write_datalist
 from pretraining.experiments.mixture import mixture_rows
 
 NIH_SETS = ("cxr_nih", "cxr_nih64")
@@ -151,6 +151,20 @@ def images(
     """Make FOLDER/images a link to a set of images."""
     with _told():
         link_images(folder, images)
+
+
+@app.command()
+def volumes(
+    folder: Annotated[Path, typer.Argument(help="Folder with datalist.json of volumes")],
+    *,
+    finding: Annotated[str | None, typer.Option(help="Name of the rows' label")] = None,
+    kind: Annotated[list[str] | None, typer.Option("--type", help="Name of one of their types, in order")] = None,
+    slices: Annotated[str | None, typer.Option(help="Name of what their slices are asked for")] = None,
+) -> None:
+    """Add to a datalist of volumes what experiments ask for: named labels, patients, what headers say."""
+    with _told():
+        count = label_volumes(folder, Names(finding, tuple(kind or ()), slices))
+    typer.echo(f"{count} volumes in {folder / DATALIST}")
 
 
 @app.command()

@@ -20,9 +20,9 @@ from pretraining.experiments.identity import digest, machine
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, make_plan
 from pretraining.experiments.pool import LocalPool, Pool, cores, shown
 from pretraining.experiments.preparing import Prepared, prepare
-from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant
+from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant, base_of
 from pretraining.experiments.table import ResultTable, Row
-from pretraining.experiments.work import Job, Outcome, bundle_command
+from pretraining.experiments.work import Job, Outcome, bundle_command, read_outcome
 from pretraining.export import present_commit
 from pretraining.progress import CURVE, read_curve
 
@@ -91,6 +91,8 @@ class Runner:
         self.table = ResultTable(settings.table)
         self.prepared: Prepared = prepare(experiment.data, settings.work, settings.images, say)
         self.plan: Plan = make_plan(experiment, variant, self.prepared.data_hash)
+        # Whose networks are measured: its runs are made here where they are missing, and its rows are left to itself.
+        self.base = Runner(base_of(experiment, variant), variant, settings, say) if experiment.after else None
         self.commit = present_commit()
 
     def open_runs(self) -> tuple[list[Run], int]:
@@ -109,9 +111,12 @@ class Runner:
         left, there = self.open_runs()
         self.table.append([self._described()])
         shares = {(run.fraction, run.seed): self._share(run.fraction, run.seed) for run in left}
-        needed = {run.encoder.key: run.encoder for run in left if run.encoder and run.encoder.spec.step}
+        bases = {run.base.key: run.base for run in left if run.base}
+        trained = {key for key, base in bases.items() if read_outcome(self._folder(base)) is not None}
+        starting = [run for run in left if run.base is None or run.base.key not in trained]
+        needed = {run.encoder.key: run.encoder for run in starting if run.encoder and run.encoder.spec.step}
         outcomes: dict[str, Outcome] = {}
-        with shown(len(needed) + len(left), f"{self.experiment.name} ({self.variant})") as advance:
+        with shown(len(needed) + len(bases) + len(left), f"{self.experiment.name} ({self.variant})") as advance:
             jobs = {self._encoder_job(one).folder: key for key, one in needed.items()}
 
             def encoder_ended(job: Job, outcome: Outcome) -> None:
@@ -119,15 +124,35 @@ class Runner:
                 advance(_told(job, outcome))
 
             self._do([self._encoder_job(one) for one in needed.values()], encoder_ended)
+            if self.base:
+                outcomes |= self.base.make(list(bases.values()), shares, outcomes, advance)
             summary = self._train(left, shares, outcomes, advance)
         self._compare()
         return Summary(summary.done, summary.diverged, summary.failed, there, summary.reasons)
+
+    def make(
+        self,
+        runs: Sequence[Run],
+        shares: dict[tuple[float, int], Path],
+        encoders: dict[str, Outcome],
+        advance: Callable[[str], None],
+    ) -> dict[str, Outcome]:
+        """What became of runs by key, where they are made for another experiment; those that are done are not again."""
+        ready = {self._folder(run): run for run in runs if _blocked(encoders, run) is None}
+        made: dict[str, Outcome] = {}
+
+        def ended(job: Job, outcome: Outcome) -> None:
+            made[ready[job.folder].key] = outcome
+            advance(_told(job, outcome))
+
+        self._do([self._job(run, shares[run.fraction, run.seed]) for run in ready.values()], ended)
+        return made
 
     def _train(
         self,
         left: Sequence[Run],
         shares: dict[tuple[float, int], Path],
-        encoders: dict[str, Outcome],
+        before: dict[str, Outcome],
         advance: Callable[[str], None],
     ) -> Summary:
         ended: list[Outcome] = []
@@ -139,9 +164,7 @@ class Runner:
 
         ready: dict[Path, Run] = {}
         for run in left:
-            blocked = encoders.get(run.encoder.key) if run.encoder else None
-            if blocked is not None and blocked.state != "done":
-                outcome = Outcome(blocked.state, 0.0, f"its encoder {blocked.state}: {blocked.reason}")
+            if (outcome := _blocked(before, run)) is not None:
                 finish(run, outcome)
                 advance(f"{outcome.state}: {run.title}: {outcome.reason}")
             else:
@@ -187,6 +210,7 @@ class Runner:
             "run": str(folder),
             "seed": None if seed is None else str(seed),
             "store": str(self._store),
+            "trained": None,
             "work": str(self.settings.work),
         }
 
@@ -214,6 +238,7 @@ class Runner:
             return Job(run.title, folder, (("baseline", command),), (CASES,), self._threads())
         values = self._values(folder, run.seed, share)
         values["encoder"] = self._weights(run.encoder) if run.encoder else None
+        values["trained"] = str(self._folder(run.base)) if run.base else None
         # Prepared images are kept for runs of the same code alone.
         values["cache"] = str(self.settings.work / "cache" / run.code)
         named = (("train", task.train), ("evaluate", task.evaluate))
@@ -252,6 +277,9 @@ class Runner:
             "replicates": experiment.statistics.replicates,
             "runs": len(self.plan.runs),
         }
+        changes = {name: task.change.model_dump() for name, task in experiment.tasks.items() if task.change}
+        if changes:
+            row["changes"] = changes
         return {**row, "key": digest(row)}
 
     def _row(self, run: Run, outcome: Outcome) -> Row:
@@ -305,6 +333,16 @@ class Runner:
         here = {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}
         metadata = self.prepared.datalist.metadata()
         self.table.append(comparisons(self.plan, here, keys, metadata, self.table.keys()))
+
+
+def _blocked(before: dict[str, Outcome], run: Run) -> Outcome | None:
+    """What becomes of a run whose encoder, or whose network of another experiment, there is not."""
+    needs = (("encoder", run.encoder), ("training", run.base))
+    for what, one in needs:
+        outcome = before.get(one.key) if one else None
+        if outcome is not None and outcome.state != "done":
+            return Outcome(outcome.state, 0.0, f"its {what} {outcome.state}: {outcome.reason}")
+    return None
 
 
 def _box_figures(folder: Path) -> list[dict[str, Any]]:

@@ -27,8 +27,11 @@ PLACEHOLDERS = (
     "run",
     "seed",
     "store",
+    "trained",
     "work",
 )
+# What an experiment that measures the networks of another one has from there.
+LENT = ("data", "encoders", "initialisations", "fractions", "seeds", "statistics")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Variant = Literal["small", "full"]
 VARIANTS: tuple[Variant, ...] = ("small", "full")
@@ -76,6 +79,18 @@ class Encoder(Strict):
         return self
 
 
+class ChangeOfImages(Strict):
+    """How the test images of a task are changed, for the table and the picture of what that costs.
+
+    Attributes:
+        kind: Such as `gamma`.
+        value: Of it.
+    """
+
+    kind: str = Field(min_length=1)
+    value: float
+
+
 class Task(Strict):
     """What the encoders are for.
 
@@ -86,6 +101,9 @@ class Task(Strict):
         findings: That the metadata baseline answers, where they are not those of the data.
         classes: The findings exclude each other: Stuart-Maxwell compares how often each is called.
         curve: Of the validation's figures, the one whose convergence is told; larger is better.
+        trained: Task of the experiment that this one comes `after`, whose networks are measured as they are;
+            `{trained}` is the folder of the run with the same start, share and seed.
+        change: Of the test images; None with `trained` where they are as they are.
     """
 
     label: str = Field(min_length=1)
@@ -94,6 +112,20 @@ class Task(Strict):
     findings: tuple[str, ...] = ()
     classes: bool = False
     curve: str = "score"
+    trained: str | None = None
+    change: ChangeOfImages | None = None
+
+    @model_validator(mode="after")
+    def _one_training(self) -> Self:
+        if self.train and self.trained:
+            raise ValueError(
+                "networks are either trained (train) or those of another experiment (trained): one of both"
+            )
+        if self.change and not self.trained:
+            raise ValueError(
+                "change tells how test images of networks are changed that were trained before: add trained"
+            )
+        return self
 
 
 class Data(Strict):
@@ -148,6 +180,8 @@ class Experiment(Strict):
         initialisations: `random`, `metadata` and names of encoders, in the tables' order.
         fractions: Of the training patients, 0 (excluded) to 1.
         seeds: One run for each.
+        after: Experiment whose trained networks are measured again; its data, encoders, initialisations, fractions,
+            seeds and statistics hold here too.
     """
 
     name: Name
@@ -161,6 +195,16 @@ class Experiment(Strict):
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     statistics: Statistics = Field(default_factory=Statistics)
+    after: str | None = None
+
+    @model_validator(mode="after")
+    def _after_another(self) -> Self:
+        without = [name for name, task in self.tasks.items() if (task.trained is None) != (self.after is None)]
+        if without:
+            raise ValueError(f"'after' and each task's 'trained' go together; see {', '.join(without)}")
+        if self.after and sum(task.change is None for task in self.tasks.values()) != 1:
+            raise ValueError("exactly one task is without 'change': what the others are compared with")
+        return self
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -196,7 +240,34 @@ def read_experiment(path: Path, variant: Variant) -> Experiment:
     variants = raw.pop("variants", None)
     if not isinstance(variants, dict) or set(variants) != set(VARIANTS):
         raise ConfigurationError(f"{path}: expected 'variants' with 'small' and 'full'; an empty one is {{}}")
-    return validate(Experiment, merged(raw, variants[variant] or {}), f"{path} ({variant})")
+    content = merged(raw, variants[variant] or {})
+    if content.get("after"):
+        content = _lent(path, content, variant)
+    return validate(Experiment, content, f"{path} ({variant})")
+
+
+def base_of(experiment: Experiment, variant: Variant) -> Experiment:
+    """The experiment whose networks are measured again, with the starts, shares and seeds of this one.
+
+    Raises:
+        ConfigurationError: It comes after none, or as in `read_experiment`.
+    """
+    if experiment.after is None:
+        raise ConfigurationError(f"{experiment.name} comes after no other experiment")
+    asked = {name: getattr(experiment, name) for name in ("initialisations", "fractions", "seeds")}
+    return read_experiment(find(experiment.after), variant).model_copy(update=asked)
+
+
+def _lent(path: Path, content: dict[str, Any], variant: Variant) -> dict[str, Any]:
+    own = [name for name in ("data", "encoders") if name in content]
+    if own:
+        raise ConfigurationError(
+            f"{path}: {' and '.join(own)} come from '{content['after']}', whose networks are measured: leave them out"
+        )
+    base = read_experiment(find(str(content["after"])), variant)
+    if base.after:
+        raise ConfigurationError(f"{path}: '{base.name}' trains no network itself; come after '{base.after}'")
+    return merged(base.model_dump(mode="json", include=set(LENT)), content)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
