@@ -31,6 +31,7 @@ def write_datalist(
     findings: Sequence[str],
     metadata: Sequence[str],
     shares: Shares = SHARES,
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `FOLDER/datalist.json`; a patient goes into the section of the split that a store gives them.
 
@@ -40,8 +41,9 @@ def write_datalist(
         findings: Keys that are labels.
         metadata: Keys that are told beside.
         shares: Parts of the patients, as in the configuration of the store.
+        about: What the file says of all images.
     """
-    content: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
+    content: dict[str, Any] = {**(about or {}), **{name: [] for name in SECTIONS}}
     for row in rows:
         split = shares.split_of(patient_id(str(row["patient"])))
         content[SECTION_OF[split]].append(
@@ -71,13 +73,44 @@ def link_unlabelled(folder: Path) -> int:
     for row in rows:
         image = (datalist.images / str(row["image"])).resolve()
         # Many sets give one file name to the images of all patients.
-        link = target / f"{case_id(str(row['image']))}{_ending(image)}"
-        if link.is_symlink() and link.resolve() == image:
-            continue
-        if link.exists() or link.is_symlink():
-            raise ArchiveError(f"{link} is there and is no link to its image; delete {target}")
-        link.symlink_to(image)
+        _link(target / f"{case_id(str(row['image']))}{_ending(image)}", image)
     return len(rows)
+
+
+def link_more(folder: Path, images: Iterable[Path]) -> int:
+    """Link what is in `FOLDER/pretrain` and images of further sources into `FOLDER/pretrain_more`.
+
+    The caller sees to it that none of these is of a patient who is validated or tested on.
+
+    Args:
+        folder: After `link_unlabelled`.
+        images: Files; a name may be there in several folders.
+
+    Returns:
+        How many images are there then.
+
+    Raises:
+        ArchiveError: No image was added, or another file has the place of a link.
+    """
+    target = folder / "pretrain_more"
+    target.mkdir(exist_ok=True)
+    own = sorted((folder / "pretrain").iterdir())
+    added = sorted({image.resolve() for image in images})
+    if not added:
+        raise ArchiveError(f"{target}: no image of a further source was found; name folders that hold some")
+    for image in own:
+        _link(target / image.name, image.resolve())
+    for image in added:
+        _link(target / f"more_{case_id(str(image))}{_ending(image)}", image)
+    return len(own) + len(added)
+
+
+def _link(link: Path, image: Path) -> None:
+    if link.is_symlink() and link.resolve() == image:
+        return
+    if link.exists() or link.is_symlink():
+        raise ArchiveError(f"{link} is there and is no link to its image; delete {link.parent}")
+    link.symlink_to(image)
 
 
 @dataclass(frozen=True, slots=True)

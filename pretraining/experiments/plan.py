@@ -95,8 +95,9 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
     for name, task in experiment.tasks.items():
         code = code_digest(_configs(task), root)
         check_overrides(task.evaluate, f"{experiment.name}, task {name}, evaluate", root)
-        if task.train:
-            check_overrides(task.train, f"{experiment.name}, task {name}, train", root)
+        for what, step in (("train", task.train), ("panels", task.panels)):
+            if step:
+                check_overrides(step, f"{experiment.name}, task {name}, {what}", root)
         for start in experiment.initialisations:
             if start == METADATA and task.change:
                 # What the header says does not change with the picture.
@@ -104,6 +105,7 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
             for fraction in experiment.fractions:
                 for seed in experiment.seeds:
                     encoder = _encoder(experiment, start, seed, encoders, (data_hash, root))
+                    check_overrides(evaluation(task, encoder), f"{experiment.name}, '{start}', evaluate", root)
                     base = bases.get((task.trained, start, fraction, seed)) if start != METADATA else None
                     key = _run_key(experiment, (name, start, fraction, seed), encoder, [data_hash, code])
                     key = digest([key, base.key]) if base else key
@@ -144,6 +146,12 @@ def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
     # Words of one kind widen the choice, words of different kinds narrow it.
     kinds = [{word for word in words if word in {_names(run)[place] for run in runs}} for place in range(4)]
     return (run for run in runs if all(not kind or name in kind for kind, name in zip(kinds, _names(run), strict=True)))
+
+
+def evaluation(task: Task, encoder: EncoderJob | None) -> Step:
+    """The measuring of a task, with what belongs to the start."""
+    own = encoder.spec.evaluate if encoder else {}
+    return task.evaluate.model_copy(update={"set": {**task.evaluate.set, **own}}) if own else task.evaluate
 
 
 def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
@@ -205,10 +213,13 @@ def _encoder(
 
 def _encoder_key(experiment: Experiment, spec: Encoder, seed: int | None, data_hash: str, root: Path) -> str:
     if spec.step is None:
-        return digest(["file", read_encoder_manifest(root / str(spec.file)).sha256])
-    check_overrides(spec.step, f"{experiment.name}, encoder '{spec.label}'", root)
-    code = code_digest(spec.step.configs, root)
-    return digest(["encoder", spec.step.model_dump(mode="json"), seed, data_hash, code])
+        return digest(["file", read_encoder_manifest(root / spec.file).sha256] if spec.file else [RANDOM])
+    steps = [step for step in (spec.first, spec.step) if step is not None]
+    for step in steps:
+        check_overrides(step, f"{experiment.name}, encoder '{spec.label}'", root)
+    code = code_digest([config for step in steps for config in step.configs], root)
+    before = [spec.first.model_dump(mode="json")] if spec.first else []
+    return digest(["encoder", spec.step.model_dump(mode="json"), seed, data_hash, code, *before])
 
 
 def _run_key(
@@ -217,11 +228,13 @@ def _run_key(
     task, start, fraction, seed = place
     data_hash, code = made_of
     steps = experiment.tasks[task].model_dump(
-        mode="json", exclude={"label", "classes", "curve", "findings", "trained", "change"}
+        mode="json", exclude={"label", "classes", "panels", "curve", "findings", "trained", "change"}
     )
     # What is asked of the metadata does not depend on the networks.
     asked: list[Any] = [list(experiment.data.metadata)] if start == METADATA else [steps, code]
     origin, findings = encoder.key if encoder else start, list(experiment.data.findings)
     if start == METADATA:
         asked += [list(experiment.tasks[task].findings)]
+    if encoder and encoder.spec.evaluate:
+        asked += [encoder.spec.evaluate]
     return digest(["run", task, asked, origin, findings, fraction, seed, data_hash])

@@ -99,8 +99,8 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
     lines += _changes(result)
     for task, label in about["tasks"].items():
-        lines += [f"### {label}", "", *_areas(result, task), *_boxes(result, task), *_differences(result, task)]
-        lines += _convergence(result, task)
+        lines += [f"### {label}", "", *_areas(result, task), *_others(result, task), *_differences(result, task)]
+        lines += [*_convergence(result, task), *_panels(result, task)]
     lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
     return [*lines, *_pretrained(result), *_lost(result), *_made(result)]
 
@@ -146,14 +146,18 @@ def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequ
     return [f"| {result.about['starts'][start]} | {stratum} | {' | '.join(cells)} | {' | '.join(counts)} |"]
 
 
-def _boxes(result: Result, task: str) -> list[str]:
-    metrics = {"boxes_froc_average": "fROC average", "boxes_average_precision": "average precision"}
+def _others(result: Result, task: str) -> list[str]:
+    metrics = {
+        "boxes_froc_average": "Boxes, fROC average",
+        "boxes_average_precision": "Boxes, average precision",
+        "accuracy": "Accuracy of the likeliest class",
+    }
     lines: list[str] = []
     for metric, label in metrics.items():
         findings, fractions = result.findings(task, metric), result.fractions(task)
         if not findings:
             continue
-        lines += [f"Boxes, {label}:", "", f"| Start | Finding | {' | '.join(f'{share:.0%}' for share in fractions)} |"]
+        lines += [f"{label}:", "", f"| Start | Finding | {' | '.join(f'{share:.0%}' for share in fractions)} |"]
         lines += ["|---" * (len(fractions) + 2) + "|"]
         for start in result.about["initialisations"]:
             for finding in findings:
@@ -223,6 +227,17 @@ def _convergence(result: Result, task: str) -> list[str]:
     head = f"| Start | {' | '.join(f'{share:.0%}' for share in fractions)} |"
     told = "Earliest epoch at 98 % of the best validation figure, median of the runs (range):"
     return [told, "", head, "|---" * (len(fractions) + 1) + "|", *lines, ""]
+
+
+def _panels(result: Result, task: str) -> list[str]:
+    lines = []
+    for row in result.panels:
+        if row["task"] == task:
+            starts = ", ".join(result.about["starts"][start] for start in row["starts"])
+            share = f"{row['fraction']:.0%} of labels, seed {row['seed']}, {starts}"
+            where = f"`{row['page']}` in the folder of the work (`--work`) where these runs were made"
+            lines += [f"Where the networks look (Grad-CAM), {share}: {where}.", ""]
+    return lines
 
 
 def _pretrained(result: Result) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,14 +14,15 @@ from bundles.common.checkpoints import read_validation
 from bundles.common.metrics.cases import FILE as CASES
 from bundles.common.metrics.cases import read_cases
 from bundles.common.metrics.writing import JSON as EVALUATION
-from pretraining.experiments import statistics
+from pretraining.experiments import panels, statistics
 from pretraining.experiments.comparing import comparisons
 from pretraining.experiments.datalists import write_share
 from pretraining.experiments.identity import digest, machine
-from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, make_plan
+from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
 from pretraining.experiments.pool import LocalPool, Pool, cores, shown
 from pretraining.experiments.preparing import Prepared, prepare
 from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant, base_of
+from pretraining.experiments.statistics.classes import accuracies
 from pretraining.experiments.table import ResultTable, Row
 from pretraining.experiments.work import Job, Outcome, bundle_command, read_outcome
 from pretraining.export import present_commit
@@ -127,8 +129,10 @@ class Runner:
             if self.base:
                 outcomes |= self.base.make(list(bases.values()), shares, outcomes, advance)
             summary = self._train(left, shares, outcomes, advance)
-        self._compare()
-        return Summary(summary.done, summary.diverged, summary.failed, there, summary.reasons)
+        here, keys = self._finished()
+        self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.keys()))
+        lost = self._look(here, keys)
+        return Summary(summary.done, summary.diverged, summary.failed + len(lost), there, (*summary.reasons, *lost))
 
     def make(
         self,
@@ -179,11 +183,15 @@ class Runner:
         return Summary(**counts, reasons=tuple(one.reason for one in ended if one.state == "failed"))
 
     def _do(self, jobs: Sequence[Job], ended: Callable[[Job, Outcome], None]) -> None:
-        """The first alone where the store of decoded images is still to be made: two cannot make it at once."""
-        store_missing = not (self._store / "complete.json").is_file()
-        uses_store = [job for job in jobs if any(str(self._store) in part for _, step in job.steps for part in step)]
-        alone = uses_store[:1] if store_missing else []
-        self.settings.pool.run(alone, ended)
+        """The first alone where a store of decoded images is still to be made: two cannot make it at once."""
+        first: dict[str, Job] = {}
+        for job in jobs:
+            for name in sorted(_stores(job, self._store)):
+                if not (self._store.with_name(name) / "complete.json").is_file():
+                    first.setdefault(name, job)
+        alone = [job for job in jobs if job in first.values()]
+        for job in alone:
+            self.settings.pool.run([job], ended)
         self.settings.pool.run([job for job in jobs if job not in alone], ended)
 
     @property
@@ -220,12 +228,15 @@ class Runner:
         values = self._values(folder, seed)
         if encoder.spec.step is None:
             raise ValueError(f"encoder {encoder.name} is a file; nothing is to be trained")
-        steps = (("pretrain", bundle_command(encoder.spec.step, values)),)
+        named = (("first", encoder.spec.first), ("pretrain", encoder.spec.step))
+        steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
         return Job(f"encoder {encoder.name}", folder, steps, (ENCODER, "encoder.json"), self._threads())
 
-    def _weights(self, encoder: EncoderJob) -> str:
+    def _weights(self, encoder: EncoderJob) -> str | None:
         if encoder.spec.file is not None:
             return str(ROOT / encoder.spec.file)
+        if encoder.spec.step is None:
+            return None
         return str(self.settings.work / "encoders" / encoder.key / ENCODER)
 
     def _job(self, run: Run, share: Path) -> Job:
@@ -241,7 +252,7 @@ class Runner:
         values["trained"] = str(self._folder(run.base)) if run.base else None
         # Prepared images are kept for runs of the same code alone.
         values["cache"] = str(self.settings.work / "cache" / run.code)
-        named = (("train", task.train), ("evaluate", task.evaluate))
+        named = (("train", task.train), ("evaluate", evaluation(task, run.encoder)))
         steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
         return Job(run.title, folder, steps, (CASES,), self._threads())
 
@@ -309,7 +320,9 @@ class Runner:
     def _measured(self, run: Run, folder: Path) -> Row:
         cases, how = read_cases(folder / CASES), self.experiment.statistics
         parts = statistics.strata(cases, self.prepared.datalist.metadata(), self.experiment.data.within)
-        made = statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)
+        made = [*statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)]
+        if self.experiment.tasks[run.task].classes:
+            made += accuracies(cases, parts, replicates=how.replicates, seed=how.seed)
         curve = read_validation(folder / "train")
         return {
             "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
@@ -325,14 +338,39 @@ class Runner:
         found = statistics.stability(read_curve(self.settings.work / "encoders" / run.encoder.key / CURVE))
         return None if found is None else {"encoder": run.encoder.key, **asdict(found)}
 
-    def _compare(self) -> None:
-        """Comparisons of runs whose cases are here; with runs that another machine made there is nothing to compare."""
+    def _finished(self) -> tuple[dict[Run, Path], dict[Run, str]]:
+        """Runs whose cases are here, and the keys of all; those that another machine made cannot be compared."""
         folders = {run: self._folder(run) / CASES for run in self.plan.runs}
         keys = {run: row_key(self.plan, run) for run in self.plan.runs}
         done = {row["key"] for row in self.table.rows() if row["kind"] == "run" and row["state"] == "done"}
-        here = {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}
-        metadata = self.prepared.datalist.metadata()
-        self.table.append(comparisons(self.plan, here, keys, metadata, self.table.keys()))
+        return {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}, keys
+
+    def _look(self, here: dict[Run, Path], keys: dict[Run, str]) -> list[str]:
+        """Draw where the networks look, where a task wants it; the reasons of what failed."""
+        made: list[tuple[Job, Row]] = []
+        there = self.table.keys()
+        for asked in panels.asked(self.plan, here, keys):
+            if asked.key not in there:
+                folder = self.settings.work / panels.FOLDER / asked.key
+                values = self._values(folder, asked.seed)
+                made.append((panels.job(asked, folder, values, self._threads()), asked.row()))
+        rows, reasons = {job.folder: row for job, row in made}, list[str]()
+
+        def ended(job: Job, outcome: Outcome) -> None:
+            if outcome.state == "done":
+                self.table.append([rows[job.folder]])
+            else:
+                reasons.append(f"{job.title}: {outcome.reason}")
+            self.say(_told(job, outcome))
+
+        self.settings.pool.run([job for job, _ in made], ended)
+        return reasons
+
+
+def _stores(job: Job, store: Path) -> set[str]:
+    """Names of the stores that a job reads: an experiment may have several, whose names begin alike."""
+    found = (re.findall(re.escape(str(store)) + r"\w*", part) for _, step in job.steps for part in step)
+    return {Path(path).name for paths in found for path in paths}
 
 
 def _blocked(before: dict[str, Outcome], run: Run) -> Outcome | None:

@@ -50,11 +50,15 @@ class Step(Strict):
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
-        for key, value in self.set.items():
-            for name in re.findall(r"\{(\w+)\}", value) if isinstance(value, str) else ():
-                if name not in PLACEHOLDERS:
-                    raise ValueError(f"{key}: nothing is called '{{{name}}}'{nearest(name, list(PLACEHOLDERS))}")
+        _expect_known(self.set)
         return self
+
+
+def _expect_known(settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        for name in re.findall(r"\{(\w+)\}", value) if isinstance(value, str) else ():
+            if name not in PLACEHOLDERS:
+                raise ValueError(f"{key}: nothing is called '{{{name}}}'{nearest(name, list(PLACEHOLDERS))}")
 
 
 class Encoder(Strict):
@@ -62,20 +66,29 @@ class Encoder(Strict):
 
     Attributes:
         label: In tables.
+        first: A training before `step`, such as the first of two stages; `step` names what it leaves.
         step: Its training; `{run}` is where encoder.pt comes to lie.
         file: Or the weights, with their manifest beside them.
         each_seed: Train one for each seed of the experiment, rather than one for all.
+        evaluate: Overrides of a task's `evaluate` that belong to this start, such as images that were normalised. With
+            neither step nor file, random weights are measured with them.
     """
 
     label: str = Field(min_length=1)
+    first: Step | None = None
     step: Step | None = None
     file: str | None = None
     each_seed: bool = False
+    evaluate: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.step is None) == (self.file is None):
+        _expect_known(self.evaluate)
+        nothing = self.step is None and self.file is None
+        if (self.step is not None and self.file is not None) or (nothing and not self.evaluate):
             raise ValueError("an encoder is either trained (step) or read (file): give one of the two")
+        if self.first is not None and self.step is None:
+            raise ValueError("'first' is a training before 'step': give both, or call it 'step'")
         return self
 
 
@@ -99,7 +112,9 @@ class Task(Strict):
         train: Fine-tuning; left out where features are probed as they are.
         evaluate: Measures and writes `{run}/cases.csv`.
         findings: That the metadata baseline answers, where they are not those of the data.
-        classes: The findings exclude each other: Stuart-Maxwell compares how often each is called.
+        classes: The findings exclude each other: Stuart-Maxwell compares how often each is called; accuracy too.
+        panels: Draws where the trained networks look, all starts beside each other; `models` is filled in. Once for
+            each share, with the first seed.
         curve: Of the validation's figures, the one whose convergence is told; larger is better.
         trained: Task of the experiment that this one comes `after`, whose networks are measured as they are;
             `{trained}` is the folder of the run with the same start, share and seed.
@@ -111,6 +126,7 @@ class Task(Strict):
     evaluate: Step
     findings: tuple[str, ...] = ()
     classes: bool = False
+    panels: Step | None = None
     curve: str = "score"
     trained: str | None = None
     change: ChangeOfImages | None = None
@@ -125,6 +141,12 @@ class Task(Strict):
             raise ValueError(
                 "change tells how test images of networks are changed that were trained before: add trained"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _panels_of_trained(self) -> Self:
+        if self.panels is not None and self.train is None:
+            raise ValueError("panels show what was trained: give 'train' as well, or leave 'panels' out")
         return self
 
 

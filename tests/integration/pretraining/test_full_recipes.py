@@ -30,9 +30,10 @@ FINDINGS = (
         "edema",
         "pleural_effusion",
     ),
-    *("infiltration", "pneumonia"),
+    *("infiltration", "pneumonia", "support_devices", "lung_opacity", "enlarged_cardiomediastinum"),
+    *("lung_lesion", "pleural_other"),
 )
-COLUMNS = ("finding", "ap", "small", "age", "female", "hemorrhage")
+COLUMNS = ("finding", "ap", "small", "age", "female", "hemorrhage", "wrist")
 FULL = {name: read_experiment(path, "full") for name, path in all_files().items()}
 # Small images and few of them; what makes a network's size stays.
 FEW = {
@@ -120,12 +121,14 @@ def test_an_encoder_takes_two_steps(tmp_path: Path, name: str, encoder: str) -> 
         writer = csv.writer(file)
         writer.writerow(["file", "patient", "kind", *COLUMNS])
         writer.writerows([image, n, n % kinds, *[n % 2] * len(COLUMNS)] for n, image in enumerate(names))
-    small = changed(
-        step, **FEW, batch_size=batch, split="all", bn_splits=1, queue_length=0 if "swav" in str(step.configs) else 8
-    )
-    if solid:
-        small = changed(small, image_size=[8, 64, 64])
-    run(small, tmp_path)
+    (tmp_path / "folder").mkdir()
+    for other in ("bands", "pretrain_more"):
+        (tmp_path / "folder" / other).symlink_to(tmp_path / "images")
+    stages = [step for step in (FULL[name].encoders[encoder].first, FULL[name].encoders[encoder].step) if step]
+    for step in stages:
+        queue = 0 if "swav" in str(step.configs) else 8
+        small = changed(step, **FEW, batch_size=batch, split="all", bn_splits=1, queue_length=queue)
+        run(changed(small, image_size=[8, 64, 64]) if solid else small, tmp_path)
     assert len(losses(tmp_path / "run")) == 2
 
 
@@ -142,9 +145,18 @@ def test_a_fine_tuning_takes_two_steps(
             "image": image, "patient": f"P{n}", "boxes": [], "classes": [], "boxed": False,
             "labels": dict.fromkeys(FINDINGS, n % 2),
         }
-        for n, image in enumerate(images(tmp_path / "images", 6))
+        for n, image in enumerate(images(tmp_path / "images", 18 if FULL[name].tasks[task].classes else 8))
     ]  # fmt: skip
-    sections = {"training": rows[:4], "validation": rows[4:], "test": []}
+    learnt, classes = 4, FULL[name].data.findings
+    if FULL[name].tasks[task].classes:
+        learnt = len(classes)
+        for n, row in enumerate(rows):
+            row["labels"] = {finding: int(n % learnt == place) for place, finding in enumerate(classes)}
+    half = (len(rows) - learnt) // 2
+    sections = {"training": rows[:learnt], "validation": rows[learnt:-half], "test": rows[-half:]}
     (tmp_path / "datalist.json").write_text(json.dumps(sections))
-    run(changed(step, **{**SMALL_SETS, **COARSE.get(bundle, {}), "joint_epochs": 0}, batch_size=2), tmp_path)
-    assert len(read_validation(tmp_path / "run" / "train")) == 1
+    step = FULL[name].tasks[task].train
+    assert step is not None
+    run(changed(step, **{**SMALL_SETS, **COARSE.get(bundle, {}), "joint_epochs": 0}, batch_size=learnt // 2), tmp_path)
+    (epoch,) = read_validation(tmp_path / "run" / "train")
+    assert FULL[name].tasks[task].curve in epoch

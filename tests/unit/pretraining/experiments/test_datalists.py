@@ -13,7 +13,7 @@ from bundles.common.metrics.cases import case_id, read_cases, slice_id
 from pretraining.data.errors import ArchiveError
 from pretraining.experiments.baseline import write_baseline
 from pretraining.experiments.datalists import read, share, write_share
-from pretraining.experiments.layout import Names, label_volumes, link_unlabelled
+from pretraining.experiments.layout import Names, label_volumes, link_more, link_unlabelled
 from pretraining.experiments.leaks import look, refuse
 from tests.unit.pretraining.experiments.made import datalist, rows
 
@@ -192,3 +192,28 @@ def test_the_baseline_of_slices_knows_where_in_the_stack_a_finding_is(tmp_path: 
         slice_id(f"{n}.png", number) for n in range(12, 16) for number in (2, 3)
     }
     assert min(case.score for case in found if case.truth) > max(case.score for case in found if not case.truth)
+
+
+def test_images_of_further_sources_are_added_once_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for place in ("laid_out", "one", "two"):
+        (tmp_path / place).mkdir()
+        for n in range(6):
+            pixels = rng.integers(0, 256, (8, 8)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / place / f"{n}.png")
+    folder = tmp_path / "laid_out"
+    datalist(folder, training=rows(2), validation=rows(2, first=2), test=rows(2, first=4))
+    assert link_unlabelled(folder) == 2
+    with pytest.raises(ArchiveError, match="no image of a further source was found"):
+        link_more(folder, [])
+    sources = [*(tmp_path / "one").iterdir(), *(tmp_path / "two").iterdir()]
+    for _ in range(2):  # a second time does no harm
+        assert link_more(folder, [*sources, sources[0]]) == 14
+    targets = {path.resolve() for path in (folder / "pretrain_more").iterdir()}
+    assert targets == {path.resolve() for path in (*sources, folder / "0.png", folder / "1.png")}
+    link = next((folder / "pretrain_more").iterdir())
+    link.unlink()
+    link.write_text("mine")
+    with pytest.raises(ArchiveError, match="is there and is no link to its image"):
+        link_more(folder, sources)
+    assert link.read_text() == "mine"

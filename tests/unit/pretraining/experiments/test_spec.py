@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bundles.common.strict import ConfigurationError
-from pretraining.experiments.plan import check_overrides, chosen, make_plan
+from pretraining.experiments.plan import check_overrides, chosen, evaluation, make_plan
 from pretraining.experiments.spec import VARIANTS, Step, all_files, find, read_experiment
 
 PROBE = {
@@ -66,6 +66,15 @@ def test_a_variant_lies_over_what_both_share(tmp_path: Path) -> None:
         ({"fractions": [0.5, 0.5]}, "fractions: one of them is there twice"),
         ({"encoders": {"simclr": {"label": "SimCLR"}}}, "an encoder is either trained (step) or read (file)"),
         ({"statistics": {"reference": "moco"}}, "no initialisation is called 'moco'"),
+        (
+            {"encoders": {"simclr": {"label": "S", "first": TRAIN, "file": "a.pt"}}},
+            "'first' is a training before 'step'",
+        ),
+        (
+            {"encoders": {"simclr": {"label": "S", "step": TRAIN, "evaluate": {"store_dir": "{stor}_bands"}}}},
+            "nothing is called '{stor}', did you mean 'store'?",
+        ),
+        ({"tasks": {"probe": {**PROBE, "panels": TRAIN}}}, "panels show what was trained"),
         (
             {"encoders": {"simclr": {"label": "S", "step": {**TRAIN, "set": {"seed": "{sed}"}}}}},
             "nothing is called '{sed}', did you mean 'seed'?",
@@ -215,3 +224,27 @@ def test_a_null_that_monai_would_leave_out_is_refused(value: str | None) -> None
     overlaid = (*configs, "bundles/head_ct_hemorrhage/configs/ablation_segmentation.yaml")
     with pytest.raises(ConfigurationError, match="here: 'encoder_weights' can become null, which MONAI leaves out"):
         check_overrides(Step(configs=overlaid, set={"encoder_weights": value}), "here")
+
+
+def test_what_belongs_to_a_start_is_part_of_its_runs_alone(tmp_path: Path) -> None:
+    def keys(**own: Any) -> dict[str, str]:
+        encoders = {"simclr": {"label": "SimCLR", "step": TRAIN, **own}}
+        plan = make_plan(read_experiment(written(tmp_path, encoders=encoders), "full"), "full", "data")
+        return {run.initialisation: run.key for run in plan.runs if run.fraction == 1.0}
+
+    plain, looked = keys(), keys(evaluate={"store_dir": "{store}_bands"})
+    assert [plain[start] == looked[start] for start in ("random", "metadata", "simclr")] == [True, True, False]
+    staged = keys(first=TRAIN)
+    assert [plain[start] == staged[start] for start in ("random", "metadata", "simclr")] == [True, True, False]
+    with pytest.raises(ConfigurationError, match=r"'simclr', evaluate: no configuration of .* has the key 'stor_dir'"):
+        keys(evaluate={"stor_dir": "{store}_bands"})
+
+
+def test_random_weights_can_be_measured_on_other_images(tmp_path: Path) -> None:
+    other = {"simclr": {"label": "random weights, bands alike", "evaluate": {"dataset_dir": "{folder}/bands"}}}
+    plan = make_plan(read_experiment(written(tmp_path, encoders=other), "full"), "full", "data")
+    (encoder,) = plan.encoders
+    assert (encoder.spec.step, encoder.spec.file) == (None, None)
+    measured = evaluation(plan.experiment.tasks["probe"], encoder)
+    assert measured.set == {**PROBE["evaluate"]["set"], "dataset_dir": "{folder}/bands"}  # type: ignore[index]
+    assert evaluation(plan.experiment.tasks["probe"], None) is plan.experiment.tasks["probe"].evaluate
