@@ -43,7 +43,7 @@ def add_api(  # noqa: PLR0917  what an application is made of
     add_rerun(app, settings, witness)
     add_bundles(app, shelf)
     add_service(app, settings, knock, pulse)
-    add_dicomweb(app, settings, witness)
+    add_dicomweb(app, settings, worklist, witness)
     uploads = add_uploads(app, settings, witness)
 
     def page_of(request: Request, status: int, title: str, detail: str) -> Response:

@@ -89,6 +89,19 @@ class Holdings:
                         continue
         return sorted(found, key=lambda key: (-found[key], key))
 
+    def coming(self) -> Sequence[str]:
+        """Hashes of the UIDs of the studies of which images have come that no worker has taken up, the newest first."""
+        spool = self._open_spool()
+        arrivals = () if spool is None else spool.arrivals()
+        return [each.key for each in sorted(arrivals, key=lambda each: -each.last_received)]
+
+    def stamp(self, key: str) -> int:
+        """Changes with the images of a study; 0 where there are none."""
+        try:
+            return (self.settings.spool.folder / "studies" / key).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def study(self, uid: str) -> tuple[Held, ...]:
         """The instances of a study, by its UID; () where there is none."""
         return tuple(each for each in self.of_key(uid_hash(uid)) if each.study_uid == uid)
@@ -139,11 +152,14 @@ class Holdings:
 
     def _images(self, key: str) -> tuple[Path, ...]:
         """Of every image of a study the copy that counts."""
-        if self._spool is None:
-            if not (self.settings.spool.folder / "studies").is_dir():
-                return ()
+        spool = self._open_spool()
+        return () if spool is None else choose_copies(spool.versions(key)).files
+
+    def _open_spool(self) -> Spool | None:
+        """The spool; None where no image has ever come."""
+        if self._spool is None and (self.settings.spool.folder / "studies").is_dir():
             self._spool = Spool(self.settings.spool.folder, self.settings.spool.min_free_mb)
-        return choose_copies(self._spool.versions(key)).files
+        return self._spool
 
     def outcome(self, uid: str) -> StudyOutcome | None:
         """The newest revision of a study; None where nothing was made of it yet."""
