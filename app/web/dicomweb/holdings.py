@@ -15,7 +15,7 @@ from app import outcomes
 from app.assemble import choose_copies
 from app.documents import DICOM_KINDS
 from app.errors import Rejected
-from app.outcomes import OUTCOME, StudyOutcome
+from app.outcomes import StudyOutcome
 from app.receive.spool import Spool
 from app.revisions import relations
 from app.settings import Settings
@@ -168,9 +168,9 @@ class Holdings:
     def _documents(self, key: str) -> Iterator[Path]:
         """DICOM documents of the revisions that no newer one stands for."""
         family = []
-        for file in sorted(self.settings.results.glob(f"{key}-*/{OUTCOME}")):
+        for folder in outcomes.folders_of(self.settings.results, {key}):
             try:
-                outcome = outcomes.read(file.parent)
+                outcome = outcomes.read(folder)
             except Rejected as error:
                 log.error("outcome_damaged", study=key[:12], reason=str(error))  # noqa: TRY400  it says it all
                 continue
