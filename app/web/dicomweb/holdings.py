@@ -14,13 +14,14 @@ from pydicom.dataset import Dataset
 from app import outcomes
 from app.assemble import choose_copies
 from app.documents import DICOM_KINDS
-from app.errors import Rejected
+from app.errors import Rejected, Retryable
 from app.outcomes import StudyOutcome
 from app.receive.spool import Spool
-from app.revisions import relations
+from app.revisions import related
 from app.settings import Settings
 from app.study import uid_hash
 from app.web.dicomweb.attributes import READ
+from app.worklist import Worklist
 from bundles.common.elements import text
 from bundles.common.headers import UnreadableImage, read_header
 
@@ -68,9 +69,11 @@ class Holdings:
 
     Attributes:
         settings: Of the installation.
+        worklist: The index of studies.
     """
 
     settings: Settings
+    worklist: Worklist
     _spool: Spool | None = field(default=None, init=False)
     _studies: "OrderedDict[tuple[Path, ...], tuple[Held, ...]]" = field(default_factory=OrderedDict, init=False)
     _firsts: "OrderedDict[Path, Held | None]" = field(default_factory=OrderedDict, init=False)
@@ -168,7 +171,7 @@ class Holdings:
     def _documents(self, key: str) -> Iterator[Path]:
         """DICOM documents of the revisions that no newer one stands for."""
         family = []
-        for folder in outcomes.folders_of(self.settings.results, {key}):
+        for folder in self._folders(key):
             try:
                 outcome = outcomes.read(folder)
             except Rejected as error:
@@ -176,12 +179,21 @@ class Holdings:
                 continue
             if outcome is not None:
                 family.append(outcome)
-        related = relations(self.settings.results, family)
+        relation = related(family)
         for outcome in family:
-            if not related[outcome.key].superseded_by:
+            if not relation[outcome.key].superseded_by:
                 for document in outcome.documents:
                     if document.kind in DICOM_KINDS and not document.problem and document.path.is_file():
                         yield document.path
+
+    def _folders(self, key: str) -> Sequence[Path]:
+        """Of every revision of a study, by the index where it can be used: the folder of results may hold 100 000."""
+        try:
+            if self.worklist.is_whole():
+                return sorted(self.settings.results / row.key for row in self.worklist.revisions(key))
+        except Retryable as error:
+            log.warning("listed_without_index", reason=str(error))
+        return outcomes.folders_of(self.settings.results, {key})
 
 
 def _held(path: Path) -> Held | None:

@@ -27,12 +27,15 @@ class Listed:
     """The studies of an installation.
 
     Attributes:
-        holdings: Their instances.
-        worklist: The index; where it cannot be used, every folder is looked through.
+        holdings: Their instances, and the index; where that cannot be used, every folder is looked through.
     """
 
     holdings: Holdings
-    worklist: Worklist
+
+    @property
+    def worklist(self) -> Worklist:
+        """The index of studies."""
+        return self.holdings.worklist
 
     def studies(self, sought: Sought, fits: Fits) -> Iterator[Told]:
         """Candidates of a search; each is looked at as a whole only where what all its instances share fits.

@@ -33,7 +33,7 @@ from app.worklist import Worklist
 
 def add_dicomweb(app: FastAPI, settings: Settings, worklist: Worklist, witness: Witness) -> None:
     """Add the routes."""
-    service = Service(Listed(Holdings(settings), worklist), witness, Sights(witness))
+    service = Service(Listed(Holdings(settings, worklist)), witness, Sights(witness))
     router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
     _add_search(router, service, "/studies", Level.STUDY, of_nothing)
     _add_search(router, service, "/series", Level.SERIES, of_nothing)

@@ -96,15 +96,15 @@ def test_the_index_answers_what_the_headers_say_and_they_are_read_once(
     query: str, settings: Settings, worklist: Worklist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = Worklist(settings, open_engine(settings.database.model_copy(update={"url": f"sqlite:///{tmp_path}/no"})))
-    expected = found(Listed(Holdings(settings), without), query)
+    expected = found(Listed(Holdings(settings, without)), query)
     without.engine.dispose()
-    first = found(Listed(Holdings(settings), worklist), query)
+    first = found(Listed(Holdings(settings, worklist)), query)
     if "limit" in query:
         assert len(first) == len(expected) == 1
     else:
         assert sorted(first, key=uid_of) == sorted(expected, key=uid_of)
         assert (first == []) == (query == "PatientID=nobody")
-    again = Listed(Holdings(settings), worklist)
+    again = Listed(Holdings(settings, worklist))
     for uid in map(uid_of, first):
         monkeypatch.setattr(Holdings, "of_key", lambda self, key, uid=uid: pytest.fail(f"{uid} was read again"))
     assert found(again, query) == first
@@ -112,7 +112,7 @@ def test_the_index_answers_what_the_headers_say_and_they_are_read_once(
 
 def test_an_image_more_is_counted_at_once(settings: Settings, worklist: Worklist, tmp_path: Path) -> None:
     def counted() -> dict[str, tuple[object, object]]:
-        told = {uid_of(each): each for each in found(Listed(Holdings(settings), worklist), "")}
+        told = {uid_of(each): each for each in found(Listed(Holdings(settings, worklist)), "")}
         return {uid: (each["00201208"]["Value"], each["00080061"]["Value"]) for uid, each in told.items()}  # type: ignore[index]
 
     assert counted() == {"1.2.1": ([2], ["CT"]), "1.2.2": ([2], ["MR"]), "1.2.3": ([2], ["CT"])}
@@ -124,7 +124,7 @@ def test_the_newest_change_comes_first_and_a_study_of_two_revisions_once(
     settings: Settings, worklist: Worklist, tmp_path: Path
 ) -> None:
     arrive(settings, tmp_path / "in", "1.2.1", "1.2.1.7", Modality="CT")
-    listed = [uid_of(each) for each in found(Listed(Holdings(settings), worklist), "")]
+    listed = [uid_of(each) for each in found(Listed(Holdings(settings, worklist)), "")]
     assert listed == ["1.2.1", "1.2.3", "1.2.2"]
 
 
@@ -133,7 +133,7 @@ def test_nothing_is_kept_of_a_study_that_is_gone(settings: Settings, worklist: W
         with asking(worklist.engine) as connection:
             return set(connection.scalars(sa.select(TOLD.c.study)))
 
-    found(Listed(Holdings(settings), worklist), "")
+    found(Listed(Holdings(settings, worklist)), "")
     assert kept() == {uid_hash(uid) for uid in PEOPLE}
     with asking(worklist.engine) as connection:
         remove(connection, [path.name for path in settings.results.glob(f"{uid_hash('1.2.1')}-*")])
