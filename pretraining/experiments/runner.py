@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from bundles.common.checkpoints import read_validation
 from bundles.common.metrics.cases import FILE as CASES
-from bundles.common.metrics.cases import read_cases
-from bundles.common.metrics.writing import JSON as EVALUATION
-from pretraining.experiments import panels, statistics
+from pretraining.experiments import panels
 from pretraining.experiments.comparing import comparisons
 from pretraining.experiments.datalists import write_share
-from pretraining.experiments.identity import digest, machine
+from pretraining.experiments.identity import digest
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
 from pretraining.experiments.pool import LocalPool, Pool, cores, shown
 from pretraining.experiments.preparing import Prepared, prepare
+from pretraining.experiments.rows import Rows, row_key
 from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant, base_of
-from pretraining.experiments.statistics.classes import accuracies
 from pretraining.experiments.table import ResultTable, Row
 from pretraining.experiments.work import Job, Outcome, bundle_command, read_outcome
 from pretraining.export import present_commit
-from pretraining.progress import CURVE, read_curve
 
 ENCODER = "encoder.pt"
 Say = Callable[[str], None]
@@ -70,14 +63,6 @@ class Summary:
     reasons: tuple[str, ...] = ()
 
 
-def row_key(plan: Plan, run: Run) -> str:
-    """By which a run is in the table once: itself, its experiment, and how it is measured."""
-    experiment = plan.experiment
-    how = [experiment.data.within, experiment.statistics.replicates, experiment.statistics.seed]
-    curve = experiment.tasks[run.task].curve
-    return digest(["row", experiment.name, plan.variant, run.key, how, curve])
-
-
 class Runner:
     """One experiment in one variant.
 
@@ -95,7 +80,7 @@ class Runner:
         self.plan: Plan = make_plan(experiment, variant, self.prepared.data_hash)
         # Whose networks are measured: its runs are made here where they are missing, and its rows are left to itself.
         self.base = Runner(base_of(experiment, variant), variant, settings, say) if experiment.after else None
-        self.commit = present_commit()
+        self.rows = Rows(experiment, variant, settings.work, self.prepared, self.plan, present_commit())
 
     def open_runs(self) -> tuple[list[Run], int]:
         """Runs that the table lacks, and how many it has."""
@@ -111,7 +96,7 @@ class Runner:
             ArchiveError: A fraction that leaves a class empty.
         """
         left, there = self.open_runs()
-        self.table.append([self._described()])
+        self.table.append([self.rows.described()])
         shares = {(run.fraction, run.seed): self._share(run.fraction, run.seed) for run in left}
         bases = {run.base.key: run.base for run in left if run.base}
         trained = {key for key, base in bases.items() if read_outcome(self._folder(base)) is not None}
@@ -163,7 +148,7 @@ class Runner:
 
         def finish(run: Run, outcome: Outcome) -> None:
             if outcome.state != "failed":
-                self.table.append([self._row(run, outcome)])
+                self.table.append([self.rows.of(run, outcome, self._folder(run))])
             ended.append(outcome)
 
         ready: dict[Path, Run] = {}
@@ -265,79 +250,6 @@ class Runner:
             else write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
         )
 
-    def _described(self) -> Row:
-        """What the page says of the experiment; once for each wording."""
-        experiment = self.experiment
-        tasks = {name: task.label for name, task in experiment.tasks.items()}
-        starts = {name: encoder.label for name, encoder in experiment.encoders.items()}
-        row: Row = {
-            "kind": "experiment",
-            "experiment": experiment.name,
-            "variant": self.variant,
-            "title": experiment.title,
-            "question": experiment.question,
-            "source": experiment.source,
-            "data": experiment.data.name,
-            "data_notes": experiment.data.notes,
-            "near_duplicates": self.prepared.near,
-            "metadata": list(experiment.data.metadata),
-            "tasks": tasks,
-            "starts": {"random": "random weights", "metadata": "metadata alone", **starts},
-            "initialisations": list(experiment.initialisations),
-            "reference": experiment.statistics.reference,
-            "replicates": experiment.statistics.replicates,
-            "runs": len(self.plan.runs),
-        }
-        changes = {name: task.change.model_dump() for name, task in experiment.tasks.items() if task.change}
-        if changes:
-            row["changes"] = changes
-        return {**row, "key": digest(row)}
-
-    def _row(self, run: Run, outcome: Outcome) -> Row:
-        folder, experiment = self._folder(run), self.experiment
-        row: Row = {
-            "kind": "run",
-            "key": row_key(self.plan, run),
-            "experiment": experiment.name,
-            "variant": self.variant,
-            "task": run.task,
-            "initialisation": run.initialisation,
-            "fraction": run.fraction,
-            "seed": run.seed,
-            "state": outcome.state,
-            "reason": outcome.reason.replace(str(self.settings.work), "WORK"),
-            "seconds": round(outcome.seconds, 1),
-            "commit": self.commit,
-            "code": run.code,
-            "data_hash": self.prepared.data_hash,
-            "machine": machine(),
-            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        }
-        if outcome.state != "done":
-            return row
-        return {**row, **self._measured(run, folder)}
-
-    def _measured(self, run: Run, folder: Path) -> Row:
-        cases, how = read_cases(folder / CASES), self.experiment.statistics
-        parts = statistics.strata(cases, self.prepared.datalist.metadata(), self.experiment.data.within)
-        made = [*statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)]
-        if self.experiment.tasks[run.task].classes:
-            made += accuracies(cases, parts, replicates=how.replicates, seed=how.seed)
-        curve = read_validation(folder / "train")
-        return {
-            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
-            "pretraining": self._pretraining(run),
-            "curve": curve,
-            "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
-        }
-
-    def _pretraining(self, run: Run) -> Row | None:
-        """How the encoder's training went, where it was trained here."""
-        if run.encoder is None or run.encoder.spec.step is None:
-            return None
-        found = statistics.stability(read_curve(self.settings.work / "encoders" / run.encoder.key / CURVE))
-        return None if found is None else {"encoder": run.encoder.key, **asdict(found)}
-
     def _finished(self) -> tuple[dict[Run, Path], dict[Run, str]]:
         """Runs whose cases are here, and the keys of all; those that another machine made cannot be compared."""
         folders = {run: self._folder(run) / CASES for run in self.plan.runs}
@@ -381,24 +293,6 @@ def _blocked(before: dict[str, Outcome], run: Run) -> Outcome | None:
         if outcome is not None and outcome.state != "done":
             return Outcome(outcome.state, 0.0, f"its {what} {outcome.state}: {outcome.reason}")
     return None
-
-
-def _box_figures(folder: Path) -> list[dict[str, Any]]:
-    """FROC and average precision of boxes, where the evaluation has them."""
-    path = folder / EVALUATION
-    if not path.is_file():
-        return []
-    found = json.loads(path.read_text(encoding="utf-8")).get("detection") or {}
-    return [
-        {"finding": name, "stratum": statistics.ALL, "metric": f"boxes_{metric}", **_interval(one.get(metric))}
-        for name, one in found.items()
-        for metric in ("froc_average", "average_precision")
-    ]
-
-
-def _interval(value: Any) -> dict[str, Any]:
-    interval = value if isinstance(value, dict) else {}
-    return {end: interval.get(end) for end in ("value", "low", "high")}
 
 
 def _told(job: Job, outcome: Outcome) -> str:
