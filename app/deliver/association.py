@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ TRANSIENT = 2
 _loop = Association._run_reactor  # noqa: SLF001
 
 
+@wraps(_loop)
 def _loop_that_ends_paused(association: Association) -> None:
     """Run an association's loop; once it has ended, nobody is to wait for its next pause.
 

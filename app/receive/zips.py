@@ -90,7 +90,8 @@ def unpack(path: Path, name: str, upload: Upload, limits: Limits, told: Callable
         except DAMAGED as error:
             raise ZipRefused("damaged", f"a damaged zip ({type(error).__name__}): pack it anew") from error
         with opened:
-            entries = [each for each in opened.infolist() if not each.is_dir()]
+            # Not by `is_dir`, which fails over a name of no letter.
+            entries = [each for each in opened.infolist() if not each.filename.endswith("/")]
             _check_promises(entries, size, limits)
             for entry in entries:
                 told(_receive(opened, entry, f"{name}/{_shown(entry.filename)}", upload))
@@ -116,6 +117,10 @@ def _receive(opened: ZipFile, entry: ZipInfo, name: str, upload: Upload) -> File
     refusal = problem_of(entry)
     if refusal is not None:
         return FileResult(name, Verdict.REFUSED, refusal.reason, refusal.comment)
+    if entry.header_offset < 0:
+        return FileResult(
+            name, Verdict.REFUSED, "damaged", "it would lie before the beginning of the zip: pack it anew"
+        )
     arriving = upload.receive(name)
     try:
         with opened.open(entry) as content:

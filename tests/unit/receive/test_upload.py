@@ -275,11 +275,25 @@ def test_a_damaged_file_of_a_zip_is_refused_and_its_upload_is_not_whole(
     assert not upload.close(finished=True)
 
 
+def test_a_file_that_lies_before_the_beginning_of_its_zip_is_damaged(upload: Upload, tmp_path: Path) -> None:
+    """Its directory says that it is longer than it is, so that zipfile takes all places for so much earlier."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("a", to_file(make_object("1.2", "1.2.3")))
+    content = bytearray(buffer.getvalue())
+    end = content.rfind(b"PK\5\6")
+    (begins,) = struct.unpack_from("<I", content, end + 16)
+    struct.pack_into("<I", content, end + 16, begins + 7)
+    path = tmp_path / "z.zip"
+    path.write_bytes(content)
+    assert [each.reason for each in unpacked(upload, path).values()] == ["damaged"]
+
+
 @given(
     damage=st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=6),
     length=st.none() | st.integers(0, 1 << 16),
 )
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_zip_with_any_damage_is_refused_or_read(
     damage: list[tuple[int, int]], length: int | None, upload: Upload, tmp_path: Path
 ) -> None:
