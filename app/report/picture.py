@@ -73,6 +73,9 @@ def draw(
     if above:
         pen.rectangle((0, 0, full_width, strip - 1), fill=RED)
         _write(pen, above, (full_width, strip // 2), YELLOW, unit)
+    if below:
+        # An image of a few rows may be lower than a label.
+        pen.rectangle((0, top + height, full_width, canvas.height), fill=BLACK)
     for number, line in enumerate(below):
         _write(pen, line, (full_width, top + height + number * strip + strip // 2), WHITE, unit)
     return np.asarray(canvas)

@@ -266,7 +266,7 @@ edge = st.floats(-50, 200, allow_nan=False)
 mark = st.builds(Mark, st.tuples(edge, edge, edge, edge), st.text("aW %1", max_size=30), st.sampled_from(RegionKind))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(side, side, st.floats(0.3, 3), st.lists(mark, max_size=12))
 def test_draws_whatever_comes_on_an_image_of_a_size_to_look_at(
     rows: int, columns: int, stretch: float, marks: list[Mark]
