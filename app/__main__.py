@@ -17,7 +17,6 @@ from app.errors import AppError
 
 if TYPE_CHECKING:
     from app.settings import Settings
-
 cli = typer.Typer(
     name="vigil",
     help="Vigil: studies in by DICOM, structured reports out. Research only.",
@@ -33,6 +32,7 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML), as deploy/vigil.yaml; else the defaults."),
 ]
+OneStudy = Annotated[str, typer.Argument(help="Key of a study, or its StudyInstanceUID.")]
 SEEN_EXIT = 2
 
 
@@ -238,7 +238,7 @@ def send(  # noqa: PLR0917  the options of a command
 
 @cli.command(rich_help_panel="Send")
 def replay(
-    study: Annotated[str, typer.Argument(help="Key of a study, or its StudyInstanceUID.")],
+    study: OneStudy,
     destination: Annotated[str | None, typer.Option(help="Name of one destination; without it all.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also where a newer revision stands for this one.")] = False,
     config: Config = None,
@@ -248,6 +248,14 @@ def replay(
     from app.cli.show import replay_with_table
 
     raise typer.Exit(replay_with_table(settings, study, destination, even_superseded=force))
+
+
+@cli.command(rich_help_panel="Send")
+def rerun(study: OneStudy, config: Config = None) -> None:
+    """Have a finished study analysed once more: new documents supersede those that were made. Prints the new key."""
+    from app.cli.rerun import rerun_with_line
+
+    rerun_with_line(_settings(config), study)
 
 
 @cli.command(rich_help_panel="Run")
@@ -350,7 +358,7 @@ def _settings(config: Path | None, role: str = "", *, share_metrics: bool = Fals
     if share_metrics:
         _share_metrics(settings, role)
     elif role != "serve":
-        # Who looks or sends by hand shows no figures, and a folder that the environment names may not be there.
+        # Who looks or sends by hand shows no figures; a folder that the environment names may not be there.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from app.log import configure
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -296,13 +296,25 @@ def newest(settings: Settings, received_until: float | None = None) -> Iterator[
         yield heapq.heappop(found)[2]
 
 
+def folders_of(results: Path, studies: Collection[str]) -> list[Path]:
+    """The folders of every revision of some studies, by the hashes of their UIDs, sorted.
+
+    Names alone are looked at: there may be 100 000 others.
+    """
+    try:
+        names = os.listdir(results) if studies else []  # noqa: PTH208  a Path for each would take longer than all else
+    except FileNotFoundError:
+        return []
+    return [results / name for name in sorted(names) if name[:32] in studies and KEY.fullmatch(name)]
+
+
 def study(settings: Settings, key_or_uid: str) -> StudyOutcome | None:
     """One study: by its key, or the newest revision of a StudyInstanceUID or of its hash; None where unknown."""
     if KEY.fullmatch(key_or_uid):
         return read(settings.results / key_or_uid)
     for name in (key_or_uid, uid_hash(key_or_uid)):
         if re.fullmatch(r"[0-9a-f]{32}", name):
-            found = [read(file.parent) for file in settings.results.glob(f"{name}-*/{OUTCOME}")]
+            found = [read(folder) for folder in folders_of(settings.results, {name})]
             revisions = [outcome for outcome in found if outcome is not None]
             if revisions:
                 return max(revisions, key=lambda each: each.received_at)

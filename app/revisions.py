@@ -15,7 +15,7 @@ from app import outcomes
 from app.documents import Document, DocumentKind
 from app.errors import Rejected
 from app.findings import Predecessor, Report
-from app.outcomes import OUTCOME, Shipment, StudyOutcome
+from app.outcomes import Shipment, StudyOutcome
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ def is_newer(one: StudyOutcome, other: StudyOutcome) -> bool:
 
 def others(results: Path, key: str) -> tuple[StudyOutcome, ...]:
     """The other revisions of a study, the newest first; one whose file is damaged is left out, and the log names it."""
-    folders = (file.parent for file in results.glob(f"{_study(key)}-*/{OUTCOME}") if file.parent.name != key)
+    folders = (each for each in outcomes.folders_of(results, {_study(key)}) if each.name != key)
     return _newest_first(found for folder in folders if (found := _read(folder)) is not None)
 
 
@@ -99,11 +99,10 @@ def relations(results: Path, shown: Sequence[StudyOutcome]) -> Mapping[str, Rela
     have = {outcome.key: outcome for outcome in shown}
     wanted = {_study(key) for key in have}
     families: dict[str, list[StudyOutcome]] = defaultdict(list)
-    for folder in results.iterdir() if have else ():
-        if _study(folder.name) in wanted:
-            outcome = have.get(folder.name) or _read(folder)
-            if outcome is not None:
-                families[_study(folder.name)].append(outcome)
+    for folder in outcomes.folders_of(results, wanted):
+        outcome = have.get(folder.name) or _read(folder)
+        if outcome is not None:
+            families[_study(folder.name)].append(outcome)
     found: dict[str, Relation] = {}
     for family in families.values():
         found |= related(family)

@@ -17,7 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 import structlog
 
-from app import outcomes, worklist_table
+from app import outcomes, worklist_table, worklist_told
 from app.errors import Rejected, Retryable
 from app.outcomes import CHANGED, KEY, OUTCOME, StudyOutcome
 from app.revisions import related
@@ -93,6 +93,17 @@ class Worklist:
         with asking(self.engine) as connection:
             return worklist_table.turn(connection)
 
+    def is_whole(self) -> bool:
+        """Whether everything that there is was entered once; where it was, what has changed up to now is taken in.
+
+        Raises:
+            Retryable: See `search`.
+        """
+        if not self.turn()[1]:
+            return False
+        self.catch_up()
+        return True
+
     def catch_up(self, most: int = AT_ONCE) -> int:
         """Take in what has changed since the last look; returns how many marks there were.
 
@@ -130,6 +141,7 @@ class Worklist:
             with self._lock:
                 self._enter({key.partition("-")[0] for key in keys}, keys)
         with asking(self.engine) as connection:
+            worklist_told.sweep(connection)
             if not worklist_table.turn(connection)[1]:
                 worklist_table.advance(connection, whole=True)
         if differ:

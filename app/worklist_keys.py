@@ -1,4 +1,4 @@
-"""Keys of study revisions from the index, by the time of their last image: what the API pages through."""
+"""Keys of study revisions from the index, by the time of their last image, or of their last change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +47,13 @@ def newest_keys(
         conditions.append((at < last_at) | ((at == last_at) & (key > last_key)))
     found = connection.execute(sa.select(key).where(*conditions).order_by(at.desc(), key.asc()).limit(limit))
     return [each.key for each in found]
+
+
+def last_changed(connection: sa.Connection, limit: int) -> Sequence[tuple[int, str]]:
+    """Time (ns) and key of the study revisions that changed last, the newest first."""
+    changed, key = WORKLIST.c.changed, WORKLIST.c.key
+    found = connection.execute(sa.select(changed, key).order_by(changed.desc(), key.desc()).limit(limit))
+    return [(each.changed, each.key) for each in found]
 
 
 def _conditions(connection: sa.Connection, wanted: Wanted) -> list[sa.ColumnElement[bool]]:

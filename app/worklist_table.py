@@ -38,6 +38,7 @@ WORKLIST = sa.Table(
     sa.Column("words", sa.Text, nullable=False),
     sa.Index("vigil_worklist_order", "urgent", "received_at", "key"),
     sa.Index("vigil_worklist_states", "state", "urgent", "received_at", "key"),
+    sa.Index("vigil_worklist_changes", "changed", "key"),
 )
 SHOWN = sa.Table(
     "vigil_worklist_shown",
@@ -46,6 +47,14 @@ SHOWN = sa.Table(
     sa.Column("shown", sa.Text, nullable=False),
 )
 """Apart from what is searched, so that looking through all rows reads no more than it must."""
+TOLD = sa.Table(
+    "vigil_worklist_told",
+    METADATA,
+    sa.Column("study", sa.String(32), primary_key=True),
+    sa.Column("stamp", sa.String(96), nullable=False),
+    sa.Column("told", sa.Text, nullable=False),
+)
+"""What a search by DICOMweb tells of a study: see `app.worklist_told`."""
 TURN = sa.Table(
     "vigil_worklist_turn",
     METADATA,
@@ -265,6 +274,7 @@ def remove(connection: sa.Connection, keys: Sequence[str]) -> int:
         some = keys[start : start + MOST_KEYS]
         gone += connection.execute(sa.delete(WORKLIST).where(WORKLIST.c.key.in_(some))).rowcount
         connection.execute(sa.delete(SHOWN).where(SHOWN.c.key.in_(some)))
+        connection.execute(sa.delete(TOLD).where(TOLD.c.study.in_({key.partition("-")[0] for key in some})))
     if gone:
         advance(connection)
     return gone

@@ -1,4 +1,4 @@
-"""What a worker, and the command line, tell the audit trail: which study's documents went where."""
+"""What a worker, and the command line, tell the audit trail: whose documents went where, what is to be redone."""
 
 import getpass
 from collections.abc import Sequence
@@ -31,6 +31,13 @@ def tell_replayed(settings: Settings, key_or_uid: str, receipts: Sequence[Receip
     for receipt in receipts:
         problem = "" if receipt.delivered else receipt.detail
         Trail(settings.audit).sent(receipt.destination, study, problem=problem, user=_user())
+
+
+def tell_asked_again(settings: Settings, known: StudyOutcome) -> None:
+    """Tell that somebody at the command line wants a study analysed once more: as whom they are known to the system."""
+    if settings.audit.is_on:
+        study = StudyObject(known.study_uid, patient_id_of(known))
+        Trail(settings.audit).analysed_again(_user(), "", study)
 
 
 def _user() -> str:

@@ -130,8 +130,8 @@ def create_app(
     knock = Knock(settings)
     figures = Figures.of(settings, knock, pulse)
     engine = open_engine(settings.database)
-    shelf, recent = Shelf(settings), Recent(settings)
     worklist = Worklist(settings, engine)
+    shelf, recent = Shelf(settings), Recent(settings, worklist)
     watch = Watch(worklist)
 
     @asynccontextmanager

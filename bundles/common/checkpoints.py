@@ -22,6 +22,8 @@ VALIDATION = "validation.jsonl"
 class Resume:
     """Writes one checkpoint after every epoch and goes on from it: a killed run loses at most what came after.
 
+    Every training has one, so that it also refuses what MONAI's engines pass over with a warning: epochs without batch.
+
     Args:
         folder: Where `checkpoint.pt` lies.
         parts: What has `state_dict` and `load_state_dict`: network, optimizer, lr_scheduler.
@@ -46,7 +48,12 @@ class Resume:
         self.start = [path for path in start if path]
 
     def attach(self, engine: Engine) -> None:
-        """Go on from the checkpoint at the start of the run; save at the ends of epochs."""
+        """Go on from the checkpoint at the start of the run; save at the ends of epochs.
+
+        Raises:
+            ValueError: The engine's epochs have no batch, so that nothing would be trained.
+        """
+        _expect_batches(engine)
         engine.add_event_handler(Events.STARTED, self._load)
         if self.save:
             engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._store)
@@ -67,6 +74,19 @@ class Resume:
     def _store(self, engine: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         write_durably(self.path, {**state, "epoch": engine.state.epoch})
+
+
+def _expect_batches(engine: Engine) -> None:
+    """MONAI gives its engines the loader and the number of its batches before handlers are attached."""
+    if engine.state.epoch_length != 0:
+        return
+    loader = getattr(engine, "data_loader", None)
+    images, batch = len(getattr(loader, "dataset", None) or ()), getattr(loader, "batch_size", None)
+    told = f"{images} images, and a batch of {batch}" if batch else "no images"
+    raise ValueError(
+        f"an epoch of training has no batch: there are {told}; give a smaller --batch_size, or more images "
+        "(--datalist, --limit, a larger share of the labels)"
+    )
 
 
 class KeepBest:

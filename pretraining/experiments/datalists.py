@@ -14,6 +14,8 @@ from bundles.common.metrics.cases import case_id
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import whole_file
 
+# Of a row: finding to one flag a slice of the volume, for the baselines of findings that are asked of slices.
+SLICE_LABELS = "slice_labels"
 SECTIONS = ("training", "validation", "test")
 Row = Mapping[str, Any]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bundles.common.metrics.plots import BLACK, COLOURS, LINES, new_figure
+from pretraining.experiments import changes
 from pretraining.experiments.reading import Result
 from pretraining.experiments.table import Row
 
@@ -102,6 +103,35 @@ def draw_curves(path: Path, result: Result, task: str) -> bool:
     panels[-1].legend(frameon=False, fontsize=8)
     _save(figure, path)
     return True
+
+
+def draw_changes(path: Path, result: Result, finding: str) -> bool:
+    """Draw what a change of the test images costs, a panel for each kind, a line for each start and share."""
+    found = changes.kinds(result)
+    fractions = result.fractions(changes.unchanged(result))
+    drawn = False
+    figure, panels = _panels(len(found))
+    for panel, (kind, values) in zip(panels, found.items(), strict=True):
+        for number, start in enumerate(changes.starts(result)):
+            for line, fraction in enumerate(fractions):
+                lost = [(value, changes.losses(result, task, start, fraction, finding)) for value, task in values]
+                there = [(value, fmean(each)) for value, each in lost if each]
+                drawn = drawn or bool(there)
+                panel.plot(
+                    [value for value, _ in there],
+                    [mean for _, mean in there],
+                    color=COLOURS[number % len(COLOURS)],
+                    linestyle=LINES[line % len(LINES)],
+                    marker=MARKERS[number % len(MARKERS)],
+                    markersize=4,
+                    label=f"{result.about['starts'][start]}, {fraction:.0%}",
+                )
+        panel.axhline(0, color="0.7", linewidth=0.8, linestyle=":")
+        panel.set(title=finding, xlabel=kind, ylabel="AUROC, changed minus unchanged")
+    if drawn:
+        panels[-1].legend(frameon=False, fontsize=8)
+        _save(figure, path)
+    return drawn
 
 
 def _curves(runs: Sequence[Row]) -> Any:

@@ -12,7 +12,7 @@ import yaml
 from bundles.common.encoder_weights import read_encoder_manifest
 from bundles.common.strict import ConfigurationError, nearest
 from pretraining.experiments.identity import code_digest, digest
-from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experiment, Step, Task, Variant
+from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experiment, Step, Task, Variant, base_of
 
 SEPARATOR = "::"
 
@@ -45,6 +45,7 @@ class Run:
         initialisation: `random`, `metadata` or the name of an encoder.
         fraction, seed: Of the labels and of all draws.
         encoder: That it begins with; None for random weights and for the metadata.
+        base: Run of another experiment whose network is measured.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Run:
     seed: int
     # Part of the key; its specification holds mappings, which have no hash.
     encoder: EncoderJob | None = field(default=None, hash=False)
+    base: Run | None = None
 
     @property
     def title(self) -> str:
@@ -88,19 +90,45 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
             manifest.
     """
     encoders: dict[tuple[str, int | None], EncoderJob] = {}
+    bases = _bases(experiment, variant, data_hash, root)
     runs = []
     for name, task in experiment.tasks.items():
         code = code_digest(_configs(task), root)
         check_overrides(task.evaluate, f"{experiment.name}, task {name}, evaluate", root)
-        if task.train:
-            check_overrides(task.train, f"{experiment.name}, task {name}, train", root)
+        for what, step in (("train", task.train), ("panels", task.panels)):
+            if step:
+                check_overrides(step, f"{experiment.name}, task {name}, {what}", root)
         for start in experiment.initialisations:
+            if start == METADATA and task.change:
+                # What the header says does not change with the picture.
+                continue
             for fraction in experiment.fractions:
                 for seed in experiment.seeds:
                     encoder = _encoder(experiment, start, seed, encoders, (data_hash, root))
+                    check_overrides(evaluation(task, encoder), f"{experiment.name}, '{start}', evaluate", root)
+                    base = bases.get((task.trained, start, fraction, seed)) if start != METADATA else None
                     key = _run_key(experiment, (name, start, fraction, seed), encoder, [data_hash, code])
-                    runs.append(Run(key, code, name, start, fraction, seed, encoder))
+                    key = digest([key, base.key]) if base else key
+                    runs.append(Run(key, code, name, start, fraction, seed, encoder, base))
     return Plan(experiment, variant, data_hash, tuple(encoders.values()), tuple(runs))
+
+
+def _bases(
+    experiment: Experiment, variant: Variant, data_hash: str, root: Path
+) -> dict[tuple[str | None, str, float, int], Run]:
+    """Runs whose networks are measured, by task, start, share and seed."""
+    if experiment.after is None:
+        return {}
+    base = base_of(experiment, variant)
+    for name, task in experiment.tasks.items():
+        if task.trained not in base.tasks or base.tasks[task.trained].train is None:
+            known = [each for each, one in base.tasks.items() if one.train]
+            raise ConfigurationError(
+                f"{experiment.name}, task {name}: '{base.name}' trains no '{task.trained}'"
+                f"{nearest(str(task.trained), known)}"
+            )
+    plan = make_plan(base, variant, data_hash, root)
+    return {(run.task, run.initialisation, run.fraction, run.seed): run for run in plan.runs}
 
 
 def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
@@ -120,11 +148,18 @@ def chosen(runs: Iterable[Run], only: Iterable[str]) -> Iterator[Run]:
     return (run for run in runs if all(not kind or name in kind for kind, name in zip(kinds, _names(run), strict=True)))
 
 
+def evaluation(task: Task, encoder: EncoderJob | None) -> Step:
+    """The measuring of a task, with what belongs to the start."""
+    own = encoder.spec.evaluate if encoder else {}
+    return task.evaluate.model_copy(update={"set": {**task.evaluate.set, **own}}) if own else task.evaluate
+
+
 def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
-    """MONAI ignores options that it does not know: refuse them here.
+    """MONAI ignores options that it does not know, and those that are null: refuse them here.
 
     Raises:
-        ConfigurationError: No such file, or a key that none of the configurations has, with the nearest.
+        ConfigurationError: No such file, a key that none of the configurations has, with the nearest, or a null in the
+            place of something else.
     """
     content: dict[str, Any] = {}
     for config in step.configs:
@@ -141,6 +176,11 @@ def check_overrides(step: Step, where: str, root: Path = ROOT) -> None:
             raise ConfigurationError(
                 f"{where}: no configuration of {', '.join(step.configs)} has the key '{key}'"
                 f"{nearest(first, list(content))}"
+            )
+        if (step.set[key] is None or step.set[key] == "{encoder}") and inside is not None:
+            raise ConfigurationError(
+                f"{where}: '{key}' can become null, which MONAI leaves out, so that {inside!r} of the configurations "
+                "would be used; take configurations in which it is null"
             )
 
 
@@ -173,10 +213,13 @@ def _encoder(
 
 def _encoder_key(experiment: Experiment, spec: Encoder, seed: int | None, data_hash: str, root: Path) -> str:
     if spec.step is None:
-        return digest(["file", read_encoder_manifest(root / str(spec.file)).sha256])
-    check_overrides(spec.step, f"{experiment.name}, encoder '{spec.label}'", root)
-    code = code_digest(spec.step.configs, root)
-    return digest(["encoder", spec.step.model_dump(mode="json"), seed, data_hash, code])
+        return digest(["file", read_encoder_manifest(root / spec.file).sha256] if spec.file else [RANDOM])
+    steps = [step for step in (spec.first, spec.step) if step is not None]
+    for step in steps:
+        check_overrides(step, f"{experiment.name}, encoder '{spec.label}'", root)
+    code = code_digest([config for step in steps for config in step.configs], root)
+    before = [spec.first.model_dump(mode="json")] if spec.first else []
+    return digest(["encoder", spec.step.model_dump(mode="json"), seed, data_hash, code, *before])
 
 
 def _run_key(
@@ -184,10 +227,14 @@ def _run_key(
 ) -> str:
     task, start, fraction, seed = place
     data_hash, code = made_of
-    steps = experiment.tasks[task].model_dump(mode="json", exclude={"label", "classes", "curve", "findings"})
+    steps = experiment.tasks[task].model_dump(
+        mode="json", exclude={"label", "classes", "panels", "curve", "findings", "trained", "change"}
+    )
     # What is asked of the metadata does not depend on the networks.
     asked: list[Any] = [list(experiment.data.metadata)] if start == METADATA else [steps, code]
     origin, findings = encoder.key if encoder else start, list(experiment.data.findings)
     if start == METADATA:
         asked += [list(experiment.tasks[task].findings)]
+    if encoder and encoder.spec.evaluate:
+        asked += [encoder.spec.evaluate]
     return digest(["run", task, asked, origin, findings, fraction, seed, data_hash])

@@ -14,11 +14,23 @@ from typing import Annotated, Any
 
 import typer
 
+from bundles.common.metrics.cases import patient_id
 from pretraining.data.errors import ArchiveError
-from pretraining.experiments.layout import link_images, link_unlabelled, write_datalist
+from pretraining.experiments.layout import (
+    DATALIST,
+    SHARES,
+    Names,
+    label_volumes,
+    link_images,
+    link_more,
+    link_unlabelled,
+    write_datalist,
+)
 from pretraining.experiments.mixture import mixture_rows
+from pretraining.experiments.sources import make_looks, source_rows
 
 NIH_SETS = ("cxr_nih", "cxr_nih64")
+IMAGES = frozenset({".dcm", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 # Our names, as bundles/chest_classification has them, and the words of ChestX-ray14.
 FINDINGS = {
     "atelectasis": {"Atelectasis"},
@@ -144,6 +156,25 @@ def mixture(
 
 
 @app.command()
+def sources(
+    data: Annotated[Path, typer.Argument(help="Folder that holds cxr_nih, cxr_nih64 and xr_wrist_grazped")],
+    folder: Annotated[Path, typer.Argument(help="Where images, bands, labels.csv and datalist.json go")],
+) -> None:
+    """Radiographs of three sources, shrunk to 64 pixels, and the same images with the energies of their bands alike."""
+    with _told():
+        looks = make_looks(source_rows(data, nih_rows(data)), folder)
+        lay_out(folder, looks.rows)
+        write_datalist(
+            folder,
+            looks.rows,
+            findings=("finding", "small", "wrist"),
+            metadata=("source", "view"),
+            about=looks.about(),
+        )
+    typer.echo(f"{len(looks.rows)} images in {folder / 'images'}, {looks.clipped:.2%} of the normalised pixels clipped")
+
+
+@app.command()
 def images(
     folder: Annotated[Path, typer.Argument(help="Folder of datalist.json")],
     images: Annotated[Path, typer.Argument(help="Where the images lie")],
@@ -154,6 +185,20 @@ def images(
 
 
 @app.command()
+def volumes(
+    folder: Annotated[Path, typer.Argument(help="Folder with datalist.json of volumes")],
+    *,
+    finding: Annotated[str | None, typer.Option(help="Name of the rows' label")] = None,
+    kind: Annotated[list[str] | None, typer.Option("--type", help="Name of one of their types, in order")] = None,
+    slices: Annotated[str | None, typer.Option(help="Name of what their slices are asked for")] = None,
+) -> None:
+    """Add to a datalist of volumes what experiments ask for: named labels, patients, what headers say."""
+    with _told():
+        count = label_volumes(folder, Names(finding, tuple(kind or ()), slices))
+    typer.echo(f"{count} volumes in {folder / DATALIST}")
+
+
+@app.command()
 def unlabelled(
     folder: Annotated[Path, typer.Argument(help="Folder with datalist.json")],
 ) -> None:
@@ -161,6 +206,41 @@ def unlabelled(
     with _told():
         count = link_unlabelled(folder)
     typer.echo(f"{count} images in {folder / 'pretrain'}")
+
+
+@app.command()
+def expanded(
+    data: Annotated[Path, typer.Argument(help="Folder that holds cxr_nih and cxr_nih64")],
+    folder: Annotated[Path, typer.Argument(help="Where images, datalist.json, pretrain and pretrain_more go")],
+) -> None:
+    """The 1000 of NIH with labels; without labels its training patients' images, and those with the 64² set as well."""
+    with _told():
+        rows = nih_rows(data)
+        labelled = [row for row in rows if not row["small"]]
+        lay_out(folder, labelled)
+        write_datalist(folder, labelled, findings=tuple(FINDINGS), metadata=("view", "age", "female"))
+        own = link_unlabelled(folder)
+        # Both sets are of the same people: their split decides for both.
+        split = {str(row["patient"]): SHARES.split_of(patient_id(str(row["patient"]))) for row in rows}
+        more = link_more(
+            folder, [row["path"] for row in rows if row["small"] and split[str(row["patient"])] == "train"]
+        )
+    typer.echo(f"{len(labelled)} images with labels; {own} images in pretrain, {more} in pretrain_more")
+
+
+@app.command()
+def added(
+    folder: Annotated[Path, typer.Argument(help="Folder with datalist.json, after `unlabelled`")],
+    sources: Annotated[list[Path], typer.Argument(help="Folders of other sources, of other patients")],
+) -> None:
+    """Link the training images and all images of other sources into FOLDER/pretrain_more."""
+    with _told():
+        absent = [source for source in sources if not source.is_dir()]
+        if absent:
+            raise ArchiveError(f"{absent[0]} is no folder of images")
+        found = (path for source in sources for path in source.rglob("*") if path.suffix.lower() in IMAGES)
+        count = link_more(folder, found)
+    typer.echo(f"{count} images in {folder / 'pretrain_more'}")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ class Result:
         about: Its latest description.
         runs: The latest of each task, start, share and seed, in the order of the table.
         comparisons: Of these runs alone.
+        panels: Where pages lie on which the networks of these runs are looked at.
         older: Runs that a newer one stands for.
         mixed: Sentences on what differs between the runs.
     """
@@ -26,6 +27,7 @@ class Result:
     about: Row
     runs: tuple[Row, ...]
     comparisons: tuple[Row, ...]
+    panels: tuple[Row, ...]
     older: int
     mixed: tuple[str, ...]
 
@@ -101,7 +103,10 @@ def _result(about: Row, rows: Sequence[Row]) -> Result:
             # One of more runs stands for one of fewer, which was made while runs were missing.
             if place not in compared or row["runs"] >= compared[place]["runs"]:
                 compared[place] = row
-    return Result(about, kept, tuple(compared.values()), len(runs) - len(kept), tuple(_mixed(kept)))
+    panels = {(row["task"], row["fraction"]): row for row in rows if row["kind"] == "panels" and set(row["of"]) <= keys}
+    return Result(
+        about, kept, tuple(compared.values()), tuple(panels.values()), len(runs) - len(kept), tuple(_mixed(kept))
+    )
 
 
 def _mixed(runs: Iterable[Row]) -> list[str]:

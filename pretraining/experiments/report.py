@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 from pretraining.data.files import whole_file
-from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_curves
+from pretraining.experiments import changes
+from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves
 from pretraining.experiments.reading import Result, read_results
 from pretraining.experiments.table import Row
 
@@ -60,6 +61,12 @@ def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
 
 
 def _drawn(result: Result, folder: Path) -> Iterator[Path]:
+    if changes.kinds(result):
+        for finding in result.findings(changes.unchanged(result)):
+            path = folder / f"{result.name}_{finding.replace(' ', '_')}_changes.svg"
+            if draw_changes(path, result, finding):
+                yield path
+        return
     for task in result.about["tasks"]:
         stem = f"{result.name}_{task}"
         for kind, draw in (("areas", draw_areas), ("runs", draw_boxes), ("curves", draw_curves)):
@@ -90,11 +97,24 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
     if there < expected:
         lines += [f"**Not finished:** {there} of {expected} runs are in the table.", ""]
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
+    lines += _changes(result)
     for task, label in about["tasks"].items():
-        lines += [f"### {label}", "", *_areas(result, task), *_boxes(result, task), *_differences(result, task)]
-        lines += _convergence(result, task)
+        lines += [f"### {label}", "", *_areas(result, task), *_others(result, task), *_differences(result, task)]
+        lines += [*_convergence(result, task), *_panels(result, task)]
     lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
     return [*lines, *_pretrained(result), *_lost(result), *_made(result)]
+
+
+def _changes(result: Result) -> list[str]:
+    """What changes of the test images cost, where an experiment changes them."""
+    if not changes.kinds(result):
+        return []
+    lines = ["AUROC on changed minus on unchanged test images, mean of the runs (range):", ""]
+    task = changes.unchanged(result)
+    for finding in result.findings(task):
+        for fraction in result.fractions(task):
+            lines += [f"{finding}, {fraction:.0%} of labels:", "", *changes.lines(result, finding, fraction), ""]
+    return lines
 
 
 def _areas(result: Result, task: str) -> list[str]:
@@ -126,14 +146,18 @@ def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequ
     return [f"| {result.about['starts'][start]} | {stratum} | {' | '.join(cells)} | {' | '.join(counts)} |"]
 
 
-def _boxes(result: Result, task: str) -> list[str]:
-    metrics = {"boxes_froc_average": "fROC average", "boxes_average_precision": "average precision"}
+def _others(result: Result, task: str) -> list[str]:
+    metrics = {
+        "boxes_froc_average": "Boxes, fROC average",
+        "boxes_average_precision": "Boxes, average precision",
+        "accuracy": "Accuracy of the likeliest class",
+    }
     lines: list[str] = []
     for metric, label in metrics.items():
         findings, fractions = result.findings(task, metric), result.fractions(task)
         if not findings:
             continue
-        lines += [f"Boxes, {label}:", "", f"| Start | Finding | {' | '.join(f'{share:.0%}' for share in fractions)} |"]
+        lines += [f"{label}:", "", f"| Start | Finding | {' | '.join(f'{share:.0%}' for share in fractions)} |"]
         lines += ["|---" * (len(fractions) + 2) + "|"]
         for start in result.about["initialisations"]:
             for finding in findings:
@@ -203,6 +227,17 @@ def _convergence(result: Result, task: str) -> list[str]:
     head = f"| Start | {' | '.join(f'{share:.0%}' for share in fractions)} |"
     told = "Earliest epoch at 98 % of the best validation figure, median of the runs (range):"
     return [told, "", head, "|---" * (len(fractions) + 1) + "|", *lines, ""]
+
+
+def _panels(result: Result, task: str) -> list[str]:
+    lines = []
+    for row in result.panels:
+        if row["task"] == task:
+            starts = ", ".join(result.about["starts"][start] for start in row["starts"])
+            share = f"{row['fraction']:.0%} of labels, seed {row['seed']}, {starts}"
+            where = f"`{row['page']}` in the folder of the work (`--work`) where these runs were made"
+            lines += [f"Where the networks look (Grad-CAM), {share}: {where}.", ""]
+    return lines
 
 
 def _pretrained(result: Result) -> list[str]:

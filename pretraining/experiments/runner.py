@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from bundles.common.checkpoints import read_validation
 from bundles.common.metrics.cases import FILE as CASES
-from bundles.common.metrics.cases import read_cases
-from bundles.common.metrics.writing import JSON as EVALUATION
-from pretraining.experiments import statistics
+from pretraining.experiments import panels
 from pretraining.experiments.comparing import comparisons
 from pretraining.experiments.datalists import write_share
-from pretraining.experiments.identity import digest, machine
-from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, make_plan
+from pretraining.experiments.identity import digest
+from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
 from pretraining.experiments.pool import LocalPool, Pool, cores, shown
 from pretraining.experiments.preparing import Prepared, prepare
-from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant
+from pretraining.experiments.rows import Rows, row_key
+from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant, base_of
 from pretraining.experiments.table import ResultTable, Row
-from pretraining.experiments.work import Job, Outcome, bundle_command
+from pretraining.experiments.work import Job, Outcome, bundle_command, read_outcome
 from pretraining.export import present_commit
-from pretraining.progress import CURVE, read_curve
 
 ENCODER = "encoder.pt"
 Say = Callable[[str], None]
@@ -68,14 +63,6 @@ class Summary:
     reasons: tuple[str, ...] = ()
 
 
-def row_key(plan: Plan, run: Run) -> str:
-    """By which a run is in the table once: itself, its experiment, and how it is measured."""
-    experiment = plan.experiment
-    how = [experiment.data.within, experiment.statistics.replicates, experiment.statistics.seed]
-    curve = experiment.tasks[run.task].curve
-    return digest(["row", experiment.name, plan.variant, run.key, how, curve])
-
-
 class Runner:
     """One experiment in one variant.
 
@@ -91,7 +78,9 @@ class Runner:
         self.table = ResultTable(settings.table)
         self.prepared: Prepared = prepare(experiment.data, settings.work, settings.images, say)
         self.plan: Plan = make_plan(experiment, variant, self.prepared.data_hash)
-        self.commit = present_commit()
+        # Whose networks are measured: its runs are made here where they are missing, and its rows are left to itself.
+        self.base = Runner(base_of(experiment, variant), variant, settings, say) if experiment.after else None
+        self.rows = Rows(experiment, variant, settings.work, self.prepared, self.plan, present_commit())
 
     def open_runs(self) -> tuple[list[Run], int]:
         """Runs that the table lacks, and how many it has."""
@@ -107,11 +96,14 @@ class Runner:
             ArchiveError: A fraction that leaves a class empty.
         """
         left, there = self.open_runs()
-        self.table.append([self._described()])
+        self.table.append([self.rows.described()])
         shares = {(run.fraction, run.seed): self._share(run.fraction, run.seed) for run in left}
-        needed = {run.encoder.key: run.encoder for run in left if run.encoder and run.encoder.spec.step}
+        bases = {run.base.key: run.base for run in left if run.base}
+        trained = {key for key, base in bases.items() if read_outcome(self._folder(base)) is not None}
+        starting = [run for run in left if run.base is None or run.base.key not in trained]
+        needed = {run.encoder.key: run.encoder for run in starting if run.encoder and run.encoder.spec.step}
         outcomes: dict[str, Outcome] = {}
-        with shown(len(needed) + len(left), f"{self.experiment.name} ({self.variant})") as advance:
+        with shown(len(needed) + len(bases) + len(left), f"{self.experiment.name} ({self.variant})") as advance:
             jobs = {self._encoder_job(one).folder: key for key, one in needed.items()}
 
             def encoder_ended(job: Job, outcome: Outcome) -> None:
@@ -119,29 +111,49 @@ class Runner:
                 advance(_told(job, outcome))
 
             self._do([self._encoder_job(one) for one in needed.values()], encoder_ended)
+            if self.base:
+                outcomes |= self.base.make(list(bases.values()), shares, outcomes, advance)
             summary = self._train(left, shares, outcomes, advance)
-        self._compare()
-        return Summary(summary.done, summary.diverged, summary.failed, there, summary.reasons)
+        here, keys = self._finished()
+        self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.keys()))
+        lost = self._look(here, keys)
+        return Summary(summary.done, summary.diverged, summary.failed + len(lost), there, (*summary.reasons, *lost))
+
+    def make(
+        self,
+        runs: Sequence[Run],
+        shares: dict[tuple[float, int], Path],
+        encoders: dict[str, Outcome],
+        advance: Callable[[str], None],
+    ) -> dict[str, Outcome]:
+        """What became of runs by key, where they are made for another experiment; those that are done are not again."""
+        ready = {self._folder(run): run for run in runs if _blocked(encoders, run) is None}
+        made: dict[str, Outcome] = {}
+
+        def ended(job: Job, outcome: Outcome) -> None:
+            made[ready[job.folder].key] = outcome
+            advance(_told(job, outcome))
+
+        self._do([self._job(run, shares[run.fraction, run.seed]) for run in ready.values()], ended)
+        return made
 
     def _train(
         self,
         left: Sequence[Run],
         shares: dict[tuple[float, int], Path],
-        encoders: dict[str, Outcome],
+        before: dict[str, Outcome],
         advance: Callable[[str], None],
     ) -> Summary:
         ended: list[Outcome] = []
 
         def finish(run: Run, outcome: Outcome) -> None:
             if outcome.state != "failed":
-                self.table.append([self._row(run, outcome)])
+                self.table.append([self.rows.of(run, outcome, self._folder(run))])
             ended.append(outcome)
 
         ready: dict[Path, Run] = {}
         for run in left:
-            blocked = encoders.get(run.encoder.key) if run.encoder else None
-            if blocked is not None and blocked.state != "done":
-                outcome = Outcome(blocked.state, 0.0, f"its encoder {blocked.state}: {blocked.reason}")
+            if (outcome := _blocked(before, run)) is not None:
                 finish(run, outcome)
                 advance(f"{outcome.state}: {run.title}: {outcome.reason}")
             else:
@@ -156,11 +168,15 @@ class Runner:
         return Summary(**counts, reasons=tuple(one.reason for one in ended if one.state == "failed"))
 
     def _do(self, jobs: Sequence[Job], ended: Callable[[Job, Outcome], None]) -> None:
-        """The first alone where the store of decoded images is still to be made: two cannot make it at once."""
-        store_missing = not (self._store / "complete.json").is_file()
-        uses_store = [job for job in jobs if any(str(self._store) in part for _, step in job.steps for part in step)]
-        alone = uses_store[:1] if store_missing else []
-        self.settings.pool.run(alone, ended)
+        """The first alone where a store of decoded images is still to be made: two cannot make it at once."""
+        first: dict[str, Job] = {}
+        for job in jobs:
+            for name in sorted(_stores(job, self._store)):
+                if not (self._store.with_name(name) / "complete.json").is_file():
+                    first.setdefault(name, job)
+        alone = [job for job in jobs if job in first.values()]
+        for job in alone:
+            self.settings.pool.run([job], ended)
         self.settings.pool.run([job for job in jobs if job not in alone], ended)
 
     @property
@@ -187,6 +203,7 @@ class Runner:
             "run": str(folder),
             "seed": None if seed is None else str(seed),
             "store": str(self._store),
+            "trained": None,
             "work": str(self.settings.work),
         }
 
@@ -196,12 +213,15 @@ class Runner:
         values = self._values(folder, seed)
         if encoder.spec.step is None:
             raise ValueError(f"encoder {encoder.name} is a file; nothing is to be trained")
-        steps = (("pretrain", bundle_command(encoder.spec.step, values)),)
+        named = (("first", encoder.spec.first), ("pretrain", encoder.spec.step))
+        steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
         return Job(f"encoder {encoder.name}", folder, steps, (ENCODER, "encoder.json"), self._threads())
 
-    def _weights(self, encoder: EncoderJob) -> str:
+    def _weights(self, encoder: EncoderJob) -> str | None:
         if encoder.spec.file is not None:
             return str(ROOT / encoder.spec.file)
+        if encoder.spec.step is None:
+            return None
         return str(self.settings.work / "encoders" / encoder.key / ENCODER)
 
     def _job(self, run: Run, share: Path) -> Job:
@@ -214,9 +234,10 @@ class Runner:
             return Job(run.title, folder, (("baseline", command),), (CASES,), self._threads())
         values = self._values(folder, run.seed, share)
         values["encoder"] = self._weights(run.encoder) if run.encoder else None
+        values["trained"] = str(self._folder(run.base)) if run.base else None
         # Prepared images are kept for runs of the same code alone.
         values["cache"] = str(self.settings.work / "cache" / run.code)
-        named = (("train", task.train), ("evaluate", task.evaluate))
+        named = (("train", task.train), ("evaluate", evaluation(task, run.encoder)))
         steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
         return Job(run.title, folder, steps, (CASES,), self._threads())
 
@@ -229,100 +250,49 @@ class Runner:
             else write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
         )
 
-    def _described(self) -> Row:
-        """What the page says of the experiment; once for each wording."""
-        experiment = self.experiment
-        tasks = {name: task.label for name, task in experiment.tasks.items()}
-        starts = {name: encoder.label for name, encoder in experiment.encoders.items()}
-        row: Row = {
-            "kind": "experiment",
-            "experiment": experiment.name,
-            "variant": self.variant,
-            "title": experiment.title,
-            "question": experiment.question,
-            "source": experiment.source,
-            "data": experiment.data.name,
-            "data_notes": experiment.data.notes,
-            "near_duplicates": self.prepared.near,
-            "metadata": list(experiment.data.metadata),
-            "tasks": tasks,
-            "starts": {"random": "random weights", "metadata": "metadata alone", **starts},
-            "initialisations": list(experiment.initialisations),
-            "reference": experiment.statistics.reference,
-            "replicates": experiment.statistics.replicates,
-            "runs": len(self.plan.runs),
-        }
-        return {**row, "key": digest(row)}
-
-    def _row(self, run: Run, outcome: Outcome) -> Row:
-        folder, experiment = self._folder(run), self.experiment
-        row: Row = {
-            "kind": "run",
-            "key": row_key(self.plan, run),
-            "experiment": experiment.name,
-            "variant": self.variant,
-            "task": run.task,
-            "initialisation": run.initialisation,
-            "fraction": run.fraction,
-            "seed": run.seed,
-            "state": outcome.state,
-            "reason": outcome.reason.replace(str(self.settings.work), "WORK"),
-            "seconds": round(outcome.seconds, 1),
-            "commit": self.commit,
-            "code": run.code,
-            "data_hash": self.prepared.data_hash,
-            "machine": machine(),
-            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        }
-        if outcome.state != "done":
-            return row
-        return {**row, **self._measured(run, folder)}
-
-    def _measured(self, run: Run, folder: Path) -> Row:
-        cases, how = read_cases(folder / CASES), self.experiment.statistics
-        parts = statistics.strata(cases, self.prepared.datalist.metadata(), self.experiment.data.within)
-        made = statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)
-        curve = read_validation(folder / "train")
-        return {
-            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
-            "pretraining": self._pretraining(run),
-            "curve": curve,
-            "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
-        }
-
-    def _pretraining(self, run: Run) -> Row | None:
-        """How the encoder's training went, where it was trained here."""
-        if run.encoder is None or run.encoder.spec.step is None:
-            return None
-        found = statistics.stability(read_curve(self.settings.work / "encoders" / run.encoder.key / CURVE))
-        return None if found is None else {"encoder": run.encoder.key, **asdict(found)}
-
-    def _compare(self) -> None:
-        """Comparisons of runs whose cases are here; with runs that another machine made there is nothing to compare."""
+    def _finished(self) -> tuple[dict[Run, Path], dict[Run, str]]:
+        """Runs whose cases are here, and the keys of all; those that another machine made cannot be compared."""
         folders = {run: self._folder(run) / CASES for run in self.plan.runs}
         keys = {run: row_key(self.plan, run) for run in self.plan.runs}
         done = {row["key"] for row in self.table.rows() if row["kind"] == "run" and row["state"] == "done"}
-        here = {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}
-        metadata = self.prepared.datalist.metadata()
-        self.table.append(comparisons(self.plan, here, keys, metadata, self.table.keys()))
+        return {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}, keys
+
+    def _look(self, here: dict[Run, Path], keys: dict[Run, str]) -> list[str]:
+        """Draw where the networks look, where a task wants it; the reasons of what failed."""
+        made: list[tuple[Job, Row]] = []
+        there = self.table.keys()
+        for asked in panels.asked(self.plan, here, keys):
+            if asked.key not in there:
+                folder = self.settings.work / panels.FOLDER / asked.key
+                values = self._values(folder, asked.seed)
+                made.append((panels.job(asked, folder, values, self._threads()), asked.row()))
+        rows, reasons = {job.folder: row for job, row in made}, list[str]()
+
+        def ended(job: Job, outcome: Outcome) -> None:
+            if outcome.state == "done":
+                self.table.append([rows[job.folder]])
+            else:
+                reasons.append(f"{job.title}: {outcome.reason}")
+            self.say(_told(job, outcome))
+
+        self.settings.pool.run([job for job, _ in made], ended)
+        return reasons
 
 
-def _box_figures(folder: Path) -> list[dict[str, Any]]:
-    """FROC and average precision of boxes, where the evaluation has them."""
-    path = folder / EVALUATION
-    if not path.is_file():
-        return []
-    found = json.loads(path.read_text(encoding="utf-8")).get("detection") or {}
-    return [
-        {"finding": name, "stratum": statistics.ALL, "metric": f"boxes_{metric}", **_interval(one.get(metric))}
-        for name, one in found.items()
-        for metric in ("froc_average", "average_precision")
-    ]
+def _stores(job: Job, store: Path) -> set[str]:
+    """Names of the stores that a job reads: an experiment may have several, whose names begin alike."""
+    found = (re.findall(re.escape(str(store)) + r"\w*", part) for _, step in job.steps for part in step)
+    return {Path(path).name for paths in found for path in paths}
 
 
-def _interval(value: Any) -> dict[str, Any]:
-    interval = value if isinstance(value, dict) else {}
-    return {end: interval.get(end) for end in ("value", "low", "high")}
+def _blocked(before: dict[str, Outcome], run: Run) -> Outcome | None:
+    """What becomes of a run whose encoder, or whose network of another experiment, there is not."""
+    needs = (("encoder", run.encoder), ("training", run.base))
+    for what, one in needs:
+        outcome = before.get(one.key) if one else None
+        if outcome is not None and outcome.state != "done":
+            return Outcome(outcome.state, 0.0, f"its {what} {outcome.state}: {outcome.reason}")
+    return None
 
 
 def _told(job: Job, outcome: Outcome) -> str:

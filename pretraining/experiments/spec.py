@@ -27,8 +27,11 @@ PLACEHOLDERS = (
     "run",
     "seed",
     "store",
+    "trained",
     "work",
 )
+# What an experiment that measures the networks of another one has from there.
+LENT = ("data", "encoders", "initialisations", "fractions", "seeds", "statistics")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Variant = Literal["small", "full"]
 VARIANTS: tuple[Variant, ...] = ("small", "full")
@@ -47,11 +50,15 @@ class Step(Strict):
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
-        for key, value in self.set.items():
-            for name in re.findall(r"\{(\w+)\}", value) if isinstance(value, str) else ():
-                if name not in PLACEHOLDERS:
-                    raise ValueError(f"{key}: nothing is called '{{{name}}}'{nearest(name, list(PLACEHOLDERS))}")
+        _expect_known(self.set)
         return self
+
+
+def _expect_known(settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        for name in re.findall(r"\{(\w+)\}", value) if isinstance(value, str) else ():
+            if name not in PLACEHOLDERS:
+                raise ValueError(f"{key}: nothing is called '{{{name}}}'{nearest(name, list(PLACEHOLDERS))}")
 
 
 class Encoder(Strict):
@@ -59,21 +66,42 @@ class Encoder(Strict):
 
     Attributes:
         label: In tables.
+        first: A training before `step`, such as the first of two stages; `step` names what it leaves.
         step: Its training; `{run}` is where encoder.pt comes to lie.
         file: Or the weights, with their manifest beside them.
         each_seed: Train one for each seed of the experiment, rather than one for all.
+        evaluate: Overrides of a task's `evaluate` that belong to this start, such as images that were normalised. With
+            neither step nor file, random weights are measured with them.
     """
 
     label: str = Field(min_length=1)
+    first: Step | None = None
     step: Step | None = None
     file: str | None = None
     each_seed: bool = False
+    evaluate: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.step is None) == (self.file is None):
+        _expect_known(self.evaluate)
+        nothing = self.step is None and self.file is None
+        if (self.step is not None and self.file is not None) or (nothing and not self.evaluate):
             raise ValueError("an encoder is either trained (step) or read (file): give one of the two")
+        if self.first is not None and self.step is None:
+            raise ValueError("'first' is a training before 'step': give both, or call it 'step'")
         return self
+
+
+class ChangeOfImages(Strict):
+    """How the test images of a task are changed, for the table and the picture of what that costs.
+
+    Attributes:
+        kind: Such as `gamma`.
+        value: Of it.
+    """
+
+    kind: str = Field(min_length=1)
+    value: float
 
 
 class Task(Strict):
@@ -84,8 +112,13 @@ class Task(Strict):
         train: Fine-tuning; left out where features are probed as they are.
         evaluate: Measures and writes `{run}/cases.csv`.
         findings: That the metadata baseline answers, where they are not those of the data.
-        classes: The findings exclude each other: Stuart-Maxwell compares how often each is called.
+        classes: The findings exclude each other: Stuart-Maxwell compares how often each is called; accuracy too.
+        panels: Draws where the trained networks look, all starts beside each other; `models` is filled in. Once for
+            each share, with the first seed.
         curve: Of the validation's figures, the one whose convergence is told; larger is better.
+        trained: Task of the experiment that this one comes `after`, whose networks are measured as they are;
+            `{trained}` is the folder of the run with the same start, share and seed.
+        change: Of the test images; None with `trained` where they are as they are.
     """
 
     label: str = Field(min_length=1)
@@ -93,7 +126,28 @@ class Task(Strict):
     evaluate: Step
     findings: tuple[str, ...] = ()
     classes: bool = False
+    panels: Step | None = None
     curve: str = "score"
+    trained: str | None = None
+    change: ChangeOfImages | None = None
+
+    @model_validator(mode="after")
+    def _one_training(self) -> Self:
+        if self.train and self.trained:
+            raise ValueError(
+                "networks are either trained (train) or those of another experiment (trained): one of both"
+            )
+        if self.change and not self.trained:
+            raise ValueError(
+                "change tells how test images of networks are changed that were trained before: add trained"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _panels_of_trained(self) -> Self:
+        if self.panels is not None and self.train is None:
+            raise ValueError("panels show what was trained: give 'train' as well, or leave 'panels' out")
+        return self
 
 
 class Data(Strict):
@@ -148,6 +202,8 @@ class Experiment(Strict):
         initialisations: `random`, `metadata` and names of encoders, in the tables' order.
         fractions: Of the training patients, 0 (excluded) to 1.
         seeds: One run for each.
+        after: Experiment whose trained networks are measured again; its data, encoders, initialisations, fractions,
+            seeds and statistics hold here too.
     """
 
     name: Name
@@ -161,6 +217,16 @@ class Experiment(Strict):
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     statistics: Statistics = Field(default_factory=Statistics)
+    after: str | None = None
+
+    @model_validator(mode="after")
+    def _after_another(self) -> Self:
+        without = [name for name, task in self.tasks.items() if (task.trained is None) != (self.after is None)]
+        if without:
+            raise ValueError(f"'after' and each task's 'trained' go together; see {', '.join(without)}")
+        if self.after and sum(task.change is None for task in self.tasks.values()) != 1:
+            raise ValueError("exactly one task is without 'change': what the others are compared with")
+        return self
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -196,7 +262,34 @@ def read_experiment(path: Path, variant: Variant) -> Experiment:
     variants = raw.pop("variants", None)
     if not isinstance(variants, dict) or set(variants) != set(VARIANTS):
         raise ConfigurationError(f"{path}: expected 'variants' with 'small' and 'full'; an empty one is {{}}")
-    return validate(Experiment, merged(raw, variants[variant] or {}), f"{path} ({variant})")
+    content = merged(raw, variants[variant] or {})
+    if content.get("after"):
+        content = _lent(path, content, variant)
+    return validate(Experiment, content, f"{path} ({variant})")
+
+
+def base_of(experiment: Experiment, variant: Variant) -> Experiment:
+    """The experiment whose networks are measured again, with the starts, shares and seeds of this one.
+
+    Raises:
+        ConfigurationError: It comes after none, or as in `read_experiment`.
+    """
+    if experiment.after is None:
+        raise ConfigurationError(f"{experiment.name} comes after no other experiment")
+    asked = {name: getattr(experiment, name) for name in ("initialisations", "fractions", "seeds")}
+    return read_experiment(find(experiment.after), variant).model_copy(update=asked)
+
+
+def _lent(path: Path, content: dict[str, Any], variant: Variant) -> dict[str, Any]:
+    own = [name for name in ("data", "encoders") if name in content]
+    if own:
+        raise ConfigurationError(
+            f"{path}: {' and '.join(own)} come from '{content['after']}', whose networks are measured: leave them out"
+        )
+    base = read_experiment(find(str(content["after"])), variant)
+    if base.after:
+        raise ConfigurationError(f"{path}: '{base.name}' trains no network itself; come after '{base.after}'")
+    return merged(base.model_dump(mode="json", include=set(LENT)), content)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

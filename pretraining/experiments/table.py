@@ -15,7 +15,7 @@ from bundles.common.strict import ConfigurationError
 from pretraining.data.files import whole_file
 
 TABLE, FLAT = "results.jsonl", "results.csv"
-KINDS = ("experiment", "run", "comparison")
+KINDS = ("experiment", "run", "comparison", "panels")
 FLAT_COLUMNS = (
     "experiment", "variant", "task", "initialisation", "fraction", "seed", "state", "finding", "stratum", "metric",
     "value", "low", "high", "positives", "negatives", "patients", "convergence_epoch", "seconds", "commit", "code",
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 class ResultTable:
-    """Rows of experiments, runs and comparisons, each with a key by which it is there once.
+    """Rows of experiments, runs, comparisons and panels, each with a key by which it is there once.
 
     Args:
         folder: Of `results.jsonl` and `results.csv`; is made.

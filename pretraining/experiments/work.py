@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import subprocess
@@ -153,9 +154,14 @@ def _step(job: Job, name: str, arguments: tuple[str, ...], handle: int) -> tuple
 
 
 def _diverged(folder: Path) -> str:
-    """Why a training is counted as diverged, or nothing: its last figure is not finite, or its scores are none."""
+    """Why a training is counted as diverged, or nothing: a figure is not finite any more, or its scores are none.
+
+    A figure that never was finite tells nothing of divergence: there is no Dice without outlines, and no area under the
+    curve of a type that no validation case has.
+    """
     rows = read_validation(folder / "train")
-    if rows and any(value is None or value != value for value in rows[-1].values()):  # noqa: PLR0124 - NaN
+    finite = {name for row in rows for name, value in row.items() if value is not None and value == value}  # noqa: PLR0124
+    if rows and any(rows[-1].get(name) is None or math.isnan(rows[-1][name]) for name in finite):
         return f"the validation of epoch {rows[-1]['epoch']:g} is not finite"
     if rows and not (folder / "train" / BEST).is_file():
         return "no epoch gave a figure that could be compared"

@@ -1,8 +1,10 @@
 """The upload page: files, a zip and strange things by choosing and by dropping, and what is said of each."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,11 +15,12 @@ from app.study import uid_hash
 from tests.browser.conftest import PageAs, Screenshot
 from tests.e2e.conftest import Service
 from tests.integration.workflow.tiny import ct_slices
-from tests.unit.receive.objects import to_file
+from tests.unit.receive.objects import make_object, to_file
 
 pytestmark = [pytest.mark.debian, pytest.mark.timeout(900)]
 
 LONG_MS = 240_000
+MANY, SHOWN = 300, 200
 EVIL = "<img src=x onerror=alert(1)>.txt"
 
 
@@ -89,6 +92,67 @@ def test_files_are_dropped_and_uploading_can_be_broken_off(page: Page, service: 
     page.get_by_role("button", name="Try the failed ones again").press("Enter")
     expect(page.locator("#summary")).to_contain_text("1 duplicate", timeout=LONG_MS)
     assert uid_hash(uid)[:12] in str(service.outcome(uid, patience_s=240).key)
+
+
+DROP_COPIES = """([bytes, places, count]) => {
+    const carried = new DataTransfer();
+    for (let number = 0; number < count; number += 1) {
+        const copy = new Uint8Array(bytes);
+        for (const place of places) copy.set(new TextEncoder().encode(String(10000 + number)), place);
+        carried.items.add(new File([copy], `IM${number}`));
+    }
+    document.getElementById("drop").dispatchEvent(
+        new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
+}"""
+"""Drops copies of a file, with another number in each place where its UID ends."""
+
+
+def drop_copies(page: Page, uid: str, count: int) -> None:
+    """Images of one study that differ in their SOP Instance UIDs."""
+    sop = f"{uid}.10000"
+    content = to_file(make_object(uid, sop, Modality="OT"))
+    places = [found.start() + len(uid) + 1 for found in re.finditer(re.escape(sop.encode()), content)]
+    assert len(places) == 2, "in the file's meta information, and in the data set"
+    page.evaluate(DROP_COPIES, [list(content), places, count])
+
+
+def test_hundreds_of_files_are_dropped_at_once(page: Page, service: Service) -> None:
+    """Each becomes one image; those that need no eyes have no row beyond the first, and the saved table has all."""
+    uid = f"1.2.826.0.1.{uuid4().int % 10**12}"
+    page.goto("/upload")
+    drop_copies(page, uid, MANY)
+    assert done(page) == f"Done: {MANY} of {MANY} files. Images: {MANY} stored."
+    expect(page.locator("#rows tr")).to_have_count(SHOWN)
+    expect(page.locator("#more")).to_contain_text(f"{MANY - SHOWN} more files")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save the whole table").press("Enter")
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert lines[0] == '"file","result","detail"'
+    assert sorted(lines[1:]) == sorted(f'"IM{number}","stored",""' for number in range(MANY))
+    assert len(service.outcome(uid, patience_s=240).files) == MANY
+
+
+def test_a_service_that_is_away_for_a_moment_fails_no_file(page: Page) -> None:
+    page.goto("/upload")
+    page.route("**/files?*", lambda route: route.abort())
+    page.route("**/health/live", lambda route: route.abort())
+    drop_copies(page, f"1.2.826.0.1.{uuid4().int % 10**12}", 4)
+    expect(page.locator("#summary")).to_contain_text("cannot be reached", timeout=LONG_MS)
+    page.unroute("**/health/live")
+    page.unroute("**/files?*")
+    assert done(page) == "Done: 4 of 4 files. Images: 4 stored."
+
+
+def test_a_file_that_cannot_be_read_any_more_holds_nobody_up(page: Page) -> None:
+    """The service answers: so it is the file, which is told at once."""
+    page.goto("/upload")
+    page.route("**/files?name=IM1", lambda route: route.abort())
+    drop_copies(page, f"1.2.826.0.1.{uuid4().int % 10**12}", 3)
+    assert done(page) == "Done: 2 of 3 files. Images: 2 stored, 1 failed."
+    expect(page.get_by_role("row").filter(has_text="IM1")).to_contain_text("try it again")
+    page.unroute("**/files?name=IM1")
+    page.get_by_role("button", name="Try the failed ones again").press("Enter")
+    expect(page.locator("#summary")).to_contain_text("Done: 3 of 3 files", timeout=LONG_MS)
 
 
 def test_a_viewer_has_no_way_to_upload(page_as: PageAs) -> None:

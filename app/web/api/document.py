@@ -12,7 +12,7 @@ ADDRESS: Final = "/api/v1/openapi.json"
 DESCRIPTION: Final = (
     "Studies, what was found in them, and how the results went out. **Research only, not for diagnosis.** "
     "Every error is a problem (RFC 9457) whose `detail` says what to do next. Lists give `next`, an opaque cursor. "
-    "A viewer reads; an operator sends documents again and uploads images."
+    "A viewer reads; an operator sends documents again, has studies analysed again and uploads images."
 )
 TAGS: Final = (
     {"name": "studies", "description": "Study revisions, their reports, documents and deliveries"},

@@ -58,9 +58,8 @@ def fits(settings: Settings, wanted: Wanted, outcome: StudyOutcome) -> bool:
 
 def _keys(worklist: Worklist, cursor: Cursor | None, wanted: Wanted, limit: int) -> list[str] | None:
     try:
-        if not worklist.turn()[1]:
+        if not worklist.is_whole():
             return None
-        worklist.catch_up()
         after = None if cursor is None else (cursor.received_at, cursor.key)
         with asking(worklist.engine) as connection:
             return list(newest_keys(connection, wanted, after, limit))

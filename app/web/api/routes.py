@@ -7,6 +7,7 @@ from app.web.api.bundles import add_bundles
 from app.web.api.document import describe
 from app.web.api.problems import add_problems
 from app.web.api.replay import add_replay
+from app.web.api.rerun import add_rerun
 from app.web.api.service import add_service
 from app.web.api.studies import add_studies
 from app.web.api.uploads import add_uploads
@@ -39,9 +40,10 @@ def add_api(  # noqa: PLR0917  what an application is made of
     """
     add_studies(app, settings, worklist, witness)
     add_replay(app, settings, witness)
+    add_rerun(app, settings, witness)
     add_bundles(app, shelf)
     add_service(app, settings, knock, pulse)
-    add_dicomweb(app, settings, witness)
+    add_dicomweb(app, settings, worklist, witness)
     uploads = add_uploads(app, settings, witness)
 
     def page_of(request: Request, status: int, title: str, detail: str) -> Response:

@@ -14,13 +14,14 @@ from pydicom.dataset import Dataset
 from app import outcomes
 from app.assemble import choose_copies
 from app.documents import DICOM_KINDS
-from app.errors import Rejected
-from app.outcomes import OUTCOME, StudyOutcome
+from app.errors import Rejected, Retryable
+from app.outcomes import StudyOutcome
 from app.receive.spool import Spool
-from app.revisions import relations
+from app.revisions import related
 from app.settings import Settings
 from app.study import uid_hash
 from app.web.dicomweb.attributes import READ
+from app.worklist import Worklist
 from bundles.common.elements import text
 from bundles.common.headers import UnreadableImage, read_header
 
@@ -68,9 +69,11 @@ class Holdings:
 
     Attributes:
         settings: Of the installation.
+        worklist: The index of studies.
     """
 
     settings: Settings
+    worklist: Worklist
     _spool: Spool | None = field(default=None, init=False)
     _studies: "OrderedDict[tuple[Path, ...], tuple[Held, ...]]" = field(default_factory=OrderedDict, init=False)
     _firsts: "OrderedDict[Path, Held | None]" = field(default_factory=OrderedDict, init=False)
@@ -88,6 +91,19 @@ class Holdings:
                     except FileNotFoundError:
                         continue
         return sorted(found, key=lambda key: (-found[key], key))
+
+    def coming(self) -> Sequence[str]:
+        """Hashes of the UIDs of the studies of which images have come that no worker has taken up, the newest first."""
+        spool = self._open_spool()
+        arrivals = () if spool is None else spool.arrivals()
+        return [each.key for each in sorted(arrivals, key=lambda each: -each.last_received)]
+
+    def stamp(self, key: str) -> int:
+        """Changes with the images of a study; 0 where there are none."""
+        try:
+            return (self.settings.spool.folder / "studies" / key).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def study(self, uid: str) -> tuple[Held, ...]:
         """The instances of a study, by its UID; () where there is none."""
@@ -139,11 +155,14 @@ class Holdings:
 
     def _images(self, key: str) -> tuple[Path, ...]:
         """Of every image of a study the copy that counts."""
-        if self._spool is None:
-            if not (self.settings.spool.folder / "studies").is_dir():
-                return ()
+        spool = self._open_spool()
+        return () if spool is None else choose_copies(spool.versions(key)).files
+
+    def _open_spool(self) -> Spool | None:
+        """The spool; None where no image has ever come."""
+        if self._spool is None and (self.settings.spool.folder / "studies").is_dir():
             self._spool = Spool(self.settings.spool.folder, self.settings.spool.min_free_mb)
-        return choose_copies(self._spool.versions(key)).files
+        return self._spool
 
     def outcome(self, uid: str) -> StudyOutcome | None:
         """The newest revision of a study; None where nothing was made of it yet."""
@@ -152,20 +171,29 @@ class Holdings:
     def _documents(self, key: str) -> Iterator[Path]:
         """DICOM documents of the revisions that no newer one stands for."""
         family = []
-        for file in sorted(self.settings.results.glob(f"{key}-*/{OUTCOME}")):
+        for folder in self._folders(key):
             try:
-                outcome = outcomes.read(file.parent)
+                outcome = outcomes.read(folder)
             except Rejected as error:
                 log.error("outcome_damaged", study=key[:12], reason=str(error))  # noqa: TRY400  it says it all
                 continue
             if outcome is not None:
                 family.append(outcome)
-        related = relations(self.settings.results, family)
+        relation = related(family)
         for outcome in family:
-            if not related[outcome.key].superseded_by:
+            if not relation[outcome.key].superseded_by:
                 for document in outcome.documents:
                     if document.kind in DICOM_KINDS and not document.problem and document.path.is_file():
                         yield document.path
+
+    def _folders(self, key: str) -> Sequence[Path]:
+        """Of every revision of a study, by the index where it can be used: the folder of results may hold 100 000."""
+        try:
+            if self.worklist.is_whole():
+                return sorted(self.settings.results / row.key for row in self.worklist.revisions(key))
+        except Retryable as error:
+            log.warning("listed_without_index", reason=str(error))
+        return outcomes.folders_of(self.settings.results, {key})
 
 
 def _held(path: Path) -> Held | None:

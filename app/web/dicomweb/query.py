@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.web.dicomweb.attributes import MATCHED, Level, keyword_of, vr_of
+from app.worklist_told import Sought
 from bundles.common.strict import nearest
 
 MOST: Final = 1000
@@ -17,6 +18,8 @@ Match = Callable[[str], bool]
 _DATE: Final = re.compile(r"\d{8}")
 _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 _UID: Final = re.compile(r"[0-9.]{1,64}")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Stands in the index as it stands in the header, and is no pattern."""
 _FOLDED: Final = frozenset({"PN"})
 """Compared without case (PS3.4 C.2.2.2.1 lets names be)."""
 
@@ -28,6 +31,7 @@ class Query:
     Attributes:
         keys: What each attribute has to fit, by keyword; what is not asked for is not there.
         studies: UIDs that StudyInstanceUID is limited to; () where it is not.
+        sought: The same, as far as the index of studies can leave out others by it.
         include: Further attributes to answer; None is every one that is known.
         limit, offset: The page.
         warnings: For the answer, in words.
@@ -35,6 +39,7 @@ class Query:
 
     keys: Mapping[str, Match] = field(default_factory=dict)
     studies: tuple[str, ...] = ()
+    sought: Sought = field(default_factory=Sought)
     include: frozenset[str] | None = frozenset()
     limit: int = MOST
     offset: int = 0
@@ -52,6 +57,7 @@ def parse(items: Sequence[tuple[str, str]], level: Level) -> Query:
         ValueError: One cannot be used; the message says which, and what to write.
     """
     keys: dict[str, Match] = {}
+    words: dict[str, str] = {}
     studies: tuple[str, ...] = ()
     include: frozenset[str] | None = frozenset()
     numbers = {"limit": MOST, "offset": 0}
@@ -70,11 +76,23 @@ def parse(items: Sequence[tuple[str, str]], level: Level) -> Query:
             if value:  # an empty one fits everything, and asks for the attribute
                 if keyword in keys:
                     raise ValueError(f"{keyword} stands there twice")
-                keys[keyword] = matcher(keyword, value)
+                keys[keyword], words[keyword] = matcher(keyword, value), value
                 studies = _uids(value) if keyword == "StudyInstanceUID" else studies
             elif include is not None:
                 include |= {keyword.partition(".")[0]}
-    return Query(keys, studies, include, min(numbers["limit"], MOST), numbers["offset"], tuple(warnings))
+    page = min(numbers["limit"], MOST), numbers["offset"]
+    return Query(keys, studies, sought(words), include, *page, tuple(warnings))
+
+
+def sought(words: Mapping[str, str]) -> Sought:
+    """What the index can leave out studies by, of keys that `matcher` takes: plain words, days and ranges of days."""
+
+    def plain(keyword: str) -> str:
+        word = words.get(keyword, "").rstrip(" ")
+        return word if _PLAIN.fullmatch(word) else ""
+
+    first, dash, last = words.get("StudyDate", "").partition("-")
+    return Sought(plain("PatientID"), plain("AccessionNumber"), first, last if dash else first)
 
 
 def matcher(keyword: str, wanted: str) -> Match:

@@ -13,6 +13,7 @@ from app.audit.messages import StudyObject
 from app.web.dicomweb import accept
 from app.web.dicomweb.accept import JSON, Accepted
 from app.web.dicomweb.holdings import Held, Holdings
+from app.web.dicomweb.listed import Listed
 from app.web.dicomweb.search import ROOT, Scope
 from app.web.guard import Visitor
 from app.web.sights import Sights
@@ -64,14 +65,19 @@ class Service:
     """What the routes share.
 
     Attributes:
-        holdings: What there is.
+        listed: What there is, by study.
         witness: Told who looked.
         sights: Tells a look at many parts of a study once.
     """
 
-    holdings: Holdings
+    listed: Listed
     witness: Witness
     sights: Sights
+
+    @property
+    def holdings(self) -> Holdings:
+        """What there is."""
+        return self.listed.holdings
 
     def base(self, request: Request) -> str:
         """Address that the client reached us by; "" where it is strange, so that addresses are relative."""

@@ -9,6 +9,7 @@
   const TRIES = 5;
   const WAIT_MS = 3000;
   const SESSIONS = "/api/v1/upload-sessions";
+  const HEALTH = "/health/live";
 
   const $ = (id) => document.getElementById(id);
   const drop = $("drop");
@@ -62,12 +63,22 @@
     const carried = files.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
     for (const { entry, file } of carried) if (!entry && file) found.push({ file, name: file.name });
     const entries = carried.map(({ entry }) => entry).filter(Boolean);
+    // Thousands of files take seconds to list, and nothing has begun meanwhile.
+    const counting = setInterval(() => {
+      $("progress").hidden = false;
+      if (!session) tell(`${found.length} files found so far …`);
+    }, POLL_MS);
     for (const entry of entries) {
       try {
         await walk(entry, "", found);
       } catch {
         window.vigil.toast(`${entry.name} cannot be read by the browser.`, "bad");
       }
+    }
+    clearInterval(counting);
+    if (!found.length) {
+      $("progress").hidden = !files.length;
+      window.vigil.toast("There are no files in what was dropped.", "bad");
     }
     add(found);
   }
@@ -144,13 +155,34 @@
       show(each);
       summarise();
     });
-    request.addEventListener("loadend", () => {
+    request.addEventListener("loadend", async () => {
       requests.delete(request);
+      const silent = !request.status && !stopped && each.tries < TRIES && !(await reachable());
+      if (silent && !stopped) await later(each);
+      else answered(each, request);
       running -= 1;
-      answered(each, request);
       pump();
     });
     request.send(each.file);
+  }
+
+  // Whether the service answers at all: else the file itself cannot be read any more, and waiting helps nobody.
+  async function reachable() {
+    return (await fetch(HEALTH, { cache: "no-store" }).catch(() => null)) !== null;
+  }
+
+  // A network that is away for some seconds shall not fail thousands of files one after the other.
+  async function later(each) {
+    unsent(each);
+    show(each);
+    tell("The service cannot be reached. Waiting for it …");
+    await new Promise((done) => setTimeout(done, WAIT_MS));
+    if (stopped) {
+      fail(each, "broken off");
+      finishView();
+    } else {
+      waiting.unshift(each);
+    }
   }
 
   function answered(each, request) {

@@ -7,11 +7,11 @@ import structlog
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app import reruns
-from app.errors import Rejected, Retryable
+from app.errors import Rejected
 from app.settings import Settings
 from app.web.guard import Visitor
 from app.web.login import CurrentVisitor, Posted
+from app.web.rerun import ask_again
 from app.web.sights import Sights
 from app.web.study.documents import KINDS, file_of, find, pdf_of, picture_of, readable
 from app.web.study.images import add_images
@@ -162,14 +162,7 @@ class _Deeds:
 
         def done() -> Response:
             outcome = self._known.outcome(key)
-            log.info("rerun_asked", study=outcome.key[:12], user=visitor.name)
-            try:
-                asked = reruns.ask(self._settings, outcome.key)
-            except Rejected as error:
-                raise HTTPException(409, str(error)) from error
-            except Retryable as error:
-                raise HTTPException(503, str(error)) from error
-            self._witness.asked_again(visitor, outcome)
+            asked = ask_again(self._settings, self._witness, visitor, outcome)
             return RedirectResponse(f"/study/{asked.key}", 303)
 
         return _explained(self._witness, request, visitor, done)

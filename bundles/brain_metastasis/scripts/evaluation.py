@@ -45,21 +45,24 @@ class Measured:
 
     Attributes:
         patients: (heads,) names.
+        names: (heads,) of the images, as the datalist writes them.
         study_logits, study_probabilities, labels: (heads,).
         slice_logits, slice_labels: (all axial slices of the network's grids,).
         slice_scale: Platt scaling that turns those logits into probabilities.
-        patient_of_slice: (all slices,) names.
+        head_of_slice, number_of_slice: (all slices,) index of the head, and which of its grid's slices.
         lesions: Of every head with a mask, or without metastasis.
     """
 
     patients: tuple[str, ...]
+    names: tuple[str, ...]
     study_logits: Floats
     study_probabilities: Floats
     labels: Floats
     slice_logits: Floats
     slice_labels: Floats
     slice_scale: tuple[float, float]
-    patient_of_slice: NDArray[np.str_]
+    head_of_slice: NDArray[np.intp]
+    number_of_slice: NDArray[np.intp]
     lesions: tuple[LesionCase, ...]
 
 
@@ -86,30 +89,33 @@ def run_over(
         ValueError: There is no head.
     """
     network.eval()
-    heads, slices, lesions = [], [], []
+    heads: list[tuple[str, str, float, float, float]] = []
+    slices, lesions = [], []
     for item in track(dataset, description="heads"):
         with torch.inference_mode():
             batch = inferer(inputs=item["image"][None].to(device), network=network)
             found = postprocessing({**item, "pred": {name: value[0].cpu() for name, value in batch.items()}})
-        patient = str(item["patient"])
+        patient, name = str(item["patient"]), str(item["name"])
         logits = found["pred"]["slices"].double().numpy()
-        slices.append((logits, item["slices"].double().numpy(), np.full(len(logits), patient)))
+        slices.append((logits, item["slices"].double().numpy(), np.full(len(logits), len(heads))))
         labels = np.asarray(found["lesions"])
         truth = np.asarray(item["source_mask"]) if "source_mask" in item else np.zeros(labels.shape)
-        heads.append((patient, float(logits.max()), float(found["probabilities"][0]), float(truth.any())))
+        heads.append((patient, name, float(logits.max()), float(found["probabilities"][0]), float(truth.any())))
         lesions.append(lesion_case(patient, labels, truth, np.asarray(item["source_affine"])))
     if not heads:
         raise ValueError("there is no head to measure on")
-    names, study, probabilities, truths = zip(*heads, strict=True)
+    patients, names, study, probabilities, truths = zip(*heads, strict=True)
     return Measured(
-        patients=names,
+        patients=patients,
+        names=names,
         study_logits=np.array(study),
         study_probabilities=np.array(probabilities),
         labels=np.array(truths),
         slice_logits=np.concatenate([row[0] for row in slices]),
         slice_labels=np.concatenate([row[1] for row in slices]),
         slice_scale=(scale or {}).get("slices", (1.0, 0.0)),
-        patient_of_slice=np.concatenate([row[2] for row in slices]),
+        head_of_slice=np.concatenate([row[2] for row in slices]),
+        number_of_slice=np.concatenate([np.arange(len(row[0])) for row in slices]),
         lesions=tuple(lesions),
     )
 
@@ -133,7 +139,7 @@ def fit(measured: Measured, *, bundle_root: str, weights: str, data: str) -> Non
 def evaluate(
     measured: Measured, thresholds: Mapping[str, float], what: About, *, output_dir: str, replicates: int
 ) -> Evaluation:
-    """Write JSON, pictures and the model card's section, and print that section.
+    """Write JSON, pictures, the model card's section and `cases.csv` of heads and slices, and print that section.
 
     Precision at 80 % sensitivity, the paper's Table 4, is the slices' point `sensitivity 80 %`.
 
@@ -152,8 +158,16 @@ def evaluate(
             measured.labels >= MIDDLE,
             np.array(measured.patients),
             {**thresholds, "probability 0.5": MIDDLE},
+            measured.names,
         ),
-        SLICES: Cases(slices, measured.slice_labels >= MIDDLE, measured.patient_of_slice, {"probability 0.5": MIDDLE}),
+        SLICES: Cases(
+            slices,
+            measured.slice_labels >= MIDDLE,
+            np.array(measured.patients)[measured.head_of_slice],
+            {"probability 0.5": MIDDLE},
+            [measured.names[head] for head in measured.head_of_slice],
+            measured.number_of_slice.tolist(),
+        ),
     }
     lesions = report_lesions(measured.lesions, replicates=replicates)
     folder = Path(output_dir)

@@ -39,7 +39,8 @@ class Finding:
         service: Name in the service's code table; "" where that has none, so that it cannot be served.
         uncertain: What the paper's Table 3 favours among ones, zeros and ignore (validation AUROC: atelectasis ones
             0.858, cardiomegaly zeros 0.840, consolidation ignore 0.938, edema ones 0.941, effusion ones 0.934);
-            findings that are not in it are ignored where uncertain.
+            findings that are not in it are ignored where uncertain. Written without that paper at hand. The thesis on
+            CheXpert (seed 002, section 3.4.2) takes uncertain as present for all; CheSS (seed 004) does not say.
     """
 
     name: str

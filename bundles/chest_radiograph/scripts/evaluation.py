@@ -108,7 +108,7 @@ def run_over(
         labels.append(item["labels"])
         for name, one in _boxes(item, found).items():
             boxes[name].append(one)
-        if len(shown) < examples:
+        if len(shown) < examples and not item.get("moved"):
             shown.append(_example(item, found, cuts or {}))
     return Measured(
         patients=tuple(patients),
@@ -206,6 +206,8 @@ def evaluate(
 
 
 def _boxes(item: Item, found: Item) -> dict[str, ImageBoxes | None]:
+    if item.get("moved"):
+        return dict.fromkeys(CLASSES)
     true, kinds = np.array(item["boxes"]).reshape(-1, 4), torch.tensor(item["classes"], dtype=torch.int64)
     known = known_boxes(torch.tensor(item["labels"]), kinds, boxed=item["boxed"])
     return {

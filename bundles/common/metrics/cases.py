@@ -22,7 +22,7 @@ class Case:
 
     Attributes:
         finding: Sought.
-        case: `case_id` of the image.
+        case: `case_id` of the image, or `slice_id` of a slice of it.
         patient: `patient_id` of the patient.
         truth: Whether it is there.
         score: Higher is more suspicious; NaN where the model gave no number.
@@ -38,6 +38,16 @@ class Case:
 def case_id(name: str) -> str:
     """16 hexadecimal digits for an image, from its name as its datalist writes it."""
     return _hashed("image", name)
+
+
+def slice_id(name: str, number: int) -> str:
+    """A slice of a volume that is a case of its own: `case_id` of the volume, and the slice's number after a hyphen."""
+    return f"{case_id(name)}-{number}"
+
+
+def image_of(case: str) -> str:
+    """`case_id` of the image that a case is, or is a slice of."""
+    return case.partition("-")[0]
 
 
 def patient_id(name: str) -> str:

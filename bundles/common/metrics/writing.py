@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bundles.common.metrics.card import card_section
 from bundles.common.metrics.cases import FILE as CASES
-from bundles.common.metrics.cases import Case, case_id, patient_id, write_cases
+from bundles.common.metrics.cases import Case, case_id, patient_id, slice_id, write_cases
 from bundles.common.metrics.examples import Example, plot_examples
 from bundles.common.metrics.froc import MIN_IOU, measure_froc
 from bundles.common.metrics.inputs import Groups
@@ -55,6 +55,7 @@ class Cases:
         patients: (n,), or None for one case a patient.
         thresholds: Operating points that were chosen elsewhere, by name.
         names: (n,) of the images, as the datalist writes them; then `cases.csv` is written. None for none.
+        slices: (n,) numbers of the slices, where cases are slices of the images in `names`.
     """
 
     probabilities: ArrayLike
@@ -62,16 +63,20 @@ class Cases:
     patients: Groups | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     names: Sequence[str] | None = None
+    slices: Sequence[int] | None = None
 
     def rows(self, finding: str) -> list[Case]:
         """A line for each case, where images have names."""
         if self.names is None:
             return []
         people = self.names if self.patients is None else self.patients
-        together = zip(self.names, people, np.asarray(self.truth), np.asarray(self.probabilities), strict=True)
+        cases = [case_id(name) for name in self.names]
+        if self.slices is not None:
+            cases = [slice_id(name, number) for name, number in zip(self.names, self.slices, strict=True)]
+        together = zip(cases, people, np.asarray(self.truth), np.asarray(self.probabilities), strict=True)
         return [
-            Case(finding, case_id(name), patient_id(str(person)), bool(truth), float(score))
-            for name, person, truth, score in together
+            Case(finding, case, patient_id(str(person)), bool(truth), float(score))
+            for case, person, truth, score in together
         ]
 
 

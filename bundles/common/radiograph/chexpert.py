@@ -25,6 +25,8 @@ VIEWS: dict[str, str | int | None] = {"": None, "AP": "AP", "PA": "PA", "LL": "L
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 PATH = re.compile(r"(?:^|/)(?P<split>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+$")
 OWN = {"train": (TRAINING,), "valid": (VALIDATION,), "test": (TEST,)}
+# The thesis on CheXpert (seed 002, section 4.2.1): the radiologists' labels are tested on, the mined ones are divided.
+VALID_IS_TEST = {"train": (TRAINING, VALIDATION), "valid": (TEST,), "test": (TEST,)}
 
 
 class Unclear(StrEnum):

@@ -1,11 +1,11 @@
 """Measure the network on labelled cases, beside a bright-pixel threshold, and fit its calibration.
 
 Areas under the ROC curve of every output, the points at which sensitivity and specificity are told, and what the
-outlines are worth, all with 95 % bootstrap intervals over cases.
+outlines are worth, all with 95 % bootstrap intervals over cases; and what was said of each case.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from bundles.common.metrics import (
     known,
     sigmoid,
 )
+from bundles.common.metrics.cases import FILE as CASES
+from bundles.common.metrics.cases import Case, case_id, patient_id, slice_id, write_cases
 from bundles.common.metrics.writing import CARD
 from bundles.head_ct_hemorrhage.scripts.masks_measured import Outlined, draw_examples, measure_outlines, outlined_of
 from bundles.head_ct_hemorrhage.scripts.network import TYPES
@@ -43,6 +45,7 @@ from bundles.head_ct_hemorrhage.scripts.postprocess import slice_logits
 log = structlog.get_logger()
 
 Array = NDArray[np.float64]
+SLICES = "hemorrhage in a slice"
 # The service's finding of every output.
 FINDING_OF = {
     "hemorrhage": "intracranial_hemorrhage",
@@ -63,8 +66,9 @@ class Outputs:
         types: (cases, 5) logits.
         slices: (all source slices inside the boxes,) logits.
         bright: (cases,) the baseline's score.
-        case_of_slice: (all source slices,) index of the case.
+        case_of_slice, number_of_slice: (all source slices,) index of the case, and of the slice in its series.
         true_hemorrhage, true_types, true_slices: The labels of the same shapes.
+        names, patients: (cases,) as the datalist writes them.
         outlined: Of the cases whose bleeds are known; empty where no postprocessing was given.
     """
 
@@ -73,9 +77,12 @@ class Outputs:
     slices: Array
     bright: Array
     case_of_slice: NDArray[np.intp]
+    number_of_slice: NDArray[np.intp]
     true_hemorrhage: Array
     true_types: Array
     true_slices: Array
+    names: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
     outlined: tuple[Outlined, ...] = ()
 
 
@@ -99,7 +106,8 @@ def outputs_of(
         present_from: Probability of a hemorrhage from which the service shows outlines.
     """
     network.eval()
-    rows: list[tuple[Array, ...]] = []
+    rows: list[tuple[NDArray[Any], ...]] = []
+    who: list[tuple[str, str]] = []
     outlined: list[Outlined | None] = []
     for number, item in enumerate(track(dataset, description="cases")):
         with torch.inference_mode():
@@ -110,6 +118,7 @@ def outputs_of(
             outlined.append(outlined_of(number, item, found, present=present))
         places = torch.as_tensor(item["slice_positions"])
         slices, inside = slice_logits(logits["slices"][0].float().cpu(), places)
+        who.append((str(item["name"]), str(item["patient"])))
         rows.append(
             (
                 _array(logits["hemorrhage"]),
@@ -119,6 +128,7 @@ def outputs_of(
                 _labels(item.get("label"), 1),
                 _labels(item.get("types"), len(TYPES)),
                 _labels(item.get("slices"), len(places))[inside.numpy()],
+                np.flatnonzero(inside.numpy()),
             )
         )
     columns = list(zip(*rows, strict=True))
@@ -129,9 +139,12 @@ def outputs_of(
         slices=np.concatenate(columns[2]),
         bright=np.concatenate(columns[3]),
         case_of_slice=np.repeat(np.arange(len(rows)), counts),
+        number_of_slice=np.concatenate(columns[7]).astype(np.intp),
         true_hemorrhage=np.concatenate(columns[4]),
         true_types=np.stack(columns[5]),
         true_slices=np.concatenate(columns[6]),
+        names=tuple(name for name, _ in who),
+        patients=tuple(patient for _, patient in who),
         outlined=tuple(one for one in outlined if one is not None),
     )
 
@@ -147,6 +160,30 @@ def areas(outputs: Outputs, replicates: int) -> dict[str, Auc]:
     return measured
 
 
+def cases_of(outputs: Outputs, trained: Sequence[str] = ("types", "slices")) -> Iterator[Case]:
+    """What was said of each volume, of each type in it and of each slice, where that is known; scores are logits.
+
+    Args:
+        outputs: Of the network.
+        trained: Which of types and slices it has learned; nothing is told of the others.
+    """
+    columns = {"hemorrhage": (outputs.hemorrhage, outputs.true_hemorrhage)}
+    if "types" in trained:
+        columns |= {name: (outputs.types[:, k], outputs.true_types[:, k]) for k, name in enumerate(TYPES)}
+    for finding, (scores, truth) in columns.items():
+        for case in np.flatnonzero(known(truth)).tolist():
+            yield _case(finding, outputs, case, case_id(outputs.names[case]), (truth[case], scores[case]))
+    for place in np.flatnonzero(known(outputs.true_slices)).tolist() if "slices" in trained else ():
+        case, number = int(outputs.case_of_slice[place]), int(outputs.number_of_slice[place])
+        said = (outputs.true_slices[place], outputs.slices[place])
+        yield _case(SLICES, outputs, case, slice_id(outputs.names[case], number), said)
+
+
+def _case(finding: str, outputs: Outputs, number: int, key: str, said: tuple[float, float]) -> Case:
+    truth, score = said
+    return Case(finding, key, patient_id(outputs.patients[number]), bool(truth >= 0.5), float(score))
+
+
 def evaluate(
     network: nn.Module,
     inferer: Inferer,
@@ -158,9 +195,11 @@ def evaluate(
     output_dir: str,
     replicates: int = 1000,
     postprocessing: Transform | None = None,
+    trained: Sequence[str] = ("types", "slices"),
 ) -> dict[str, Any]:
     """Print a table and write `evaluation.json`: areas with counts and 95 % intervals, operating points, outlines.
 
+    `cases.csv` beside it tells what was said of each case whose label is known, by `trained` as in `cases_of`.
     With `postprocessing`, that of inference, also `model_card_section.md` and `examples.png`.
     """
     cut = service_cuts(bundle_root, weights).get(FINDING_OF["hemorrhage"])
@@ -181,6 +220,8 @@ def evaluate(
         draw_examples(folder / "examples.png", outputs.outlined)
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (folder / CARD).write_text("\n".join(f"- {note}" for note in notes_of(report)) + "\n", encoding="utf-8")
+    if cases := list(cases_of(outputs, trained)):
+        write_cases(folder / CASES, cases)
     Console().print(_table(measured))
     Console().print("\n".join(notes_of(report)), markup=False, highlight=False)
     log.info("evaluation_written", folder=str(folder))

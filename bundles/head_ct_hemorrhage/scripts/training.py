@@ -23,10 +23,13 @@ def load_cases(datalist: str, section: str, limit: int = 0, negatives: float = 1
     Args:
         datalist: JSON file with the sections `training`, `validation` and `test`: lists of
             `{"image": path relative to the file, "label": 0/1, "types": [5 × 0/1], "slices": [0/1 a source slice]}`;
-            all but the image are optional, as is `mask` (0 nothing, else 1 + index of the type).
+            all but the image are optional, as are `mask` (0 nothing, else 1 + index of the type) and `patient`.
         section: Which.
         limit: Take only so many; 0 takes all.
         negatives: Share of the cases without hemorrhage that is taken, evenly spaced.
+
+    Returns:
+        The cases, with `name`, the image as written, and `patient`, which is the name where nobody is told.
 
     Raises:
         ValueError: The file or the section is missing, or is empty; or a share that is none.
@@ -40,10 +43,16 @@ def load_cases(datalist: str, section: str, limit: int = 0, negatives: float = 1
     if not 0 <= negatives <= 1:
         raise ValueError(f"negatives is a share of the cases, 0 to 1, got {negatives}")
     cases = _thinned(cases, negatives)
-    keep = ("image", "mask", "label", "types", "slices")
-    chosen = [{key: case[key] for key in keep if case.get(key) is not None} for case in cases[: limit or None]]
-    files = ("image", "mask")
-    return [{k: _absolute(path.parent, v) if k in files else v for k, v in case.items()} for case in chosen]
+    keep = ("label", "types", "slices")
+    return [
+        {
+            **{key: case[key] for key in keep if case.get(key) is not None},
+            **{key: _absolute(path.parent, case[key]) for key in ("image", "mask") if case.get(key) is not None},
+            "name": str(case["image"]),
+            "patient": str(case.get("patient") or case["image"]),
+        }
+        for case in cases[: limit or None]
+    ]
 
 
 def _thinned(cases: list[dict[str, Any]], negatives: float) -> list[dict[str, Any]]:

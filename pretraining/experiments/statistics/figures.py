@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundles.common.metrics import area_under_roc, average_precision, bootstrap_several
-from bundles.common.metrics.cases import Case
+from bundles.common.metrics.cases import Case, image_of
 
 ALL = "all"
 
@@ -43,7 +43,7 @@ def strata(
     """Cases of each part: all, and those of each value of each key, as "view = PA".
 
     Args:
-        cases: Of one finding or several.
+        cases: Of one finding or several; a slice is where its volume is.
         metadata: `case_id` to what its datalist says.
         within: Keys.
 
@@ -51,15 +51,16 @@ def strata(
         ValueError: A case that the datalist does not have, or a key that none has.
     """
     names = sorted({case.case for case in cases})
-    lost = [name for name in names if name not in metadata]
+    of = {name: image_of(name) for name in names}
+    lost = [name for name in names if of[name] not in metadata]
     if lost:
         raise ValueError(f"{len(lost)} cases are not in the datalist (the first: {lost[0]}); evaluate again")
     parts = {ALL: set(names)}
     for key in within:
-        if not any(key in metadata[name] for name in names):
+        if not any(key in metadata[of[name]] for name in names):
             raise ValueError(f"no image of the datalist has '{key}' to measure within")
         for name in names:
-            if (value := metadata[name].get(key)) not in {None, ""}:
+            if (value := metadata[of[name]].get(key)) not in {None, ""}:
                 parts.setdefault(f"{key} = {value}", set()).add(name)
     return dict(sorted(parts.items(), key=lambda part: (part[0] != ALL, part[0])))
 

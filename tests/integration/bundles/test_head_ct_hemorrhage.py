@@ -11,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundles.common.manifest import sha256_of
+from bundles.common.metrics.cases import case_id, image_of, read_cases, slice_id
 from bundles.head_ct_hemorrhage.scripts.network import HemorrhageNet
 from pretraining.backbones import make_encoder
 from pretraining.export import Training, export_encoder
@@ -115,6 +116,18 @@ def test_evaluation_measures_every_output_and_the_baseline(phantoms: Path, tmp_p
     assert names <= set(report)
     assert (report["hemorrhage"]["positives"], report["hemorrhage"]["negatives"]) == (2, 2)
     assert "bright_pixel_baseline" in printed
+    cases = read_cases(tmp_path / "cases.csv")
+    truths = json.loads((phantoms / "datalist.json").read_text())["test"]
+    heads = {case.case: case.truth for case in cases if case.finding == "hemorrhage"}
+    assert heads == {case_id(case["image"]): case["label"] == 1 for case in truths}
+    # One of the four has no labels of types, and one none of slices.
+    assert sum(case.finding == "subdural" for case in cases) == 3
+    slices = {case.case: case.truth for case in cases if case.finding == "hemorrhage in a slice"}
+    known = [case for case in truths if case["slices"] is not None]
+    bled = [slice_id(case["image"], n) for case in known for n, blood in enumerate(case["slices"]) if blood]
+    assert {key for key, truth in slices.items() if truth} <= set(bled)
+    assert sum(slices.values()) > len(bled) / 2
+    assert len({image_of(key) for key in slices}) == 3
 
 
 def test_inference_writes_a_probability_for_each_slice(phantoms: Path, tmp_path: Path, run_bundle: Run) -> None:

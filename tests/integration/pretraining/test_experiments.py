@@ -10,6 +10,8 @@ from monai.bundle import run as run_bundle
 from PIL import Image
 from typer.testing import CliRunner
 
+from bundles.common.metrics.cases import patient_id
+from pretraining.experiments.layout import SHARES
 from pretraining.experiments.prepare import app, nih_rows
 from tests.integration.pretraining.runs import ROOT, losses, textures, volumes
 
@@ -78,6 +80,24 @@ def test_what_is_missing_is_named_and_nothing_is_overwritten(tmp_path: Path) -> 
     taken = runner.invoke(app, ["radiographs", str(data), str(tmp_path / "out")])
     assert (taken.exit_code, "choose another folder" in taken.output) == (1, True)
     assert (tmp_path / "out" / "images" / "00.png").read_text() == "mine"
+
+
+def test_no_image_of_a_tested_patient_is_added_without_labels(tmp_path: Path) -> None:
+    laid_out = tmp_path / "laid_out"
+    ended = CliRunner().invoke(app, ["expanded", str(nih(tmp_path / "data")), str(laid_out)])
+    assert ended.exit_code == 0, ended.output
+    split = {row["path"].resolve(): SHARES.split_of(patient_id(row["patient"])) for row in nih_rows(tmp_path / "data")}
+    own, more = ([path.resolve() for path in (laid_out / name).iterdir()] for name in ("pretrain", "pretrain_more"))
+    assert set(own) < set(more)
+    assert {split[path] for path in more} == {"train"}
+    assert set(more) == {path for path, part in split.items() if part == "train"}
+    assert {path.parents[1].name for path in own} == {"cxr_nih"}
+    assert len(list((laid_out / "images").iterdir())) == 8
+    command = ["added", str(laid_out), str(tmp_path / "data" / "cxr_nih64"), str(tmp_path / "none")]
+    nothing = CliRunner().invoke(app, command)
+    assert (nothing.exit_code, "none is no folder of images" in nothing.output) == (1, True)
+    done = CliRunner().invoke(app, command[:-1])
+    assert (done.exit_code, done.output.split()[0]) == (0, str(len(own) + 5)), done.output
 
 
 @pytest.mark.parametrize("recipe", ["simclr", "moco", "swav"])

@@ -19,7 +19,7 @@ from app.worklist_rows import Names
 from app.worklist_table import METADATA, detectors, listing, place_of, put, remove, turn
 from tests.unit.worklist_cases import a_row
 
-HEAD = "0004"
+HEAD = "0005"
 CALLERS = 4
 
 

@@ -14,7 +14,7 @@ from app.check import State, examine
 from app.settings import Settings, load
 from tests.integration.workflow.tiny import write_bundle
 
-COMMANDS = ["serve", "listen", "work", "web", "check", "studies", "deliveries", "send", "replay", "demo"]
+COMMANDS = ["serve", "listen", "work", "web", "check", "studies", "deliveries", "send", "replay", "rerun", "demo"]
 
 
 def run(*arguments: str) -> int:

@@ -135,6 +135,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/studies/{key}/documents"): Role.VIEWER,
     ("GET", "/api/v1/studies/{key}/documents/{name}"): Role.VIEWER,
     ("POST", "/api/v1/studies/{key}/replay"): Role.OPERATOR,
+    ("POST", "/api/v1/studies/{key}/rerun"): Role.OPERATOR,
     ("POST", "/api/v1/uploads"): Role.OPERATOR,
     ("POST", "/api/v1/upload-sessions"): Role.OPERATOR,
     ("GET", "/api/v1/upload-sessions/{id}"): Role.OPERATOR,

@@ -216,7 +216,8 @@ def test_a_damaged_outcome_is_told(client: TestClient, settings: Settings) -> No
 def test_describes_itself(client: TestClient) -> None:
     paths = client.get("/api/v1/openapi.json").json()["paths"]
     assert all(path.startswith(("/api/v1/", "/dicom-web/")) for path in paths)
-    assert {"/api/v1/studies", "/api/v1/studies/{key}/replay", "/api/v1/bundles", "/api/v1/health"} <= set(paths)
+    deeds = {f"/api/v1/studies/{{key}}/{deed}" for deed in ("replay", "rerun")}
+    assert deeds | {"/api/v1/studies", "/api/v1/bundles", "/api/v1/health"} <= set(paths)
 
 
 def test_metrics_are_those_of_every_process(

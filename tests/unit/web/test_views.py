@@ -1,25 +1,32 @@
 """What pages count and draw: certainties, certificates' ends, bundles whose files change, studies that are kept."""
 
 import json
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app import outcomes
 from app.findings import Algorithm, Finding, Outcome, Presence, Report
-from app.outcomes import StudyOutcome
+from app.outcomes import OUTCOME, StudyOutcome
 from app.settings import Settings
 from app.web.bundle_views import BINS, HEIGHT, WIDTH, histogram
 from app.web.recent import GOOD_FOR_S, MOST, Recent
 from app.web.shelf import Shelf
 from app.web.system_views import certificates
+from app.workflow_database import open_engine
+from app.worklist import Worklist
+from app.worklist_table import WORKLIST
 from tests.integration.workflow.tiny import write_bundle
+from tests.unit.worklist_cases import settings_in, with_tables
 
 WHO = Algorithm("head", "1", "0" * 64, "phantom", "research")
 
@@ -82,20 +89,51 @@ def test_bundles_are_read_again_when_their_files_change_and_only_then(tmp_path: 
     assert shelf.catalogue().get("brightness").algorithm.version.strip() == "0.2.0"
 
 
-def test_the_newest_studies_are_kept_for_some_seconds(tmp_path: Path) -> None:
+@pytest.fixture(params=[True, False], ids=["indexed", "without an index"])
+def worklist(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Worklist]:
+    settings = settings_in(tmp_path)
+    engine = with_tables(settings) if request.param else open_engine(settings.database)
+    made = Worklist(settings, engine)
+    if request.param:
+        made.compare()
+    yield made
+    engine.dispose()
+
+
+def test_the_newest_studies_are_kept_for_some_seconds(worklist: Worklist) -> None:
     now = [100.0]
-    settings = Settings.model_validate({"results": tmp_path})
-    recent = Recent(settings, lambda: now[0])
+    settings = worklist.settings
+    recent = Recent(settings, worklist, lambda: now[0])
     assert recent.studies() == ()
-    outcomes.begin(tmp_path, StudyOutcome("a" * 32 + "-" + "0" * 16, time.time(), reports=(report(0.7),)))
+    outcomes.begin(settings.results, StudyOutcome("a" * 32 + "-" + "0" * 16, time.time(), reports=(report(0.7),)))
     assert recent.reports("head") == []
     now[0] += GOOD_FOR_S
     assert [each.findings[0].certainty for each in recent.reports("head")] == [0.7]
     assert recent.reports("other") == []
 
 
-def test_no_more_than_the_newest_are_read(tmp_path: Path) -> None:
-    for number in range(MOST + 5):
-        outcomes.begin(tmp_path, StudyOutcome(f"{number:032x}-{'0' * 16}", float(number)))
-    found = Recent(Settings.model_validate({"results": tmp_path})).studies()
-    assert len(found) == MOST
+def test_no_more_than_the_newest_are_read_and_each_once_as_long_as_it_stays(
+    worklist: Worklist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, now = worklist.settings.results, [0.0]
+    keys = [f"{number:032x}-{'0' * 16}" for number in range(MOST + 5)]
+    for number, key in enumerate(keys):
+        outcomes.begin(results, StudyOutcome(key, float(number)))
+        os.utime(results / key / OUTCOME, (number, number))
+    (results / keys[-2] / OUTCOME).write_text("{")
+    os.utime(results / keys[-2] / OUTCOME, (len(keys) - 2, len(keys) - 2))
+    indexed = sa.inspect(worklist.engine).has_table(WORKLIST.name)
+    while indexed and worklist.catch_up():
+        pass
+    recent = Recent(worklist.settings, worklist, lambda: now[0])
+    newest = [*keys[-1:], *reversed(keys[4:-2])]
+    assert [each.key for each in recent.studies()] == newest[:MOST]
+    outcomes.record(results / keys[7], lambda known: replace(known, problem="broken"))
+    if indexed:
+        worklist.catch_up()
+    read: list[str] = []
+    truly = outcomes.read
+    monkeypatch.setattr(outcomes, "read", lambda folder: read.append(folder.name) or truly(folder))
+    now[0] += GOOD_FOR_S
+    assert [each.key for each in recent.studies()][:2] == [keys[7], keys[-1]]
+    assert read == [keys[7], keys[-2]]

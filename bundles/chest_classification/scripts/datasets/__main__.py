@@ -1,16 +1,18 @@
 """`python -m bundles.chest_classification.scripts.datasets SET …`: label files in, one datalist out."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bundles.chest_classification.scripts.datasets import chexpert, mimic, nih, own_table
+from bundles.chest_classification.scripts.datasets import chexpert, mimic, nih, one_class, own_table
 from bundles.chest_classification.scripts.datasets.labels import PAPER, policy_of
-from bundles.chest_classification.scripts.findings import Uncertain
+from bundles.chest_classification.scripts.findings import CHESS_SIX, Uncertain, checked_classes
 from bundles.common.datalist import command
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.radiograph.chexpert import Unclear
+from bundles.common.radiograph.datalist import read_datalist
 
 app = command.command_app("chest radiographs with labels of whole images")
 
@@ -24,6 +26,7 @@ FrontalViews = Annotated[
 ]
 FRONTAL_VIEWS = ["AP", "PA"]
 NOTHING_OF_THEIR_OWN: list[str] = []
+SIX = list(CHESS_SIX)
 
 
 @app.command("chexpert")
@@ -36,6 +39,9 @@ def chexpert_command(
     uncertain_for: Own = NOTHING_OF_THEIR_OWN,
     blank: Blank = Unclear.ABSENT,
     split: command.WhoseSplit = command.Split.OWN,
+    valid_is_test: Annotated[
+        bool, typer.Option("--valid-is-test", help="Test on valid.csv; divide train.csv by hash of the patient.")
+    ] = False,
     shares: command.SharesText = command.SHARES,
     view: FrontalViews = FRONTAL_VIEWS,
     leave_out: command.LeaveOut = False,
@@ -49,6 +55,7 @@ def chexpert_command(
             policy=policy_of(uncertain, uncertain_for),
             blank=blank,
             own_split=split is command.Split.OWN,
+            valid_is_test=valid_is_test,
         ),
         out,
         shares,
@@ -134,6 +141,30 @@ def table_command(
         leave_out=leave_out,
         views=view,
     )
+
+
+@app.command("one-class")
+def one_class_command(
+    datalist: Annotated[Path, typer.Argument(help="A datalist of findings; may be the one to write")],
+    out: command.Out,
+    *,
+    classes: Annotated[list[str], typer.Option("--class", help="Such as normal; once for each")] = SIX,
+    per_class: Annotated[int, typer.Option(min=0, help="Of validation and test; CheSS has 28, 0 takes all")] = 0,
+    sample: Annotated[int, typer.Option(help="Which images those are")] = 0,
+) -> None:
+    """Keep the images that show one class alone; CheSS's six unless told otherwise."""
+    try:
+        content = read_datalist(str(datalist), "chest_classification")
+        names = checked_classes(classes, multi_class=True)
+        made, left_out = one_class.of_one_class(content, names, per_class=per_class, seed=sample)
+    except (KeyError, ValueError) as error:
+        told = f"{datalist}: a row lacks {error}" if isinstance(error, KeyError) else str(error)
+        typer.echo(f"error: {told}", err=True)
+        raise typer.Exit(1) from error
+    temporary = out.with_name(f".{out.name}.part")
+    temporary.write_text(json.dumps(made, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(out)
+    typer.echo(f"datalist: {out}; left out: {', '.join(f'{n} {why}' for why, n in left_out.items()) or 'nothing'}")
 
 
 if __name__ == "__main__":

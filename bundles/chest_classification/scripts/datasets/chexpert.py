@@ -4,6 +4,7 @@ Irvin et al., AAAI 2019. Its Table 1 counts what is not mentioned as negative.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from bundles.chest_classification.scripts.datasets.labels import COLUMNS, Policy, labels_of
@@ -16,7 +17,14 @@ from bundles.common.radiograph.chexpert import Unclear
 
 
 def read(
-    tables: list[Path], images: ImageFolder, problems: Problems, *, policy: Policy, blank: Unclear, own_split: bool
+    tables: list[Path],
+    images: ImageFolder,
+    problems: Problems,
+    *,
+    policy: Policy,
+    blank: Unclear,
+    own_split: bool,
+    valid_is_test: bool = False,
 ) -> Reading:
     """Read the set.
 
@@ -27,12 +35,15 @@ def read(
         policy: What -1 becomes, by finding.
         blank: What a blank becomes; beside No Finding it is absent.
         own_split: train, valid and test are training, validation and test; otherwise patients are split by hash.
+        valid_is_test: valid is tested on, and the patients of train are training or validation by hash.
     """
+    pools = table.VALID_IS_TEST if valid_is_test else table.OWN if own_split else dict.fromkeys(table.OWN, SPLITS)
+
     records, unsure = [], Counter[str]()
     for path in tables:
         for row in watched(list(read_rows(path, (*table.COLUMNS, *COLUMNS), problems)), path.name):
             with problems.at(row.place, row["Path"] or None):
-                records.append(_record(row, images, policy, blank, unsure, own_split=own_split))
+                records.append(_record(row, images, policy, blank, unsure, pools))
     return Reading("CheXpert", (), tuple(records), tuple(tables), notes_of(policy, blank, unsure))
 
 
@@ -46,8 +57,13 @@ def notes_of(policy: Policy, blank: Unclear, unsure: Counter[str]) -> tuple[str,
     )
 
 
-def _record(
-    row: Row, images: ImageFolder, policy: Policy, blank: Unclear, unsure: Counter[str], *, own_split: bool
+def _record(  # noqa: PLR0917
+    row: Row,
+    images: ImageFolder,
+    policy: Policy,
+    blank: Unclear,
+    unsure: Counter[str],
+    pools: Mapping[str, tuple[str, ...]],
 ) -> Record:
     path, parts = row.needed("Path"), table.parts_of(row)
     labels, uncertain = labels_of(row, policy, blank)
@@ -61,6 +77,6 @@ def _record(
         labels=labels,
         view=table.view_of(row),
         boxed=False,
-        pool=table.OWN[parts["split"]] if own_split else SPLITS,
+        pool=pools[parts["split"]],
         more={"study": parts["study"], "uncertain": [*uncertain], **table.about_person(row)},
     )

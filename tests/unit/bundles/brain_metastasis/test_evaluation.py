@@ -12,6 +12,7 @@ from bundles.brain_metastasis.scripts.network import BrainMetastasisNet
 from bundles.brain_metastasis.scripts.release import figures
 from bundles.common.calibration import read_calibration
 from bundles.common.manifest import Metric
+from bundles.common.metrics.cases import patient_id, read_cases, slice_id
 from bundles.common.metrics.lesion_words import lesion_notes
 from bundles.common.metrics.lesions import LesionCase
 from bundles.common.metrics.writing import About
@@ -41,13 +42,15 @@ def measured_heads(heads=40, slices=30):
     ]
     return Measured(
         patients=tuple(f"p{n}" for n in range(heads)),
+        names=tuple(f"{n}.nii.gz" for n in range(heads)),
         study_logits=study,
         study_probabilities=1 / (1 + np.exp(-study)),
         labels=ill.astype(float),
         slice_logits=logits,
         slice_labels=truth.astype(float),
         slice_scale=(1.0, 0.0),
-        patient_of_slice=np.repeat([f"p{n}" for n in range(heads)], slices),
+        head_of_slice=np.repeat(np.arange(heads), slices),
+        number_of_slice=np.tile(np.arange(slices), heads),
         lesions=tuple(cases),
     )
 
@@ -81,6 +84,10 @@ def test_a_release_shows_what_the_paper_reports_and_lesions_by_size(tmp_path):
     assert report["classification"][HEADS]["patients"] == 40
     assert (shown["lesions_0"].value, shown["lesions_10"].value, shown["lesions_10"].positives) == (0.0, 1.0, 20)
     assert (tmp_path / "roc.png").is_file()
+    cases = read_cases(tmp_path / "cases.csv")
+    assert [sum(case.finding == name for case in cases) for name in (HEADS, SLICES)] == [40, 1200]
+    ill = next(case for case in cases if case.case == slice_id("1.nii.gz", 9))
+    assert (ill.truth, ill.patient) == (True, patient_id("p1"))
     card = (tmp_path / "model_card_section.md").read_text()
     assert "0 to 3 mm: 0 % (0 to 0) of 20; from 10 mm: 100 % (100 to 100) of 20" in card
     assert "False lesions a head: 1.00" in card

@@ -15,6 +15,7 @@ from bundles.chest_radiograph.scripts.network import ChestDetector
 from bundles.common.checkpoints import load_weights
 from bundles.common.contract import load_service
 from bundles.common.manifest import sha256_of
+from bundles.common.metrics.cases import read_cases
 from tests.unit.bundles.common.dicom import save
 from tests.unit.pretraining.data.archive import radiograph
 
@@ -109,6 +110,21 @@ def test_evaluation_writes_figures_pictures_and_a_card(
     assert 0 <= report["extra"]["mean_average_precision"]["value"] <= 1
     names = {"evaluation.json", "model_card_section.md", "roc.png", "precision_recall.png", "reliability.png"}
     assert {path.name for path in out.iterdir()} == {*names, "froc.png", "examples.png", "cases.csv"}
+
+
+def test_changed_images_are_scored_otherwise_and_boxes_of_moved_ones_are_left_out(
+    root: Path, tmp_path: Path, weights: Path, make_datalist: Callable[[Path], Path]
+) -> None:
+    where = {"datalist": str(make_datalist(tmp_path)), "image_dir": str(tmp_path), "replicates": 0, "examples": 0}
+    scores, boxes = {}, {}
+    for name, change in {"plain": {}, "dark": {"gamma": 2.5}, "turned": {"rotation_deg": 20}}.items():
+        out = tmp_path / name
+        run(root / CONFIGS / "evaluate.yaml", weights=str(weights), output_dir=str(out), **where, **change)
+        scores[name] = [(case.case, case.score) for case in read_cases(out / "cases.csv")]
+        boxes[name] = sorted(json.loads((out / "evaluation.json").read_text())["detection"])
+    assert [case for case, _ in scores["plain"]] == [case for case, _ in scores["turned"]]
+    assert scores["plain"] != scores["dark"] != scores["turned"] != scores["plain"]
+    assert boxes == {"plain": ["lesion", "pneumothorax"], "dark": ["lesion", "pneumothorax"], "turned": []}
 
 
 def test_what_is_fitted_on_validation_is_used_afterwards(

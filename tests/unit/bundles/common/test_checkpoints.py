@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from ignite.engine import Engine
+from monai.engines import SupervisedTrainer
 from structlog.testing import capture_logs
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from bundles.common.checkpoints import KeepBest, Resume, load_weights, read_validation
 
@@ -51,6 +53,23 @@ def test_processes_that_do_not_write_still_load(tmp_path: Path) -> None:
     engine = counting(network := nn.Linear(1, 1), [])
     Resume(str(tmp_path), {"network": network}, save=False).attach(engine)
     engine.run([0], max_epochs=1)
+    assert not list(tmp_path.iterdir())
+
+
+def trainer(images: int, batch: int, *handlers: object) -> SupervisedTrainer:
+    network = nn.Linear(1, 1)
+    loader = DataLoader(TensorDataset(torch.zeros(images, 1)), batch_size=batch, drop_last=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    return SupervisedTrainer(torch.device("cpu"), 1, loader, network, optimizer, nn.MSELoss(), train_handlers=handlers)
+
+
+def test_a_training_with_fewer_images_than_a_batch_is_refused_before_it_begins(tmp_path: Path) -> None:
+    resume = Resume(str(tmp_path), {"network": nn.Linear(1, 1)})
+    with pytest.raises(
+        ValueError, match=r"no batch: there are 3 images, and a batch of 4; give a smaller --batch_size"
+    ):
+        trainer(3, 4, resume)
+    assert trainer(4, 4, resume).state.epoch_length == 1
     assert not list(tmp_path.iterdir())
 
 

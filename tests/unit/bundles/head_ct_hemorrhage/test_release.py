@@ -52,7 +52,7 @@ def extend(bundle: Path) -> str:
     arguments = ["extend", str(above / "parent.pt"), "--data", "; head on others", "--command", "x", "--commit", "abc"]
     arguments += ["--evaluation", str(above / "evaluation.json"), "--bundle", str(bundle)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    return "" if done.exit_code == 0 else done.output
+    return "" if done.exit_code == 0 else " ".join(done.output.split())
 
 
 def test_figures_and_calibration_of_the_parent_stay(bundle: Path) -> None:

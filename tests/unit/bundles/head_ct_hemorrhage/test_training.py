@@ -73,10 +73,13 @@ def test_autocast_answers_in_float32() -> None:
 
 
 def test_cases_come_with_absolute_paths_and_known_labels_only(tmp_path: Path) -> None:
-    cases = [{"image": "a.nii.gz", "label": 1, "types": None, "seed": 3}, {"image": "b.nii.gz"}]
+    cases = [{"image": "a.nii.gz", "label": 1, "types": None, "patient": "P7"}, {"image": "b.nii.gz"}]
     (tmp_path / "datalist.json").write_text(json.dumps({"training": cases}))
     loaded = load_cases(str(tmp_path / "datalist.json"), "training")
-    assert loaded == [{"image": str(tmp_path / "a.nii.gz"), "label": 1}, {"image": str(tmp_path / "b.nii.gz")}]
+    assert loaded == [
+        {"image": str(tmp_path / "a.nii.gz"), "label": 1, "name": "a.nii.gz", "patient": "P7"},
+        {"image": str(tmp_path / "b.nii.gz"), "name": "b.nii.gz", "patient": "b.nii.gz"},
+    ]
     assert len(load_cases(str(tmp_path / "datalist.json"), "training", limit=1)) == 1
     with pytest.raises(ValueError, match="no cases in 'test'"):
         load_cases(str(tmp_path / "datalist.json"), "test")

@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bundles.common.metrics.cases import case_id, read_cases
+from bundles.common.metrics.cases import case_id, read_cases, slice_id
 from pretraining.data.errors import ArchiveError
 from pretraining.experiments.baseline import write_baseline
 from pretraining.experiments.datalists import read, share, write_share
-from pretraining.experiments.layout import link_unlabelled
+from pretraining.experiments.layout import Names, label_volumes, link_more, link_unlabelled
 from pretraining.experiments.leaks import look, refuse
 from tests.unit.pretraining.experiments.made import datalist, rows
 
@@ -129,3 +130,90 @@ def test_the_metadata_baseline_knows_what_the_view_gives_away(tmp_path: Path) ->
     one = datalist(tmp_path / "one", training=rows(8, having=[0]), test=rows(4, first=8))
     with pytest.raises(ArchiveError, match=r"metadata baseline of 'mass': .*at least two patients"):
         write_baseline(one, ["view"], tmp_path / "cases.csv")
+
+
+NAMES = Names("blood", ("left", "right"), "blood in a slice")
+
+
+def heads(folder: Path, **more: object) -> Path:
+    """Two volumes as the phantoms' datalist has them."""
+    (folder / "cases").mkdir(parents=True)
+    for name in ("1", "2"):
+        affine = np.diag([-0.5, -0.5, 4.0, 1.0])
+        nibabel.save(nibabel.Nifti1Image(np.zeros((6, 5, 3), np.int16), affine), folder / "cases" / f"{name}.nii.gz")
+    row = {"image": "cases/1.nii.gz", "seed": 7, "label": 1, "types": [0, 1], "slices": [0, 1, 0], **more}
+    mask = np.zeros((6, 5, 3), np.uint8)
+    mask[2, 2, 1:] = 1
+    nibabel.save(nibabel.Nifti1Image(mask, np.diag([-0.5, -0.5, 4.0, 1.0])), folder / "cases" / "2_mask.nii.gz")
+    other = {"image": "cases/2.nii.gz", "mask": "cases/2_mask.nii.gz", "patient": "P8", "label": 0, "types": None}
+    return datalist(folder, training=[row], validation=[], test=[other])
+
+
+def test_volumes_get_names_of_labels_patients_and_what_headers_say(tmp_path: Path) -> None:
+    path = heads(tmp_path)
+    for _ in range(2):
+        assert label_volumes(tmp_path, NAMES) == 2
+    row, other = read(path).rows()
+    assert row["labels"] == {"blood": 1, "left": 0, "right": 1}
+    assert other["labels"] == {"blood": 0, "left": None, "right": None}
+    assert (row["patient"], other["patient"], row["slices"]) == ("7", "P8", [0, 1, 0])
+    assert [one["slice_labels"]["blood in a slice"] for one in (row, other)] == [[0, 1, 0], [0, 1, 1]]
+    assert row["metadata"] == {"slice_count": 3, "slice_mm": 4.0, "pixel_mm": 0.5}
+    link_unlabelled(tmp_path)
+    assert [link.name for link in (tmp_path / "pretrain").iterdir()] == [f"{case_id('cases/1.nii.gz')}.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"image": ["a.dcm", "b.dcm"]}, "take volumes as NIfTI files"),
+        ({"seed": None}, "lacks its patient or label"),
+        ({"types": [1]}, "tells 1 types, and 2 names were given"),
+        ({"image": "cases/3.nii.gz"}, "cannot be read"),
+        ({"slices": [0, 1]}, "labels of 2 slices, and has 3"),
+        ({"slices": None}, "no labels of slices and no mask"),
+    ],
+)
+def test_volumes_that_cannot_be_named_are_refused(tmp_path: Path, more: dict[str, object], told: str) -> None:
+    path = heads(tmp_path, **more)
+    before = path.read_bytes()
+    with pytest.raises(ArchiveError, match=told):
+        label_volumes(tmp_path, NAMES)
+    assert path.read_bytes() == before
+
+
+def test_the_baseline_of_slices_knows_where_in_the_stack_a_finding_is(tmp_path: Path) -> None:
+    flags = [0, 0, 1, 1, 0, 0]
+    sections = [rows(count, first=first, slice_labels={"blood": flags}) for first, count in ((0, 12), (12, 4))]
+    path = datalist(tmp_path, training=sections[0], test=sections[1])
+    assert write_baseline(path, ["age"], tmp_path / "cases.csv", ["blood"]) == 24
+    found = read_cases(tmp_path / "cases.csv")
+    assert {case.case for case in found if case.truth} == {
+        slice_id(f"{n}.png", number) for n in range(12, 16) for number in (2, 3)
+    }
+    assert min(case.score for case in found if case.truth) > max(case.score for case in found if not case.truth)
+
+
+def test_images_of_further_sources_are_added_once_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for place in ("laid_out", "one", "two"):
+        (tmp_path / place).mkdir()
+        for n in range(6):
+            pixels = rng.integers(0, 256, (8, 8)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / place / f"{n}.png")
+    folder = tmp_path / "laid_out"
+    datalist(folder, training=rows(2), validation=rows(2, first=2), test=rows(2, first=4))
+    assert link_unlabelled(folder) == 2
+    with pytest.raises(ArchiveError, match="no image of a further source was found"):
+        link_more(folder, [])
+    sources = [*(tmp_path / "one").iterdir(), *(tmp_path / "two").iterdir()]
+    for _ in range(2):  # a second time does no harm
+        assert link_more(folder, [*sources, sources[0]]) == 14
+    targets = {path.resolve() for path in (folder / "pretrain_more").iterdir()}
+    assert targets == {path.resolve() for path in (*sources, folder / "0.png", folder / "1.png")}
+    link = next((folder / "pretrain_more").iterdir())
+    link.unlink()
+    link.write_text("mine")
+    with pytest.raises(ArchiveError, match="is there and is no link to its image"):
+        link_more(folder, sources)
+    assert link.read_text() == "mine"

@@ -149,3 +149,24 @@ def test_an_unfinished_table_says_so_and_an_empty_one_is_refused(tmp_path: Path)
     assert "**Not finished:** 1 of 20 runs are in the table." in (tmp_path / "page.md").read_text()
     with pytest.raises(ConfigurationError, match="no result is there yet; python -m pretraining"):
         write_report(tmp_path / "none", tmp_path / "page.md")
+
+
+def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None:
+    changes = {"turned": {"kind": "rotation, degrees", "value": 10.0}}
+    described = about(6) | {"tasks": {"plain": "as they are", "turned": "turned by 10°"}, "changes": changes}
+    rows = [described]
+    for start in ("random", "simclr"):
+        for seed in (0, 1):
+            before = run(start, 0.5, seed, task="plain")
+            after = run(start, 0.5, seed, task="turned", key=f"turned{start}{seed}")
+            lost = (0.125 if start == "random" else 0.0625) * (1 + seed)
+            for figure in after["figures"]:
+                figure["value"] -= lost
+            rows += [before, after]
+    ResultTable(tmp_path).append(rows)
+    pictures = write_report(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "| Change | random weights | SimCLR |" in page
+    assert "| turned by 10° | -0.188 (-0.250 to -0.125) | -0.094 (-0.125 to -0.062) |" in page
+    assert [path.name for path in pictures] == ["tried_small_mass_changes.svg"]
+    assert "![tried small mass changes]" in page

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bundles.common.strict import ConfigurationError
-from pretraining.experiments.plan import check_overrides, chosen, make_plan
+from pretraining.experiments.plan import check_overrides, chosen, evaluation, make_plan
 from pretraining.experiments.spec import VARIANTS, Step, all_files, find, read_experiment
 
 PROBE = {
@@ -66,6 +66,15 @@ def test_a_variant_lies_over_what_both_share(tmp_path: Path) -> None:
         ({"fractions": [0.5, 0.5]}, "fractions: one of them is there twice"),
         ({"encoders": {"simclr": {"label": "SimCLR"}}}, "an encoder is either trained (step) or read (file)"),
         ({"statistics": {"reference": "moco"}}, "no initialisation is called 'moco'"),
+        (
+            {"encoders": {"simclr": {"label": "S", "first": TRAIN, "file": "a.pt"}}},
+            "'first' is a training before 'step'",
+        ),
+        (
+            {"encoders": {"simclr": {"label": "S", "step": TRAIN, "evaluate": {"store_dir": "{stor}_bands"}}}},
+            "nothing is called '{stor}', did you mean 'store'?",
+        ),
+        ({"tasks": {"probe": {**PROBE, "panels": TRAIN}}}, "panels show what was trained"),
         (
             {"encoders": {"simclr": {"label": "S", "step": {**TRAIN, "set": {"seed": "{sed}"}}}}},
             "nothing is called '{sed}', did you mean 'seed'?",
@@ -146,3 +155,96 @@ def test_every_experiment_of_the_repository_can_be_planned(variant: Any) -> None
         experiment = read_experiment(path, variant)
         assert experiment.name == name == path.parent.name
         assert len(make_plan(experiment, variant, "images").runs) > 2
+
+
+ROBUST = {
+    "tasks": {
+        "plain": {"label": "plain", "trained": "fine", "evaluate": PROBE["evaluate"]},
+        "dark": {
+            "label": "dark", "trained": "fine", "evaluate": PROBE["evaluate"], "change": {"kind": "gamma", "value": 2}
+        },
+    },
+}  # fmt: skip
+
+
+def robust(tmp: Path, base: Path, **changes: Any) -> Path:
+    """An experiment on the networks of another one."""
+    path = tmp / "robust.yaml"
+    content = raw(name="robust", after=str(base), **ROBUST, variants={"small": {}, "full": {}})
+    content = {key: value for key, value in content.items() if key not in {"data", "encoders", "initialisations"}}
+    path.write_text(yaml.safe_dump(content | changes))
+    return path
+
+
+def test_networks_of_another_experiment_are_measured_with_its_starts_and_seeds(tmp_path: Path) -> None:
+    base = written(tmp_path, tasks={"fine": {**PROBE, "train": TRAIN}})
+    plan = make_plan(read_experiment(robust(tmp_path, base), "small"), "small", "data")
+    trained = {run.key: run for run in make_plan(read_experiment(base, "small"), "small", "data").runs}
+    assert len(plan.runs) == 2 * 4 + 2
+    for run in plan.runs:
+        if run.initialisation == "metadata":
+            assert (run.task, run.base) == ("plain", None)
+            continue
+        assert run.base is not None
+        same = trained[run.base.key]
+        assert (same.task, same.initialisation, same.seed) == ("fine", run.initialisation, run.seed)
+        assert run.encoder == same.encoder
+    assert len({run.key for run in plan.runs} | set(trained)) == len(plan.runs) + len(trained)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"encoders": {}}, "encoders come from"),
+        ({"after": None}, "'after' and each task's 'trained' go together"),
+        ({"tasks": {"plain": {**PROBE, "trained": "fine", "train": TRAIN}}}, "one of both"),
+        ({"tasks": {"dark": ROBUST["tasks"]["dark"]}}, "exactly one task is without 'change'"),
+        ({"tasks": {"plain": {**PROBE, "change": {"kind": "gamma", "value": 2}}}}, "add trained"),
+    ],
+)
+def test_what_does_not_fit_another_experiment_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    base = written(tmp_path, tasks={"fine": {**PROBE, "train": TRAIN}})
+    path = robust(tmp_path, base, **changes)
+    if changes.get("after", "") is None:
+        path.write_text(yaml.safe_dump(raw(**ROBUST)))
+    with pytest.raises(ConfigurationError, match=told):
+        read_experiment(path, "small")
+
+
+def test_a_task_that_the_other_experiment_does_not_train_is_refused(tmp_path: Path) -> None:
+    experiment = read_experiment(robust(tmp_path, written(tmp_path)), "small")
+    with pytest.raises(ConfigurationError, match="task dark: 'tried' trains no 'fine'"):
+        make_plan(experiment, "small", "data")
+
+
+@pytest.mark.parametrize("value", [None, "{encoder}"])
+def test_a_null_that_monai_would_leave_out_is_refused(value: str | None) -> None:
+    configs = ("bundles/head_ct_hemorrhage/configs/train.yaml",)
+    check_overrides(Step(configs=configs, set={"encoder_weights": value}), "here")
+    overlaid = (*configs, "bundles/head_ct_hemorrhage/configs/ablation_segmentation.yaml")
+    with pytest.raises(ConfigurationError, match="here: 'encoder_weights' can become null, which MONAI leaves out"):
+        check_overrides(Step(configs=overlaid, set={"encoder_weights": value}), "here")
+
+
+def test_what_belongs_to_a_start_is_part_of_its_runs_alone(tmp_path: Path) -> None:
+    def keys(**own: Any) -> dict[str, str]:
+        encoders = {"simclr": {"label": "SimCLR", "step": TRAIN, **own}}
+        plan = make_plan(read_experiment(written(tmp_path, encoders=encoders), "full"), "full", "data")
+        return {run.initialisation: run.key for run in plan.runs if run.fraction == 1.0}
+
+    plain, looked = keys(), keys(evaluate={"store_dir": "{store}_bands"})
+    assert [plain[start] == looked[start] for start in ("random", "metadata", "simclr")] == [True, True, False]
+    staged = keys(first=TRAIN)
+    assert [plain[start] == staged[start] for start in ("random", "metadata", "simclr")] == [True, True, False]
+    with pytest.raises(ConfigurationError, match=r"'simclr', evaluate: no configuration of .* has the key 'stor_dir'"):
+        keys(evaluate={"stor_dir": "{store}_bands"})
+
+
+def test_random_weights_can_be_measured_on_other_images(tmp_path: Path) -> None:
+    other = {"simclr": {"label": "random weights, bands alike", "evaluate": {"dataset_dir": "{folder}/bands"}}}
+    plan = make_plan(read_experiment(written(tmp_path, encoders=other), "full"), "full", "data")
+    (encoder,) = plan.encoders
+    assert (encoder.spec.step, encoder.spec.file) == (None, None)
+    measured = evaluation(plan.experiment.tasks["probe"], encoder)
+    assert measured.set == {**PROBE["evaluate"]["set"], "dataset_dir": "{folder}/bands"}  # type: ignore[index]
+    assert evaluation(plan.experiment.tasks["probe"], None) is plan.experiment.tasks["probe"].evaluate

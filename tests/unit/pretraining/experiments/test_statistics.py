@@ -1,6 +1,7 @@
 """The tests of two starts against SciPy, statsmodels and slow references."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from statsmodels.stats.contingency_tables import SquareTable, mcnemar
 from statsmodels.stats.weightstats import DescrStatsW
 
 from bundles.common.metrics import area_under_roc, delong, mcnemar_corrected, mcnemar_exact, paired_t, stuart_maxwell
-from bundles.common.metrics.cases import Case, case_id, patient_id
+from bundles.common.metrics.cases import Case, case_id, patient_id, slice_id
 from pretraining.experiments.statistics import (
     align,
     area_difference,
@@ -178,6 +179,17 @@ def test_classes_that_exclude_each_other_are_compared_by_how_often_they_are_call
     theirs = SquareTable(table, shift_zeros=False).homogeneity("stuart_maxwell")
     found = compare_classes([arms[0]], [arms[1]])
     assert (found.statistic, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
+
+
+def test_slices_are_where_their_volume_is() -> None:
+    run = [replace(case, case=slice_id(f"{n // 3}.nii", n)) for n, case in enumerate(cases(9, 1))]
+    metadata = {case_id(f"{n}.nii"): {"plane": "axial" if n else "sagittal"} for n in range(3)}
+    parts = strata(run, metadata, ["plane"])
+    assert {name: len(inside) for name, inside in parts.items()} == {
+        "all": 9,
+        "plane = axial": 6,
+        "plane = sagittal": 3,
+    }
 
 
 def test_figures_are_given_within_each_view_and_a_view_of_one_class_has_none() -> None:

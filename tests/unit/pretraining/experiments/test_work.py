@@ -44,6 +44,14 @@ def test_work_that_leaves_nothing_has_failed(tmp_path: Path) -> None:
     assert (outcome.state, "cases.csv is missing" in outcome.reason) == ("failed", True)
 
 
+def test_a_figure_that_never_was_finite_is_no_divergence(tmp_path: Path) -> None:
+    (tmp_path / "work" / "train").mkdir(parents=True)
+    rows = [{"epoch": epoch, "score": 0.4, "dice": float("nan")} for epoch in (1, 2)]
+    (tmp_path / "work" / "train" / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "work" / "train" / "best.pt").touch()
+    assert perform(Job("work", tmp_path / "work", (("train", ("-c", "")),), ())).state == "done"
+
+
 def test_a_training_that_is_not_finite_is_a_result_and_stays_one(tmp_path: Path) -> None:
     told = ("-c", "raise ValueError('4 of 9 scores are NaN or infinite')")
     for name, steps in (("told", (("train", told),)), ("shown", (("train", ("-c", "")), ("evaluate", told)))):

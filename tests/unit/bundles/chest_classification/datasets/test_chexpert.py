@@ -9,7 +9,7 @@ from bundles.chest_classification.scripts.datasets.labels import policy_of
 from bundles.chest_classification.scripts.findings import CHEXPERT_FIVE
 from bundles.common.datalist.images import ImageFolder
 from bundles.common.datalist.problems import DatalistError, Problems
-from bundles.common.datalist.records import SPLITS, TRAINING, VALIDATION, Reading
+from bundles.common.datalist.records import SPLITS, TEST, TRAINING, VALIDATION, Reading
 from bundles.common.radiograph.chexpert import Unclear
 from tests.unit.bundles.chest_classification.datasets.tables import CHEXPERT, chexpert_row, table, with_images
 from tests.unit.bundles.common.datalist.sets import datalist, records, refusal
@@ -133,3 +133,25 @@ def test_another_policy_is_refused(general: str, own: tuple[str, ...], words: st
 
 def test_splits_are_the_three(tmp_path: Path) -> None:
     assert set(datalist(reader(tmp_path, [chexpert_row(TRAIN), chexpert_row(VALID)])).splits) == set(SPLITS)
+
+
+def test_the_radiologists_part_can_be_tested_on(tmp_path: Path) -> None:
+    rows = [chexpert_row(path, Edema="-1.0") for path in (TRAIN, VALID)]
+    images = with_images(tmp_path / "images", [TRAIN, VALID])
+    labels = table(tmp_path / "train.csv", CHEXPERT, rows)
+
+    def read(problems: Problems) -> Reading:
+        # The thesis on CheXpert, section 3.4.2: uncertain is present, not mentioned is absent.
+        return chexpert.read(
+            [labels],
+            ImageFolder(images),
+            problems,
+            policy=policy_of("ones", ()),
+            blank=Unclear.ABSENT,
+            own_split=True,
+            valid_is_test=True,
+        )
+
+    found = records(read)
+    assert {name: record.pool for name, record in found.items()} == {TRAIN: (TRAINING, VALIDATION), VALID: (TEST,)}
+    assert [(record.labels["edema"], record.labels["fracture"]) for record in found.values()] == [(1, 0)] * 2

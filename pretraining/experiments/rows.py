@@ -1,0 +1,141 @@
+"""Rows of the table of results: what was asked, and what became of a run."""
+
+import datetime as dt
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bundles.common.checkpoints import read_validation
+from bundles.common.metrics.cases import FILE as CASES
+from bundles.common.metrics.cases import read_cases
+from bundles.common.metrics.writing import JSON as EVALUATION
+from pretraining.experiments import statistics
+from pretraining.experiments.identity import digest, machine
+from pretraining.experiments.plan import Plan, Run
+from pretraining.experiments.preparing import Prepared
+from pretraining.experiments.spec import Experiment, Variant
+from pretraining.experiments.statistics.classes import accuracies
+from pretraining.experiments.table import Row
+from pretraining.experiments.work import Outcome
+from pretraining.progress import CURVE, read_curve
+
+
+def row_key(plan: Plan, run: Run) -> str:
+    """By which a run is in the table once: itself, its experiment, and how it is measured."""
+    experiment = plan.experiment
+    how = [experiment.data.within, experiment.statistics.replicates, experiment.statistics.seed]
+    curve = experiment.tasks[run.task].curve
+    return digest(["row", experiment.name, plan.variant, run.key, how, curve])
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Writes the rows of one experiment in one variant.
+
+    Attributes:
+        experiment, variant: What was asked.
+        work: Folder of everything that is made on the way.
+        prepared: Its images and labels.
+        plan: Its runs.
+        commit: Of this repository.
+    """
+
+    experiment: Experiment
+    variant: Variant
+    work: Path
+    prepared: Prepared
+    plan: Plan
+    commit: str
+
+    def described(self) -> Row:
+        """What the page says of the experiment; once for each wording."""
+        experiment = self.experiment
+        tasks = {name: task.label for name, task in experiment.tasks.items()}
+        starts = {name: encoder.label for name, encoder in experiment.encoders.items()}
+        row: Row = {
+            "kind": "experiment",
+            "experiment": experiment.name,
+            "variant": self.variant,
+            "title": experiment.title,
+            "question": experiment.question,
+            "source": experiment.source,
+            "data": experiment.data.name,
+            "data_notes": experiment.data.notes,
+            "near_duplicates": self.prepared.near,
+            "metadata": list(experiment.data.metadata),
+            "tasks": tasks,
+            "starts": {"random": "random weights", "metadata": "metadata alone", **starts},
+            "initialisations": list(experiment.initialisations),
+            "reference": experiment.statistics.reference,
+            "replicates": experiment.statistics.replicates,
+            "runs": len(self.plan.runs),
+        }
+        changes = {name: task.change.model_dump() for name, task in experiment.tasks.items() if task.change}
+        if changes:
+            row["changes"] = changes
+        return {**row, "key": digest(row)}
+
+    def of(self, run: Run, outcome: Outcome, folder: Path) -> Row:
+        """What became of a run, measured where it is done; `folder` holds what it made."""
+        experiment = self.experiment
+        row: Row = {
+            "kind": "run",
+            "key": row_key(self.plan, run),
+            "experiment": experiment.name,
+            "variant": self.variant,
+            "task": run.task,
+            "initialisation": run.initialisation,
+            "fraction": run.fraction,
+            "seed": run.seed,
+            "state": outcome.state,
+            "reason": outcome.reason.replace(str(self.work), "WORK"),
+            "seconds": round(outcome.seconds, 1),
+            "commit": self.commit,
+            "code": run.code,
+            "data_hash": self.prepared.data_hash,
+            "machine": machine(),
+            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        }
+        if outcome.state != "done":
+            return row
+        return {**row, **self._measured(run, folder)}
+
+    def _measured(self, run: Run, folder: Path) -> Row:
+        cases, how = read_cases(folder / CASES), self.experiment.statistics
+        parts = statistics.strata(cases, self.prepared.datalist.metadata(), self.experiment.data.within)
+        made = [*statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)]
+        if self.experiment.tasks[run.task].classes:
+            made += accuracies(cases, parts, replicates=how.replicates, seed=how.seed)
+        curve = read_validation(folder / "train")
+        return {
+            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
+            "pretraining": self._pretraining(run),
+            "curve": curve,
+            "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
+        }
+
+    def _pretraining(self, run: Run) -> Row | None:
+        """How the encoder's training went, where it was trained here."""
+        if run.encoder is None or run.encoder.spec.step is None:
+            return None
+        found = statistics.stability(read_curve(self.work / "encoders" / run.encoder.key / CURVE))
+        return None if found is None else {"encoder": run.encoder.key, **asdict(found)}
+
+
+def _box_figures(folder: Path) -> list[dict[str, Any]]:
+    """FROC and average precision of boxes, where the evaluation has them."""
+    path = folder / EVALUATION
+    if not path.is_file():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8")).get("detection") or {}
+    return [
+        {"finding": name, "stratum": statistics.ALL, "metric": f"boxes_{metric}", **_interval(one.get(metric))}
+        for name, one in found.items()
+        for metric in ("froc_average", "average_precision")
+    ]
+
+
+def _interval(value: Any) -> dict[str, Any]:
+    interval = value if isinstance(value, dict) else {}
+    return {end: interval.get(end) for end in ("value", "low", "high")}
