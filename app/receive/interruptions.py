@@ -3,11 +3,17 @@
 A mark says that an association which sent images of the study ended in another way than by A-RELEASE: aborted, timed
 out, its connection lost, or this process killed. It goes when an association that began to send the study afterwards is
 released and brought an image that was not there, or all that were: the sender came back and finished.
+
+A sender may be taken for dead long after its last image, when the same images came again by another way. So a mark says
+when its sender was last heard of, and one that sent all that is there, begun after that, takes it back although the
+mark came while it was at work. One that ends before the silent sender leaves a note beside the marks that excuses it,
+for as long as that stays silent.
 """
 
 import contextlib
 import fcntl
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +23,7 @@ import structlog
 from app.receive.folders import locked, sync_folder
 
 _NEW = ".new"
+_EXCUSE = ".excused-"
 
 _log = structlog.get_logger()
 
@@ -50,15 +57,20 @@ class Interruptions:
         with locked(self._folder, fcntl.LOCK_EX):
             yield
 
-    def mark(self, key: str) -> None:
+    def mark(self, key: str, heard: int | None = None) -> None:
         """Mark a study durably, in the place of an older mark. The caller is `alone`.
+
+        Args:
+            key: Of the study.
+            heard: When its sender was last heard of, Unix time in ns; None is now.
 
         Raises:
             OSError: The disk is full or broken.
         """
         new = self._folder / _NEW
+        last = max(time.time_ns() if heard is None else heard, self._heard(key))
         with new.open("w", encoding="ascii") as file:
-            file.write(uuid.uuid4().hex)
+            file.write(f"{uuid.uuid4().hex}\n{last}\n")
             file.flush()
             os.fsync(file.fileno())
         new.rename(self._folder / key)
@@ -70,3 +82,47 @@ class Interruptions:
         with self.alone():
             if self.token(key) == token:
                 (self._folder / key).unlink(missing_ok=True)
+
+    def clear_before(self, key: str, begun: int) -> None:
+        """Take a mark back whose sender was not heard of any more when another began, which then sent everything.
+
+        Args:
+            key: Of the study.
+            begun: When the other began to send it, Unix time in ns.
+        """
+        with self.alone():
+            if self._heard(key) < begun:
+                (self._folder / key).unlink(missing_ok=True)
+
+    def excuse(self, association: str, key: str, heard: int) -> None:
+        """Note that all of a study came by another way since an association was last heard of, at `heard` (ns).
+
+        Not fsynced: after a power cut the study is marked, at worst, and waits.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        self._excuse(association, key).write_text(f"{heard}\n", "ascii")
+
+    def excuses(self, association: str, key: str, heard: int) -> bool:
+        """Whether the end of an association spoils nothing of a study: it was excused, and is silent since."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._excuse(association, key).read_text("ascii") == f"{heard}\n"
+        return False
+
+    def forget(self, association: str) -> None:
+        """Remove what excused an association; it has ended."""
+        for path in self._folder.glob(f"{_EXCUSE}{association}.*"):
+            path.unlink(missing_ok=True)
+
+    def _excuse(self, association: str, key: str) -> Path:
+        return self._folder / f"{_EXCUSE}{association}.{key}"
+
+    def _heard(self, key: str) -> int:
+        """When the sender of a marked study was last heard of, ns; 0 where there is no mark."""
+        try:
+            last = self.token(key).partition("\n")[2].strip()
+            # A mark of an earlier version says no time: its own is later than any that it would have said.
+            return int(last) if last.isdecimal() else (self._folder / key).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0

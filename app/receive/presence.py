@@ -5,6 +5,7 @@ taken means a dead sender. An association that is released removes its file firs
 it, and whoever meets it without its lock turns it into marks of interruption (`interruptions`).
 """
 
+import contextlib
 import fcntl
 import os
 import uuid
@@ -40,6 +41,7 @@ class Presence:
         self._interruptions = interruptions
         self._studies = studies
         self._marks: dict[str, str] = {}
+        self._begun: dict[str, int] = {}
         self._sent: dict[str, set[str]] = {}
         self._grown: set[str] = set()
         # Locked under a name nobody looks at, then renamed: a reader never meets a file that is not locked yet.
@@ -60,14 +62,28 @@ class Presence:
         # The evidence, if the machine goes down before the sender has finished.
         os.fsync(self._descriptor)
         sync_folder(self._folder)
+        self._begun[key] = self._heard()
         self._marks[key] = self._interruptions.token(key)
 
     def sends(self, key: str, name: str) -> None:
         """Note an image of an announced study, by the name of its file. Comes before the file is there."""
-        if self._marks[key]:
-            self._sent.setdefault(key, set()).add(_instance(name))
-            if key not in self._grown and not any((self._studies / key).glob(f"{_instance(name)}.*")):
-                self._grown.add(key)
+        # When this association was last heard of; see `interruptions`.
+        if self._descriptor >= 0:
+            os.utime(self._descriptor)
+        self._sent.setdefault(key, set()).add(_instance(name))
+        known = self._studies / key
+        if self._marks[key] and key not in self._grown and not any(known.glob(f"{_instance(name)}.*")):
+            self._grown.add(key)
+
+    def is_excused(self) -> bool:
+        """Whether all that it brought came again by another way, wholly, while nothing more was heard of this one."""
+        # It may be closed at this moment.
+        with contextlib.suppress(OSError):
+            heard = self._heard()
+            return bool(self._marks) and all(
+                self._interruptions.excuses(self.id, key, heard) for key in list(self._marks)
+            )
+        return False
 
     @property
     def studies(self) -> int:
@@ -80,7 +96,8 @@ class Presence:
         Args:
             released: Whether the sender said that it had finished (A-RELEASE). It then takes back the marks that its
                 studies carried when it began to send them, of those that it brought something new of, or sent wholly;
-                one image sent again finishes nothing. Else its file stays behind as evidence, without its lock.
+                one image sent again finishes nothing. What it sent wholly is spoiled by no other sender that is
+                silent since then. Else its file stays behind as evidence, without its lock.
 
         Raises:
             OSError: The disk is broken.
@@ -90,18 +107,44 @@ class Presence:
         try:
             if released:
                 for key, token in self._marks.items():
-                    if token and self._finished(key):
-                        self._interruptions.clear(key, token)
+                    self._heal(key, token)
             if released or not self._marks:
                 self._path.unlink(missing_ok=True)
                 sync_folder(self._folder)
+                self._interruptions.forget(self.id)
         finally:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _finished(self, key: str) -> bool:
-        if key in self._grown:
-            return True
+    def _heal(self, key: str, token: str) -> None:
+        """Take back what others left unfinished of a study before this one began it, where this one has finished it."""
+        silent = self._silent(key)
+        if not (token or silent or key in self._interruptions):
+            return
+        # After looking at the others: an image of theirs that is not seen here was heard of since.
+        whole = self._sent_all(key)
+        if token and (whole or key in self._grown):
+            self._interruptions.clear(key, token)
+        if whole:
+            self._interruptions.clear_before(key, self._begun[key])
+            for association, heard in silent.items():
+                self._interruptions.excuse(association, key, heard)
+
+    def _silent(self, key: str) -> dict[str, int]:
+        """Other associations that send a study and are silent since this one began it; when they were last heard of."""
+        found = {}
+        for path in self._folder.iterdir():
+            if path.name != self.id and not path.name.startswith(_NEW):
+                with contextlib.suppress(FileNotFoundError):
+                    heard = path.stat().st_mtime_ns
+                    if heard < self._begun[key] and key in _read(path)[1]:
+                        found[path.name] = heard
+        return found
+
+    def _heard(self) -> int:
+        return os.fstat(self._descriptor).st_mtime_ns
+
+    def _sent_all(self, key: str) -> bool:
         return self._sent.get(key, set()) >= {_instance(path.name) for path in (self._studies / key).glob("*.dcm")}
 
     def __enter__(self) -> Self:
@@ -155,10 +198,13 @@ def _bury(path: Path, interruptions: Interruptions) -> bool:
         Whether that is done; False where the disk is full or broken.
     """
     try:
-        with interruptions.alone():
+        with interruptions.alone(), contextlib.suppress(FileNotFoundError):
+            heard = path.stat().st_mtime_ns
             for key in sorted(_read(path)[1]):
-                interruptions.mark(key)
+                if not interruptions.excuses(path.name, key, heard):
+                    interruptions.mark(key, heard)
             path.unlink(missing_ok=True)
+            interruptions.forget(path.name)
     except OSError as error:
         _log.error("interruption_not_marked", errno=error.errno, problem=error.strerror)
         return False

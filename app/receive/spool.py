@@ -87,8 +87,8 @@ class Spool:
                 uid = study_uid_of(path)
                 if uid is not None:
                     # It may be the first of its study in that association, whose presence does not name it then.
-                    with self._interruptions.alone():
-                        self._interruptions.mark(uid_hash(uid))
+                    with self._interruptions.alone(), contextlib.suppress(FileNotFoundError):
+                        self._interruptions.mark(uid_hash(uid), path.stat().st_mtime_ns)
                 path.unlink(missing_ok=True)
                 left += 1
         return left

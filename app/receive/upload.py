@@ -76,6 +76,11 @@ class Upload:
     def __post_init__(self) -> None:
         self.presence = self.spool.attend()
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether all of it came again by another way, wholly, and nothing more came by this one meanwhile."""
+        return self.presence.is_excused()
+
     def receive(self, name: str) -> "Arriving":
         """Begin to receive a file."""
         return Arriving(self, name)

@@ -145,8 +145,10 @@ class Sessions:
         return whole
 
     def sweep(self) -> None:
-        """End those that nothing comes for."""
-        self._end_all(lambda session: session.idle_s() > self.options.idle_s)
+        """End those that nothing comes for; at once where all of one came again in another: its browser was ended."""
+        self._end_all(
+            lambda session: session.idle_s() > self.options.idle_s or (not session.busy and session.upload.is_repeated)
+        )
 
     def stop(self) -> None:
         """End all: the process ends."""

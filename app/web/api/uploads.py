@@ -100,7 +100,7 @@ def add_uploads(app: FastAPI, settings: Settings, witness: Witness) -> Sessions:
     sessions = Sessions(settings, closed)
     router = APIRouter(prefix="/api/v1", tags=["uploads"])
 
-    @router.post("/uploads", responses=errors_of(411, 413, 429, 507), openapi_extra={"requestBody": _BODY})
+    @router.post("/uploads", responses=errors_of(408, 411, 413, 429, 507), openapi_extra={"requestBody": _BODY})
     async def upload(request: Request, visitor: CurrentVisitor, name: FileName = "file") -> UploadResult:
         """Store one DICOM file, or every one of a zip, for operators; the body is the file itself.
 
@@ -142,7 +142,9 @@ def _add_sessions(router: APIRouter, settings: Settings, witness: Witness, sessi
         return SessionState.of(found, settings)
 
     @router.post(
-        "/upload-sessions/{id}/files", responses=errors_of(404, 411, 413, 429), openapi_extra={"requestBody": _BODY}
+        "/upload-sessions/{id}/files",
+        responses=errors_of(404, 408, 411, 413, 429),
+        openapi_extra={"requestBody": _BODY},
     )
     async def add_file(
         id: SessionId,  # noqa: A002
@@ -181,19 +183,31 @@ async def _receive(request: Request, session: Session, name: str, settings: Sett
     with session.at_work():
         body = Body(session, name, settings.uploads)
         try:
-            await _write(request, body.write)
+            await _write(request, body.write, settings.uploads.idle_s)
         except BaseException as error:
             # Shielded: what was half received must go, whoever cancels this.
             await asyncio.shield(asyncio.to_thread(body.break_off))
             if isinstance(error, ClientDisconnect):
                 raise HTTPException(400, "the body broke off; send this file again") from error
+            if isinstance(error, TimeoutError):
+                words = f"nothing more of the body came for {settings.uploads.idle_s:g} s; send this file again"
+                raise HTTPException(408, words) from error
             raise
         return await asyncio.to_thread(body.finish)
 
 
-async def _write(request: Request, write: Callable[[bytearray], None]) -> None:
-    pending = bytearray()
-    async for chunk in request.stream():
+async def _write(request: Request, write: Callable[[bytearray], None], idle_s: float) -> None:
+    """A machine that is switched off ends no connection: without the time-out its upload would stay open for ever.
+
+    Raises:
+        TimeoutError: Nothing came for `idle_s`.
+    """
+    pending, stream = bytearray(), request.stream()
+    while True:
+        async with asyncio.timeout(idle_s):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            break
         pending += chunk
         if len(pending) >= PIECE:
             await asyncio.to_thread(write, pending)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -219,3 +220,102 @@ def test_what_a_killed_listener_had_half_received_marks_its_study(spool: Spool, 
     kill_in_the_middle(tmp_path, make_object("9", "1.2.1", PixelData=b"\0" * 400_000, BitsAllocated=8))
     assert spool.clean() == 1
     assert (spool.interrupted(KEY), spool.interrupted(uid_hash("9"))) == (True, True)
+
+
+def pause() -> None:
+    """The clock of a file system ticks every few milliseconds; who is heard of in the same tick is not older."""
+    time.sleep(0.05)
+
+
+IMAGES = ("1.2.3", "1.2.4")
+
+
+@pytest.mark.parametrize("ends", ["before", "during", "after"])
+def test_a_silent_sender_spoils_nothing_that_came_wholly_by_another_way(ends: str, spool: Spool) -> None:
+    silent = spool.attend()
+    put(spool, silent, IMAGES[0])
+    pause()
+    again = spool.attend()
+    for place, sop in enumerate(IMAGES):
+        if ends == "during" and place == 1:
+            spool.leave(silent, released=False)
+        put(spool, again, sop)
+    if ends == "before":
+        spool.leave(silent, released=False)
+    spool.leave(again, released=True)
+    if ends == "after":
+        assert spool.arrivals()[0].open_associations == 1, "it may go on"
+        assert silent.is_excused()
+        spool.leave(silent, released=False)
+    assert [(each.open_associations, each.interrupted) for each in spool.arrivals()] == [(0, False)]
+    assert not list((spool._interruptions._folder).iterdir())
+
+
+@pytest.mark.parametrize("way", ["more came by it", "not all came again", "the other broke off", "it goes on", "later"])
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_but_one_that_may_have_had_more_does(way: str, ends: str, spool: Spool) -> None:
+    silent, early = spool.attend(), spool.attend()
+    if way == "later":
+        put(spool, early, IMAGES[0])
+        pause()
+    put(spool, silent, IMAGES[0])
+    if way == "not all came again":
+        put(spool, silent, "1.2.9")
+    pause()
+    again = early if way == "later" else spool.attend()
+    put(spool, again, IMAGES[0])
+    if way == "more came by it":
+        put(spool, silent, "1.2.9")
+    put(spool, again, IMAGES[1])
+    if ends == "before":
+        if way == "it goes on":
+            put(spool, silent, IMAGES[0])
+        spool.leave(silent, released=False)
+    spool.leave(again, released=way != "the other broke off")
+    if ends == "after":
+        pause()
+        if way == "it goes on":
+            put(spool, silent, IMAGES[0])
+        assert not silent.is_excused()
+        spool.leave(silent, released=False)
+    spool.leave(early, released=True)
+    assert spool.interrupted(KEY)
+
+
+def test_a_study_that_did_not_come_again_is_spoiled_as_before(spool: Spool) -> None:
+    silent = spool.attend()
+    put(spool, silent)
+    put(spool, silent, "9.1", make_object("9", "9.1"))
+    pause()
+    send(spool, released=True)
+    assert not silent.is_excused()
+    spool.leave(silent, released=False)
+    assert (spool.interrupted(KEY), spool.interrupted(uid_hash("9"))) == (False, True)
+
+
+def test_a_mark_of_an_earlier_version_is_as_old_as_its_file(spool: Spool, tmp_path: Path) -> None:
+    with spool.attend() as presence:
+        put(spool, presence)
+        (tmp_path / "spool" / "interrupted" / KEY).write_text("0" * 32)
+        os.utime(tmp_path / "spool" / "interrupted" / KEY, (0, 0))
+    assert not spool.interrupted(KEY)
+    pause()
+    with spool.attend() as presence:
+        put(spool, presence)
+        pause()
+        (tmp_path / "spool" / "interrupted" / KEY).write_text("0" * 32)
+    assert spool.interrupted(KEY)
+
+
+def test_of_two_that_broke_off_the_one_that_was_heard_last_counts(spool: Spool) -> None:
+    first, last = spool.attend(), spool.attend()
+    put(spool, first)
+    pause()
+    again = spool.attend()
+    put(spool, again)
+    pause()
+    put(spool, last)
+    spool.leave(last, released=False)
+    spool.leave(first, released=False)
+    spool.leave(again, released=True)
+    assert spool.interrupted(KEY)

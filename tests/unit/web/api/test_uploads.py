@@ -203,7 +203,7 @@ def _session(house: House, client: TestClient) -> str:
     return found.id
 
 
-@pytest.mark.parametrize("path", ["/api/v1/studies/" + "0" * 32 + "/replay", "/logout", SESSIONS, UPLOADS + "/"])
+@pytest.mark.parametrize("path", ["/api/v1/studies/" + "0" * 32 + "/replay", "/system/echo", SESSIONS, UPLOADS + "/"])
 @pytest.mark.parametrize("by", ["token", "browser"])
 def test_no_other_body_may_be_longer_than_a_form(path: str, by: str, house_of: Build) -> None:
     house = house_of()
@@ -258,3 +258,42 @@ def test_a_body_that_breaks_off_leaves_nothing_half_stored(kind: str, house_of: 
     spool = spool_of(house)
     assert spool.study_keys() == ()
     assert spool.interrupted(uid_hash("1.2")) is (kind == "image")
+
+
+@pytest.mark.parametrize("swept", ["meanwhile", "afterwards"])
+def test_a_browser_that_was_killed_spoils_nothing_that_is_uploaded_again(swept: str, house_of: Build) -> None:
+    house = house_of(uploads={"idle_s": 600})
+    operator = house.bearer("operator")
+    client = house.client()
+    killed, again = (f"{SESSIONS}/{client.post(SESSIONS, headers=operator).json()['id']}" for _ in range(2))
+    for sop in ("1.2.3", "1.2.4"):
+        assert client.post(f"{killed}/files", content=image(sop), headers=operator).json()["stored"] == 1
+    time.sleep(0.05)  # a tick of the file system's clock
+    for sop in ("1.2.3", "1.2.4", "1.2.6"):
+        assert client.post(f"{again}/files", content=image(sop), headers=operator).json()["refused"] == 0
+        if swept == "meanwhile":  # as after `uploads.idle_s`
+            client.delete(killed, headers=operator)
+    assert client.post(f"{again}/end", headers=operator).json()["whole"]
+    # With what sweeps: the killed one ends within seconds, and not after `uploads.idle_s`.
+    with house.client():
+        deadline = time.monotonic() + 60
+        while spool_of(house).arrivals()[0].open_associations and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (arrival,) = spool_of(house).arrivals()
+        assert (arrival.open_associations, arrival.interrupted) == (0, False)
+    assert not spool_of(house).arrivals()[0].interrupted
+
+
+def test_a_machine_that_is_switched_off_in_a_file_holds_its_study_no_longer_than_one_that_is_silent(
+    house_of: Build,
+) -> None:
+    house = house_of(uploads={"idle_s": 0.3})
+    with served(house) as port:
+        content = image(size=1 << 20)
+        head = f"POST {UPLOADS} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(content)}\r\n"
+        token = house.bearer("operator")["Authorization"]
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(f"{head}Authorization: {token}\r\n\r\n".encode() + content[:4096])
+            told = connection.recv(4096)
+        assert told.startswith(b"HTTP/1.1 408")
+        assert half(house) == []
