@@ -161,3 +161,54 @@ def test_a_viewer_has_no_way_to_upload(page_as: PageAs) -> None:
     answer = page.goto("/upload")
     assert answer is not None
     assert answer.status == 403
+
+
+SLOW_PROGRESS = """
+let asked;
+const wasAsked = new Promise((done) => { asked = done; });
+const listen = XMLHttpRequest.prototype.addEventListener;
+XMLHttpRequest.prototype.addEventListener = function (kind, heard) {
+  return listen.call(this, kind, kind === "loadend" ? async (event) => { await wasAsked; heard(event); } : heard);
+};
+const ask = window.fetch;
+window.fetch = async (address, options) => {
+  const answer = await ask(address, options);
+  if (options || !String(address).startsWith("/api/v1/upload-sessions/")) return answer;
+  const json = async () => {
+    asked();
+    const rows = document.getElementById("rows");
+    while (!rows.textContent.includes("refused")) await new Promise((on) => setTimeout(on, 5));
+    setTimeout(() => { rows.dataset.told = "late"; }, 0);
+    return { stored: 15, duplicate: 0, refused: 0 };
+  };
+  return { ok: true, json };
+};
+"""
+"""How far a zip is comes after what became of it: the end waits for that question, and its answer for the end."""
+
+
+def test_what_became_of_a_file_stays_though_its_progress_is_told_late(page: Page, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(b"PK\3\4" + bytes(2000))
+    page.add_init_script(SLOW_PROGRESS)
+    page.goto("/upload")
+    page.get_by_label("Choose files").set_input_files(damaged)
+    expect(page.locator("#rows")).to_have_attribute("data-told", "late", timeout=LONG_MS)
+    row = page.get_by_role("row").filter(has_text="damaged.zip")
+    expect(row).to_contain_text("refused")
+    assert "so far" not in row.inner_text()
+
+
+def test_the_page_of_a_former_session_goes_on_after_a_new_log_in(
+    page: Page, service: Service, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    """Its token is none of the new session: the service gives a new one with the refusal, and nothing is lost."""
+    page.goto("/upload")
+    other = page.context.new_page()
+    other.goto("/")
+    other.get_by_role("button", name="Log out").click()
+    other.get_by_label("Access token").fill(tokens["operator"])
+    other.get_by_role("button", name="Log in").click()
+    other.wait_for_url("**/")
+    page.get_by_label("Choose files").set_input_files(files(tmp_path, generate_uid(), 2))
+    assert done(page) == "Done: 2 of 2 files. Images: 2 stored."

@@ -112,6 +112,10 @@
         await new Promise((done) => setTimeout(done, WAIT_MS));
         continue;
       }
+      if (window.vigil.renewed(answer)) {
+        csrf = window.vigil.csrf();
+        continue;
+      }
       if (!answer.ok) throw new Error(await window.vigil.reason(answer));
       return (await answer.json()).id;
     }
@@ -369,6 +373,8 @@
     const answer = await fetch(`${SESSIONS}/${session}`).catch(() => null);
     if (!answer || !answer.ok || checked.state !== "checks" || !checked.row) return;
     const state = await answer.json();
+    // The file may have ended while this was on its way: what became of it stands there then.
+    if (checked.state !== "checks") return;
     checked.row.told.textContent = `is checked: ${state.stored + state.duplicate + state.refused} so far`;
   }, POLL_MS);
 
