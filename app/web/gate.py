@@ -6,12 +6,12 @@ from typing import Final
 
 import structlog
 from fastapi import Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Role
-from app.web.api.problems import problem
+from app.web.api.problems import wants_page
 from app.web.guard import (
     CSRF_FIELD,
     CSRF_HEADER,
@@ -22,8 +22,14 @@ from app.web.guard import (
     Guard,
     Visitor,
     form_of,
+    is_foreign,
+    is_own,
     role_for,
 )
+from app.web.notices import Notice
+from app.web.reader import NOBODY
+from app.web.told import answer
+from app.web.ways import login_address, page_of_form
 
 CACHE: Final = "Cache-Control"
 HEADERS: Final = {
@@ -41,6 +47,9 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 HSTS: Final = "max-age=31536000"
+CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+TOO_OLD: Final = "This page was too old: nothing was done."
+TRY_AGAIN: Final = "Look at it as it is now, and try again."
 
 _log = structlog.get_logger()
 
@@ -86,43 +95,67 @@ class Gate:
             return await asyncio.to_thread(self._refuse, request, visitor, role), None
         request.state.visitor = visitor
         if request.method in READING:
+            if request.method == "GET" and wants_page(request):
+                request.state.notice = self._guard.notices.take(visitor.subject, request.scope["path"])
             return None, None
         if STREAMED.fullmatch(request.scope["path"]):
-            return await self._forged(request, visitor, request.headers.get(CSRF_HEADER, "")), None
+            return await self._forged(request, visitor, request.headers.get(CSRF_HEADER, ""), {}), None
         body = await _body(request)
         if body is None:
-            return problem(413, f"the body is longer than {LARGEST_FORM} bytes"), None
-        given = request.headers.get(CSRF_HEADER) or form_of(request.headers.get("content-type", ""), body).get(
-            CSRF_FIELD, ""
-        )
-        return await self._forged(request, visitor, given), _once_more(body, request.receive)
+            detail = f"the body is longer than {LARGEST_FORM} bytes"
+            return answer(request, self._guard.reader(visitor), 413, detail), None
+        fields = form_of(request.headers.get("content-type", ""), body)
+        given = request.headers.get(CSRF_HEADER) or fields.get(CSRF_FIELD, "")
+        return await self._forged(request, visitor, given, fields), _once_more(body, request.receive)
 
-    async def _forged(self, request: Request, visitor: Visitor, given: str) -> Response | None:
+    async def _forged(self, request: Request, visitor: Visitor, given: str, fields: dict[str, str]) -> Response | None:
         """Refuse what another site may have made a browser ask; None lets it pass."""
         if not visitor.subject:
             return None
-        if self._guard.signatures.csrf_fits(visitor.subject, given) and not _is_foreign(request):
+        if self._guard.signatures.csrf_fits(visitor.subject, given) and not is_foreign(request):
             return None
         await asyncio.to_thread(self._tell, request, visitor, "csrf")
-        return problem(403, "this form is too old, or not ours; load its page again")
+        return self._too_old(request, visitor, fields)
+
+    def _too_old(self, request: Request, visitor: Visitor, fields: dict[str, str]) -> Response:
+        """Where a page of ours sent it: back to that page, or a new token for its script. Nothing is done."""
+        reader, page = self._guard.reader(visitor), page_of_form(request.scope["path"])
+        if not is_own(request):
+            return answer(request, reader, 403, "this form is too old, or not ours; load its page again")
+        if page and wants_page(request):
+            typed = {name: value for name, value in fields.items() if name != CSRF_FIELD}
+            notice = Notice("bad", f"{TOO_OLD} {TRY_AGAIN}", form=request.scope["path"], typed=typed)
+            self._guard.notices.leave(visitor.subject, page, notice)
+            return RedirectResponse(page, 303)
+        return answer(request, reader, 403, f"{TOO_OLD} {TRY_AGAIN}", {CSRF_HEADER: reader.csrf})
 
     def _refuse(self, request: Request, visitor: Visitor | None, role: Role) -> Response:
         wait_s = self._guard.attempts.wait_s(self._guard.address(request))
         if visitor is None and wait_s:
             self._tell(request, visitor, "too_many_attempts")
-            words = "too many failed log-ins from your address; wait"
-            return problem(429, words, {"Retry-After": f"{wait_s:.0f}"})
+            words = f"too many wrong tokens came from your address; wait {wait_s:.0f} s, or use a right one"
+            return answer(request, NOBODY, 429, words, {"Retry-After": f"{wait_s:.0f}"})
         if visitor is None:
             self._tell(request, visitor, "token")
-            return _challenge("this token is not known here")
+            return answer(request, NOBODY, 401, "this token is not known here", CHALLENGE)
         if visitor.by is not By.NOBODY:
             self._tell(request, visitor, "role")
-            return problem(403, f"'{visitor.name}' is no {role}; ask who runs this service")
-        if request.method in READING and "text/html" in request.headers.get("accept", "").lower():
-            if self._guard.settings.http.access.tokens_file is not None:
-                return RedirectResponse("/login", 303)
-            return PlainTextResponse("Log in by way of the proxy.", 401)
-        return _challenge("log in: Authorization: Bearer TOKEN, or /login in a browser")
+            words = f"'{visitor.name}' is no {role}; ask who runs this service"
+            return answer(request, self._guard.reader(visitor), 403, words)
+        return self._unknown(request)
+
+    def _unknown(self, request: Request) -> Response:
+        """Answer who has not logged in: a person who wants to read is led to the log-in, and back afterwards."""
+        if not wants_page(request):
+            return answer(
+                request, NOBODY, 401, "log in: Authorization: Bearer TOKEN, or /login in a browser", CHALLENGE
+            )
+        if self._guard.settings.http.access.tokens_file is None:
+            return answer(request, NOBODY, 401, "Log in by way of the proxy.", CHALLENGE)
+        if request.method in READING:
+            address = login_address(request.scope["path"], request.scope["query_string"].decode("latin-1"))
+            return RedirectResponse(address, 303)
+        return answer(request, NOBODY, 401, "Your log-in has ended, or there was none.", CHALLENGE)
 
     def _tell(self, request: Request, visitor: Visitor | None, reason: str) -> None:
         name = visitor.name if visitor else ""
@@ -142,15 +175,6 @@ class Gate:
             await send(message)
 
         return sending
-
-
-def _challenge(words: str) -> Response:
-    return problem(401, words, {"WWW-Authenticate": "Bearer"})
-
-
-def _is_foreign(request: Request) -> bool:
-    """Whether the browser says that another site made it ask."""
-    return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
 
 
 async def _body(request: Request) -> bytes | None:

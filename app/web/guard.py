@@ -5,7 +5,7 @@ A gate before the whole application, and not a mark on each route: a route that 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
@@ -19,6 +19,8 @@ from app.peers import plain_address
 from app.settings import Settings
 from app.tokens import TokenFile
 from app.web.attempts import Attempts
+from app.web.notices import Notices
+from app.web.reader import Reader
 from app.web.sessions import Signatures
 
 COOKIE: Final = "vigil_session"
@@ -31,14 +33,15 @@ READING: Final = frozenset({"GET", "HEAD"})
 STREAMED: Final = re.compile(r"/api/v1/(uploads|upload-sessions/[0-9a-f]{32}/files)")
 """Where a body may be longer than a form: it goes to disk as it comes, and its CSRF token stands in the header."""
 
-OPEN: Final = frozenset({"/health/live", "/login"})
+LOGOUT: Final = "/logout"
+OPEN: Final = frozenset({"/health/live", "/login", LOGOUT})
+"""What everybody may ask for. To leave needs no role; `app.web.login` sees to it that no other site makes one leave."""
 STATIC: Final = "/static/"
 """Styles and scripts, which the log-in page needs before anybody is known; nothing of a study lies there."""
 ROLES: Final[Mapping[str, Role]] = {
     "/metrics": Role.MONITOR,
     "/health": Role.MONITOR,
     "/api/v1/health": Role.MONITOR,
-    "/logout": Role.VIEWER,
     "/feedback/export": Role.ADMIN,
 }
 """What a path needs beside the rule: reading needs a viewer, all else an operator."""
@@ -99,6 +102,7 @@ class Guard:
     attempts: Attempts
     ended: dict[str, float]
     """Sessions that were left, by id, with their ends: a cookie that was copied before does not continue them."""
+    notices: Notices = field(default_factory=Notices)
 
     @classmethod
     def of(cls, settings: Settings, signatures: Signatures) -> "Guard":
@@ -106,7 +110,7 @@ class Guard:
         return cls(settings, signatures, TokenFile(settings.http.access.tokens_file), Attempts(), {})
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Tell who asks; None where they show a token that is wrong, or too many of them were."""
+        """Tell who asks; None where they show a token that is wrong."""
         access, address = self.settings.http.access, self.address(request)
         authorization = request.headers.get("authorization")
         if (proxy := self._proxy(request)) is not None and (user := _single(request.headers, proxy.user_header)):
@@ -126,11 +130,21 @@ class Guard:
                 return _peer(request)
         return _peer(request)
 
+    def reader(self, visitor: Visitor) -> Reader:
+        """For whom a page is made."""
+        csrf = self.signatures.csrf(visitor.subject) if visitor.subject else ""
+        return Reader(visitor.name, csrf, visitor.role, may_leave=visitor.by is By.SESSION)
+
     def is_secure(self, request: Request) -> bool:
         """Whether the browser came by HTTPS, to us or to the proxy."""
         if self.settings.http.tls is not None:
             return True
         return self._proxy(request) is not None and request.headers.get("x-forwarded-proto") == "https"
+
+    def failed(self, address: str) -> None:
+        """Count a wrong token. What comes while an address has to wait is not counted: it would wait without end."""
+        if not self.attempts.wait_s(address):
+            self.attempts.failed(address)
 
     def end(self, cookie: str) -> None:
         """End a session."""
@@ -158,11 +172,10 @@ class Guard:
             return None
         if self.signatures.is_internal_pass(secret):
             return Visitor("vigil", Role.MONITOR, By.INTERNAL, address=address)
-        if self.attempts.wait_s(address):
-            return None
+        # Before the failures are looked at: a right token is let in, whoever else behind its address has a wrong one.
         token = self.tokens.find(secret)
         if token is None:
-            self.attempts.failed(address)
+            self.failed(address)
             return None
         return Visitor(token.name, token.role, By.TOKEN, address=address)
 
@@ -188,6 +201,23 @@ def role_for(method: str, path: str) -> Role | None:
     if method in READING:
         return Role.VIEWER
     return next((role for start, role in CHANGING.items() if path.startswith(start)), Role.OPERATOR)
+
+
+def is_foreign(request: Request) -> bool:
+    """Whether the browser says that another site made it ask."""
+    return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
+
+
+def is_own(request: Request) -> bool:
+    """Whether the browser says that a page of ours made it ask.
+
+    By `Sec-Fetch-Site`; browsers send it by HTTPS alone, so that without it `Origin` is compared with where it asked.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
+    return bool(host) and origin in {f"http://{host}", f"https://{host}"}
 
 
 def form_of(content_type: str, body: bytes) -> dict[str, str]:

@@ -5,15 +5,29 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.web.gate import Refused
-from app.web.guard import COOKIE, CSRF_FIELD, LARGEST_FORM, LOGIN_COOKIE, By, Guard, Visitor, form_of
+from app.web.guard import (
+    COOKIE,
+    CSRF_FIELD,
+    LARGEST_FORM,
+    LOGIN_COOKIE,
+    LOGOUT,
+    By,
+    Guard,
+    Visitor,
+    form_of,
+    is_own,
+)
 from app.web.reader import NOBODY
 from app.web.templating import page
+from app.web.ways import own_address
 
 LOGIN_S: Final = 3600
+NEXT: Final = "next"
+"""Names in the address and the form of the log-in the page to which it leads."""
 
 _log = structlog.get_logger()
 
@@ -48,46 +62,62 @@ def add_login(app: FastAPI, guard: Guard, told: Callable[[Visitor, str], None], 
         refused: Called with a request that failed to log in.
     """
 
-    def form(request: Request, status: int = 200, problem: str = "") -> Response:
+    def form(request: Request, to: str, status: int = 200, problem: str = "") -> Response:
         nonce = secrets.token_hex(16)
         csrf = guard.signatures.csrf(f"login|{nonce}")
-        answer = page(request, "login.html", NOBODY, status=status, csrf=csrf, problem=problem)
+        answer = page(request, "login.html", NOBODY, status=status, csrf=csrf, problem=problem, next=to)
         _set(answer, LOGIN_COOKIE, nonce, LOGIN_S, secure=guard.is_secure(request))
         return answer
 
     @app.get("/login", include_in_schema=False)
     def show_login(request: Request) -> Response:
-        return form(request)
+        return form(request, own_address(request.query_params.get(NEXT, "")))
 
     @app.post("/login", include_in_schema=False)
     def log_in(request: Request, fields: Posted) -> Response:
-        address = guard.address(request)
+        address, to = guard.address(request), own_address(fields.get(NEXT, ""))
         nonce = request.cookies.get(LOGIN_COOKIE, "")
         if not nonce or not guard.signatures.csrf_fits(f"login|{nonce}", fields.get(CSRF_FIELD, "")):
-            return form(request, 403, "This form was too old. Try once more.")
-        if wait_s := guard.attempts.wait_s(address):
-            answer = form(request, 429, "Too many failed log-ins from your address. Wait some minutes.")
-            answer.headers["Retry-After"] = f"{wait_s:.0f}"
-            refused(request, "", "too_many_attempts")
-            return answer
+            return form(request, to, 403, "This form was too old. Try once more.")
+        # Before the failures are looked at, as in `Guard`: a right token is let in.
         token = guard.tokens.find(fields.get("token", "").strip())
         if token is None:
-            guard.attempts.failed(address)
-            _log.warning("login_failed", peer=address)
-            refused(request, "", "login")
-            return form(request, 401, "This token is not known here.")
+            return wrong(request, address, to)
         seconds = guard.settings.http.access.session_hours * 3600
         cookie, _ = guard.signatures.session(token, seconds)
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(to, 303)
         _set(answer, COOKIE, cookie, int(seconds), secure=guard.is_secure(request))
         answer.delete_cookie(LOGIN_COOKIE)
         told(Visitor(token.name, token.role, By.SESSION, address=address), "login")
         return answer
 
-    @app.post("/logout", include_in_schema=False)
-    def log_out(request: Request, visitor: CurrentVisitor) -> Response:
-        guard.end(request.cookies.get(COOKIE, ""))
-        told(visitor, "logout")
+    def wrong(request: Request, address: str, to: str) -> Response:
+        if wait_s := guard.attempts.wait_s(address):
+            refused(request, "", "too_many_attempts")
+            words = f"This token is not known here, nor were too many before it. Wait {wait_s / 60:.0f} minutes."
+            answer = form(request, to, 429, words)
+            answer.headers["Retry-After"] = f"{wait_s:.0f}"
+            return answer
+        guard.failed(address)
+        _log.warning("login_failed", peer=address)
+        refused(request, "", "login")
+        return form(request, to, 401, "This token is not known here.")
+
+    _add_logout(app, guard, told)
+
+
+def _add_logout(app: FastAPI, guard: Guard, told: Callable[[Visitor, str], None]) -> None:
+    @app.post(LOGOUT, include_in_schema=False)
+    def log_out(request: Request, fields: Posted) -> Response:
+        visitor = guard.visitor(request)
+        if visitor is not None and visitor.by is By.SESSION:
+            # An old page may always end its session; another site may not, and its forms come without the cookie.
+            if not (is_own(request) or guard.signatures.csrf_fits(visitor.subject, fields.get(CSRF_FIELD, ""))):
+                raise HTTPException(
+                    403, "another page asked for this log-out; use the button of a page of this service"
+                )
+            guard.end(request.cookies.get(COOKIE, ""))
+            told(visitor, "logout")
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE)
         return answer

@@ -156,7 +156,7 @@ def create_app(
     app = FastAPI(
         title="Vigil", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=ADDRESS
     )
-    guard = Guard.of(settings, signatures(settings.run))
+    guard = Guard.of(settings, signatures(settings.run, settings.http.access.session_hours * 3600))
     witness = Witness(settings, guard)
     _add_operations(app, settings, knock, pulse)
     add_static(app)

@@ -18,7 +18,7 @@ from app.keys import installation_key
 from app.tokens import Token
 
 KEY_FILE: Final = "web-session.key"
-CSRF_S: Final = 3600.0
+FORM_S: Final = 8 * 3600.0
 INTERNAL_S: Final = 60.0
 INTERNAL: Final = "vigil-internal"
 LONGEST: Final = 1024
@@ -48,10 +48,13 @@ class Signatures:
     Attributes:
         key: Secret bytes.
         clock: Unix time, seconds.
+        form_s: A form may be sent so long after its page was made: as long as a session lasts, so that no page of a
+            session that goes on is too old.
     """
 
     key: bytes
     clock: Callable[[], float] = time.time
+    form_s: float = FORM_S
 
     def session(self, token: Token, seconds: float) -> tuple[str, Session]:
         """Begin a session: the value of its cookie, and itself."""
@@ -68,8 +71,8 @@ class Signatures:
         return Session(name, digest, identifier, expires) if self.clock() < expires else None
 
     def csrf(self, subject: str) -> str:
-        """What a form of `subject` (a session, a user of the proxy) has to carry within the hour."""
-        until = f"{self.clock() + CSRF_S:.0f}"
+        """What a form of `subject` (a session, a user of the proxy) has to carry."""
+        until = f"{self.clock() + self.form_s:.0f}"
         return f"{until}.{self._sign('csrf', f'{subject}|{until}')}"
 
     def csrf_fits(self, subject: str, given: str) -> bool:
@@ -100,13 +103,13 @@ class Signatures:
         return _text(hmac.new(self.key, message, sha256).digest())
 
 
-def signatures(run: Path) -> Signatures:
+def signatures(run: Path, form_s: float = FORM_S) -> Signatures:
     """With the key of the installation, made the first time.
 
     Raises:
         Failed: It cannot be read or made.
     """
-    return Signatures(installation_key(run / KEY_FILE, "everybody logs in again"))
+    return Signatures(installation_key(run / KEY_FILE, "everybody logs in again"), form_s=form_s)
 
 
 def _text(content: bytes) -> str:

@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import __version__
+from app.web.api.problems import FRAGMENT_HEADER
+from app.web.notices import Notice
 from app.web.reader import Reader
 from app.web.static_files import static_url
 
 FOLDER: Final = Path(__file__).parent / "templates"
 THEME_COOKIE: Final = "vigil_theme"
-FRAGMENT_HEADER: Final = "X-Fragment"
-"""Carries the id of the element that a script will take out of the answer; see `static/vigil.js`."""
 UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -23,7 +23,8 @@ def page(request: Request, name: str, reader: Reader, *, status: int = 200, **va
     """Fill a template.
 
     Args:
-        request: Of it the path (for what is marked in the navigation) and the chosen theme are used.
+        request: Of it the path (for what is marked in the navigation), the chosen theme, and the notice that the gate
+            found for this page are used.
         name: Of the template in `app/web/templates`.
         reader: For whom.
         status: Of the answer.
@@ -33,7 +34,9 @@ def page(request: Request, name: str, reader: Reader, *, status: int = 200, **va
         jinja2.TemplateError: The template is missing, broken, or names what it was not given.
     """
     theme = "light" if request.cookies.get(THEME_COOKIE) == "light" else "dark"
-    text = ENVIRONMENT.get_template(name).render(reader=reader, theme=theme, path=request.scope["path"], **values)
+    notice: Notice | None = getattr(request.state, "notice", None)
+    shared = {"reader": reader, "theme": theme, "path": request.scope["path"], "notice": notice}
+    text = ENVIRONMENT.get_template(name).render(**shared, **values)
     return HTMLResponse(text, status)
 
 

@@ -15,7 +15,7 @@ from app.outcomes import StudyOutcome
 from app.receive.storage import Brought
 from app.receive.witness import tell_received
 from app.settings import Settings
-from app.web.guard import By, Guard, Visitor
+from app.web.guard import Guard, Visitor
 from app.web.reader import Reader
 
 ANONYMOUS = "anonymous"
@@ -109,9 +109,7 @@ class Witness:
 
     def reader(self, visitor: Visitor) -> Reader:
         """For whom a page is made."""
-        csrf = self.guard.signatures.csrf(visitor.subject) if visitor.subject else ""
-        browser = visitor.by is By.SESSION
-        return Reader(visitor.name, csrf, visitor.role, may_leave=browser)
+        return self.guard.reader(visitor)
 
 
 def _object(outcome: StudyOutcome) -> StudyObject:

@@ -5,13 +5,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.errors import Rejected, Retryable
 from app.outcomes import State
 from app.web.login import CurrentVisitor
 from app.web.templating import page, wants_fragment
+from app.web.told import problem_page
 from app.web.witness import Witness
 from app.words import certainty_in_words, flagged
 from app.worklist import Watch, Worklist
@@ -57,11 +58,9 @@ def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witnes
             detectors = worklist.detectors()
             turn, whole = worklist.turn()
         except Rejected as error:
-            title = "This address cannot be read"
-            return page(request, "problem.html", reader, status=400, title=title, detail=str(error))
+            return problem_page(request, reader, 400, str(error), "This address cannot be read")
         except Retryable as error:
-            title = "The worklist cannot be shown now"
-            return page(request, "problem.html", reader, status=503, title=title, detail=str(error))
+            return problem_page(request, reader, 503, str(error), "The worklist cannot be shown now")
         # A page that only brings itself up to date shows what its reader was told already.
         if not wants_fragment(request, "worklist"):
             witness.listed(visitor, f"/{query.address()}")
@@ -84,7 +83,7 @@ def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witnes
     @router.get("/events")
     async def events() -> Response:
         if not watch.running or streams.full:
-            return Response("Nothing can be told now; try again.", 503, headers={"Retry-After": "5"})
+            raise HTTPException(503, "nothing can be told now; try again", {"Retry-After": "5"})
         return StreamingResponse(streams.stream(), media_type="text/event-stream")
 
     app.include_router(router)

@@ -18,7 +18,16 @@ LONGEST_WORDS: Final = 300
 MACHINES: Final = ("/api/", "/dicom-web/")
 """What begins so answers machines, whatever they accept."""
 
+FRAGMENT_HEADER: Final = "X-Fragment"
+"""Carries the id of the element that a script will take out of the answer; see `static/vigil.js`."""
+
 log = structlog.get_logger()
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person looks at the answer: else it is a machine, or a script of ours, and reads problems."""
+    browses = "text/html" in request.headers.get("accept", "").lower()
+    return browses and FRAGMENT_HEADER not in request.headers and not request.scope["path"].startswith(MACHINES)
 
 
 class WrongValue(BaseModel):
@@ -61,12 +70,12 @@ def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _title(status), "content": content} for status in every}
 
 
-def add_problems(app: FastAPI, page: Callable[[Request, int, str, str], Response]) -> None:
+def add_problems(app: FastAPI, page: Callable[[Request, int, str], Response]) -> None:
     """Have every error answered: as a problem, or as a page where a browser asked for one.
 
     Args:
         app: To it.
-        page: Makes the page: of a request, the status, its words, and the detail.
+        page: Makes the page: of a request, the status, and the detail.
     """
 
     def answer(
@@ -76,12 +85,11 @@ def add_problems(app: FastAPI, page: Callable[[Request, int, str, str], Response
         headers: Mapping[str, str] | None = None,
         errors: Sequence[WrongValue] = (),
     ) -> Response:
-        browses = "text/html" in request.headers.get("accept", "").lower()
-        if browses and not request.scope["path"].startswith(MACHINES):
-            made = page(request, status, _title(status), detail)
-            made.headers.update(headers or {})
-            return made
-        return problem(status, detail, headers, errors)
+        if not wants_page(request):
+            return problem(status, detail, headers, errors)
+        made = page(request, status, detail)
+        made.headers.update(headers or {})
+        return made
 
     @app.exception_handler(HTTPException)
     def refuse(request: Request, error: HTTPException) -> Response:

@@ -15,7 +15,7 @@ from app.web.dicomweb.routes import add_dicomweb
 from app.web.health import Knock, Pulse
 from app.web.reader import NOBODY
 from app.web.shelf import Shelf
-from app.web.templating import page
+from app.web.told import problem_page
 from app.web.uploads import Sessions
 from app.web.witness import Witness
 from app.worklist import Worklist
@@ -46,10 +46,10 @@ def add_api(  # noqa: PLR0917  what an application is made of
     add_dicomweb(app, settings, worklist, witness)
     uploads = add_uploads(app, settings, witness)
 
-    def page_of(request: Request, status: int, title: str, detail: str) -> Response:
+    def page_of(request: Request, status: int, detail: str) -> Response:
         visitor = getattr(request.state, "visitor", None)
         reader = NOBODY if visitor is None else witness.reader(visitor)
-        return page(request, "problem.html", reader, status=status, title=title, detail=detail)
+        return problem_page(request, reader, status, detail)
 
     add_problems(app, page_of)
     describe(app)

@@ -9,7 +9,17 @@
   const WRITING_MS = 250;
   const TOAST_MS = 8000;
 
+  const CSRF = "X-CSRF-Token";
   const csrf = () => document.querySelector('meta[name="csrf"]').content;
+
+  // A page that was too old gets a new token with the refusal, and all that was written into it stays.
+  function renewed(answer) {
+    const token = answer.status === 403 && answer.headers.get(CSRF);
+    if (!token) return false;
+    document.querySelector('meta[name="csrf"]').content = token;
+    for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = token;
+    return true;
+  }
 
   function toast(words, tone = "calm") {
     const told = document.createElement("p");
@@ -52,12 +62,20 @@
     const headers = { [FRAGMENT]: selector.replace("#", ""), Accept: "text/html", ...options.headers };
     try {
       const answer = await fetch(address, { ...options, headers, signal: controller.signal });
-      if (!answer.ok) {
-        toast(await reason(answer), "bad");
+      if (renewed(answer)) {
+        toast("This page was too old: nothing was done. What you wrote is still here; try again.", "bad");
         return null;
       }
-      if (answer.redirected && new URL(answer.url).pathname === "/login") {
-        location.assign(answer.url);
+      if (answer.status === 401 && options.method !== "POST") {
+        location.reload();  // which leads to the log-in, and back here
+        return null;
+      }
+      if (answer.status === 401) {
+        toast("Your log-in has ended: nothing was done. Log in again in another tab; what you wrote is still here.", "bad");
+        return null;
+      }
+      if (!answer.ok) {
+        toast(await reason(answer), "bad");
         return null;
       }
       if (!replace(selector, await answer.text())) location.assign(answer.url);
@@ -71,12 +89,14 @@
   }
 
   // Send fields as a form; with what protects against forged requests.
-  function post(address, fields) {
-    return fetch(address, {
+  async function post(address, fields) {
+    const ask = () => fetch(address, {
       method: "POST",
-      headers: { "X-CSRF-Token": csrf(), Accept: "application/json" },
+      headers: { [CSRF]: csrf(), Accept: "application/json" },
       body: new URLSearchParams(fields),
     });
+    const answer = await ask();
+    return renewed(answer) ? ask() : answer;
   }
 
   function addressOf(form) {
@@ -135,5 +155,5 @@
     });
   }
 
-  window.vigil = { csrf, toast, reason, swap, post };
+  window.vigil = { csrf, renewed, toast, reason, swap, post };
 })();

@@ -57,7 +57,7 @@
     const address = location.pathname + location.search;
     try {
       const answer = await fetch(address, { headers: { "X-Fragment": "worklist", Accept: "text/html" } });
-      if (answer.redirected) {
+      if (answer.redirected || answer.status === 401) {
         location.reload();
         return;
       }

@@ -1,16 +1,18 @@
 """/study/{key}: the page of a study, its parts, and what an operator may do there."""
 
-from collections.abc import Callable
-from typing import Annotated, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from app.documents import Receipt
 from app.errors import Rejected
 from app.settings import Settings
 from app.web.guard import Visitor
 from app.web.login import CurrentVisitor, Posted
+from app.web.notices import Notice
 from app.web.rerun import ask_again
 from app.web.sights import Sights
 from app.web.study.documents import KINDS, file_of, find, pdf_of, picture_of, readable
@@ -18,22 +20,12 @@ from app.web.study.images import add_images
 from app.web.study.known import Known
 from app.web.study.views import page_of
 from app.web.templating import page, wants_fragment
-from app.web.told import problem_page
+from app.web.told import answer
 from app.web.witness import Witness
 from app.workflow_delivery import replay
 
 LIVE: Final = "progress"
 """The part of the page that is loaded again while a study is on its way."""
-TITLES: Final = {
-    404: "Not found",
-    409: "Not done",
-    410: "Removed",
-    422: "Cannot be shown",
-    503: "Not now",
-}
-
-Count = Annotated[int | None, Query(ge=0, le=100_000)]
-
 log = structlog.get_logger()
 
 
@@ -52,8 +44,16 @@ def _explained(witness: Witness, request: Request, visitor: Visitor, make: Calla
     try:
         return make()
     except HTTPException as error:
-        title = TITLES.get(error.status_code, "Not done")
-        return problem_page(request, witness.reader(visitor), error.status_code, title, str(error.detail))
+        return answer(request, witness.reader(visitor), error.status_code, str(error.detail), error.headers)
+
+
+def _sent(receipts: Sequence[Receipt]) -> Notice:
+    """What became of documents that were sent again."""
+    taken = sum(receipt.delivered for receipt in receipts)
+    words = f"Sent again just now: {taken} {'document was' if taken == 1 else 'documents were'} taken"
+    if left := len(receipts) - taken:
+        words += f", {left} {'was' if left == 1 else 'were'} not"
+    return Notice("bad" if left else "good", f"{words}.", "deliveries")
 
 
 class _Pages:
@@ -70,10 +70,8 @@ class _Pages:
         router.get("/study/{key}/documents/{name}/picture")(self.send_picture)
         router.get("/study/{key}/documents/{name}/pdf")(self.send_pdf)
 
-    def show(
-        self, key: str, request: Request, visitor: CurrentVisitor, taken: Count = None, refused: Count = None
-    ) -> Response:
-        """The page of a study; after a replay with how many documents were taken and refused."""
+    def show(self, key: str, request: Request, visitor: CurrentVisitor) -> Response:
+        """The page of a study."""
 
         def made() -> Response:
             outcome = self._known.outcome(key)
@@ -81,8 +79,7 @@ class _Pages:
             looked(visitor, outcome)
             shown = page_of(self._settings, self._known, outcome)
             reader = self._witness.reader(visitor)
-            sent = None if taken is None else (taken, refused or 0)
-            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent)
+            return page(request, "study.html", reader, study=shown, kinds=KINDS)
 
         return _explained(self._witness, request, visitor, made)
 
@@ -150,10 +147,8 @@ class _Deeds:
             except Rejected as error:
                 raise HTTPException(409, str(error)) from error
             self._witness.sent(visitor, outcome, receipts)
-            taken = sum(receipt.delivered for receipt in receipts)
-            return RedirectResponse(
-                f"/study/{outcome.key}?taken={taken}&refused={len(receipts) - taken}#deliveries", 303
-            )
+            self._witness.guard.notices.leave(visitor.subject, f"/study/{outcome.key}", _sent(receipts))
+            return RedirectResponse(f"/study/{outcome.key}#deliveries", 303)
 
         return _explained(self._witness, request, visitor, done)
 

@@ -7,6 +7,7 @@ from jinja2 import UndefinedError
 from app.access import Role
 from app.web.reader import NOBODY, Reader
 from app.web.templating import ENVIRONMENT, moment, page, plain, size
+from app.web.told import problem_page
 
 
 def request(path: str = "/", cookie: str = "") -> Request:
@@ -15,7 +16,7 @@ def request(path: str = "/", cookie: str = "") -> Request:
 
 
 def shown(reader: Reader, path: str = "/", cookie: str = "", detail: str = "") -> str:
-    return bytes(page(request(path, cookie), "problem.html", reader, title="Title", detail=detail).body).decode()
+    return bytes(problem_page(request(path, cookie), reader, 409, detail, "Title").body).decode()
 
 
 def test_escapes_everything() -> None:
