@@ -8,6 +8,7 @@ from fastapi import Path as InPath
 from pydantic import BaseModel
 
 from app.infer.catalogue import Bundle
+from app.web.api.parameters import ONLY_KNOWN
 from app.web.api.problems import errors_of
 from app.web.shelf import Shelf
 
@@ -73,7 +74,7 @@ def entries(shelf: Shelf) -> Sequence[BundleEntry]:
 
 def add_bundles(app: FastAPI, shelf: Shelf) -> None:
     """Add the routes."""
-    router = APIRouter(prefix="/api/v1", tags=["bundles"])
+    router = APIRouter(prefix="/api/v1", tags=["bundles"], dependencies=ONLY_KNOWN)
 
     @router.get("/bundles", responses=errors_of())
     def list_bundles() -> BundleList:

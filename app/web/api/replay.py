@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.documents import Receipt
 from app.errors import Rejected
 from app.settings import Settings
+from app.web.api.parameters import ONLY_KNOWN
 from app.web.api.problems import errors_of
 from app.web.api.studies import KeyOrUid, known_study
 from app.web.guard import FORM, form_of
@@ -72,7 +73,7 @@ _BODY: Final[dict[str, Any]] = {
 
 def add_replay(app: FastAPI, settings: Settings, witness: Witness) -> None:
     """Add the route."""
-    router = APIRouter(prefix="/api/v1", tags=["studies"])
+    router = APIRouter(prefix="/api/v1", tags=["studies"], dependencies=ONLY_KNOWN)
 
     @router.post(
         "/studies/{key}/replay",

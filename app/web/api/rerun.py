@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI, Response
 
 from app.revisions import relation
 from app.settings import Settings
+from app.web.api.parameters import ONLY_KNOWN
 from app.web.api.problems import errors_of
 from app.web.api.studies import KeyOrUid, known_study
 from app.web.login import CurrentVisitor
@@ -14,7 +15,7 @@ from app.web.witness import Witness
 
 def add_rerun(app: FastAPI, settings: Settings, witness: Witness) -> None:
     """Add the route."""
-    router = APIRouter(prefix="/api/v1", tags=["studies"])
+    router = APIRouter(prefix="/api/v1", tags=["studies"], dependencies=ONLY_KNOWN)
 
     @router.post("/studies/{key}/rerun", status_code=202, responses=errors_of(404, 409, 503))
     def analyse_again(key: KeyOrUid, visitor: CurrentVisitor, response: Response) -> StudySummary:

@@ -19,6 +19,7 @@ from app.revisions import relation, relations
 from app.settings import Settings
 from app.web.api.cursors import LONGEST, Cursor
 from app.web.api.listing import page_of
+from app.web.api.parameters import ONLY_KNOWN
 from app.web.api.problems import errors_of
 from app.web.login import CurrentVisitor
 from app.web.models import StudyDetail, StudySummary
@@ -153,7 +154,7 @@ def known_study(settings: Settings, key: str) -> StudyOutcome:
 
 def add_studies(app: FastAPI, settings: Settings, worklist: Worklist, witness: Witness) -> None:
     """Add the routes."""
-    router = APIRouter(prefix="/api/v1", tags=["studies"])
+    router = APIRouter(prefix="/api/v1", tags=["studies"], dependencies=ONLY_KNOWN)
 
     @router.get("/studies", responses=errors_of())
     def list_studies(  # noqa: PLR0917  FastAPI gives each parameter of the query by name

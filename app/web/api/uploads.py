@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from app.receive.upload import FileResult, Verdict
 from app.settings import Settings
+from app.web.api.parameters import ONLY_KNOWN
 from app.web.api.problems import errors_of
 from app.web.guard import CSRF_HEADER, Visitor
 from app.web.login import CurrentVisitor
@@ -98,7 +99,7 @@ def add_uploads(app: FastAPI, settings: Settings, witness: Witness) -> Sessions:
         witness.received(session.owner, session.upload.brought.values(), whole=whole)
 
     sessions = Sessions(settings, closed)
-    router = APIRouter(prefix="/api/v1", tags=["uploads"])
+    router = APIRouter(prefix="/api/v1", tags=["uploads"], dependencies=ONLY_KNOWN)
 
     @router.post("/uploads", responses=errors_of(408, 411, 413, 429, 507), openapi_extra={"requestBody": _BODY})
     async def upload(request: Request, visitor: CurrentVisitor, name: FileName = "file") -> UploadResult:

@@ -129,6 +129,25 @@ def test_every_error_is_a_problem(method: str, path: str, status: int, client: T
     assert told["detail"]
 
 
+def test_a_parameter_that_no_route_knows_is_named_with_those_that_it_knows(client: TestClient) -> None:
+    answer = client.get("/api/v1/studies?stat=done")
+    assert answer.status_code == 422
+    takes = "bundle, cursor, finding, limit, received_before, received_from, state, urgent"
+    what = f"there is no such parameter; this route takes {takes}"
+    assert answer.json()["errors"] == [{"where": "query stat", "what": what}]
+    assert answer.json()["detail"] == f"the request cannot be used: query stat: {what}"
+    asked = Counter[str]()
+    for path, methods in client.get("/api/v1/openapi.json").json()["paths"].items():
+        if not path.startswith("/api/v1/"):
+            continue
+        for method in methods:
+            filled = path.format(key=KEY, name="none", id="0" * 32)
+            told = client.request(method, filled, params={"nonsense": "1"})
+            assert (told.status_code, told.json()["errors"][0]["where"]) == (422, "query nonsense"), (method, path)
+            asked[method] += 1
+    assert asked["get"] > 5 < asked.total() - asked["get"]
+
+
 @pytest.mark.parametrize(
     ("headers", "content", "status"),
     [

@@ -102,7 +102,7 @@ def test_a_study_is_not_complete_while_its_upload_is_open(house_of: Build) -> No
 
 @pytest.mark.parametrize("how", ["broken off", "idle", "stopped"])
 def test_an_upload_that_is_not_ended_leaves_its_study_interrupted(how: str, house_of: Build) -> None:
-    house = house_of(uploads={"idle_s": 0.05 if how == "idle" else 600})
+    house = house_of(uploads={"idle_s": 1 if how == "idle" else 600})
     operator = house.bearer("operator")
     with house.client() as client:
         address = f"{SESSIONS}/{client.post(SESSIONS, headers=operator).json()['id']}"
