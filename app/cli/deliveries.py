@@ -15,6 +15,7 @@ from app.breakers import left_alone
 from app.cli.show import WIDE
 from app.deliveries import Delivery, Standing, undelivered
 from app.settings import Settings
+from app.words import visible
 
 TONES = {Standing.DEAD_LETTER: "bold red", Standing.NEVER_MADE: "bold red", Standing.UNDER_WAY: "dim"}
 
@@ -53,7 +54,7 @@ def _rows(rows: Sequence[Delivery]) -> Table:
         table.add_column(column, overflow="fold", justify="right" if column == "sent" else "left")
     for each in rows:
         state = Text(each.standing, style=TONES.get(each.standing, "yellow"))
-        table.add_row(each.document, each.destination, state, str(each.attempts), Text(each.reason))
+        table.add_row(each.document, each.destination, state, str(each.attempts), Text(visible(each.reason)))
     return table
 
 

@@ -17,7 +17,7 @@ from app.outcomes import studies as newest
 from app.settings import Settings
 from app.structures import shortened
 from app.tls.settings import Tls
-from app.words import certainty_in_words, flagged
+from app.words import certainty_in_words, flagged, visible
 
 WIDE = 160  # in a file or a pipe, a key stays in one piece
 TONES = {
@@ -46,7 +46,7 @@ def show_findings(config: Path | None) -> int:
     for column in ("what", "state", "seen, and what to do"):
         table.add_column(column, overflow="fold")
     for result in results:
-        table.add_row(result.what, _toned(result.state), Text(result.detail))
+        table.add_row(result.what, _toned(result.state), Text(visible(result.detail)))
     console.print(table)
     errors = sum(result.state is State.ERROR for result in results)
     warnings = sum(result.state is State.WARNING for result in results)
@@ -74,7 +74,7 @@ def show_studies(settings: Settings, limit: int) -> None:
             outcome.key,
             _toned(outcome.state),
             str(len(outcome.files)),
-            Text(headline(outcome)),
+            Text(visible(headline(outcome))),
             seconds,
         )
     Console(width=None if sys.stdout.isatty() else WIDE).print(table if table.row_count else "No study yet.")
@@ -159,7 +159,7 @@ def replay_with_table(settings: Settings, study: str, destination: str | None, *
         table.add_column(column, overflow="fold")
     for receipt in receipts:
         tone = "green" if receipt.delivered else "bold red"
-        table.add_row(receipt.document, receipt.destination, Text(receipt.detail, style=tone))
+        table.add_row(receipt.document, receipt.destination, Text(visible(receipt.detail), style=tone))
     Console().print(table)
     return 0 if all(receipt.delivered for receipt in receipts) else 1
 

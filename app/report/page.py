@@ -19,6 +19,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.errors import Failed
 from app.report.words import plain
+from app.words import visible
 
 rl_config.useA85 = 0  # pictures as they are: as text they are a quarter longer and take as long as all the rest
 
@@ -175,9 +176,9 @@ class Page:
         return [list(islice(self._wrapped(text, width, size, bold=bold), most + 1)) for text in drawable]
 
     def _drawable(self, text: str, *, bold: bool) -> str:
-        """In one line, with □ for what cannot be drawn."""
+        """In one line, with □ for what cannot be drawn, and a mark for what cannot be seen."""
         out = []
-        for character in unicodedata.normalize("NFC", " ".join(text[:LONGEST].split())):
+        for character in unicodedata.normalize("NFC", " ".join(visible(text[:LONGEST]).split())):
             kind = unicodedata.category(character)
             if kind in {"Cc", "Cf"}:
                 continue

@@ -1,4 +1,4 @@
-"""Pages from templates: every text is escaped, and a name that a template misspells is an error."""
+"""Pages from templates: every text is escaped, what nobody sees in it gets a mark, misspelt names are errors."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,15 +7,18 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from app import __version__
 from app.web.api.problems import FRAGMENT_HEADER
 from app.web.notices import Notice
 from app.web.reader import Reader
 from app.web.static_files import static_url
+from app.words import visible
 
 FOLDER: Final = Path(__file__).parent / "templates"
 THEME_COOKIE: Final = "vigil_theme"
+MOST_SHOWN: Final = 120
 UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -67,6 +70,20 @@ def plain(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def clipped(text: str, most: int = MOST_SHOWN) -> Markup:
+    """What others wrote, apart from the text around it: in its own direction, and cut where it is long, told as a whole
+    in its title.
+    """
+    whole = visible(text)
+    if len(whole) <= most:
+        return Markup("<bdi>{}</bdi>").format(whole)
+    return Markup('<bdi title="{}">{}…</bdi>').format(whole, whole[:most])
+
+
+def _finalized(value: Any) -> Any:
+    return visible(value) if type(value) is str else value
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -74,9 +91,10 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalized,
     )
     made.globals |= {"static": static_url, "version": __version__}
-    made.filters |= {"moment": moment, "size": size, "plain": plain}
+    made.filters |= {"moment": moment, "size": size, "plain": plain, "clipped": clipped}
     return made
 
 

@@ -278,12 +278,12 @@
     if (!each.row) {
       const made = document.createElement("tr");
       const cells = [0, 1, 2, 3].map(() => made.insertCell());
-      cells[0].textContent = each.name;
+      cells[0].textContent = window.vigil.visible(each.name);
       cells[1].textContent = size(each.file.size);
       cells[1].className = "number";
       const bar = document.createElement("progress");
       bar.max = Math.max(each.file.size, 1);
-      bar.setAttribute("aria-label", `Progress of ${each.name}`);
+      bar.setAttribute("aria-label", `Progress of ${window.vigil.visible(each.name)}`);
       cells[2].append(bar);
       each.row = { made, bar, told: cells[3] };
       show(each);
@@ -327,7 +327,7 @@
     const items = document.createElement("ul");
     for (const each of reasons.slice(0, SHOWN)) {
       const item = document.createElement("li");
-      item.textContent = `${each.name}: ${each.detail}`;
+      item.textContent = window.vigil.visible(`${each.name}: ${each.detail}`);
       items.append(item);
     }
     details.append(summary, items);

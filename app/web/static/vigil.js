@@ -24,10 +24,14 @@
   function toast(words, tone = "calm") {
     const told = document.createElement("p");
     told.className = `toast ${tone}`;
-    told.textContent = words;
+    told.textContent = visible(words);
     document.getElementById("toasts").append(told);
     setTimeout(() => told.remove(), TOAST_MS);
   }
+
+  // As `app.words.visible`: names of files hold what nobody sees, or what turns the text around it, too.
+  const visible = (text) =>
+    String(text).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (each) => `[U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
 
   // What went wrong, in the server's own words where it gave some.
   async function reason(answer) {
@@ -155,5 +159,5 @@
     });
   }
 
-  window.vigil = { csrf, renewed, toast, reason, swap, post };
+  window.vigil = { csrf, renewed, visible, toast, reason, swap, post };
 })();
