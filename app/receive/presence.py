@@ -198,13 +198,15 @@ def _bury(path: Path, interruptions: Interruptions) -> bool:
         Whether that is done; False where the disk is full or broken.
     """
     try:
-        with interruptions.alone(), contextlib.suppress(FileNotFoundError):
-            heard = path.stat().st_mtime_ns
-            for key in sorted(_read(path)[1]):
-                if not interruptions.excuses(path.name, key, heard):
-                    interruptions.mark(key, heard)
-            path.unlink(missing_ok=True)
-            interruptions.forget(path.name)
+        with interruptions.alone():
+            # Gone where another process was here before.
+            if path.exists():
+                heard = path.stat().st_mtime_ns
+                for key in sorted(_read(path)[1]):
+                    if not interruptions.excuses(path.name, key, heard):
+                        interruptions.mark(key, heard)
+                path.unlink(missing_ok=True)
+                interruptions.forget(path.name)
     except OSError as error:
         _log.error("interruption_not_marked", errno=error.errno, problem=error.strerror)
         return False

@@ -84,11 +84,11 @@ class Spool:
         left = 0
         for path in self._incoming.iterdir():
             if not presences.is_alive(self._associations, path.name.partition("-")[0]):
-                uid = study_uid_of(path)
+                uid, heard = study_uid_of(path), _changed(path)
                 if uid is not None:
                     # It may be the first of its study in that association, whose presence does not name it then.
-                    with self._interruptions.alone(), contextlib.suppress(FileNotFoundError):
-                        self._interruptions.mark(uid_hash(uid), path.stat().st_mtime_ns)
+                    with self._interruptions.alone():
+                        self._interruptions.mark(uid_hash(uid), heard)
                 path.unlink(missing_ok=True)
                 left += 1
         return left
@@ -367,3 +367,10 @@ class Spool:
                     sop = entry.name.partition(".")[0]
                     found.setdefault(sop, []).append((entry.stat().st_mtime_ns, Path(entry.path)))
         return tuple(tuple(path for _, path in sorted(each, reverse=True)) for _, each in sorted(found.items()))
+
+
+def _changed(path: Path) -> int | None:
+    """When a file was written last, ns; None where it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns
+    return None

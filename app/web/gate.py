@@ -26,26 +26,12 @@ from app.web.guard import (
     is_own,
     role_for,
 )
+from app.web.headers import CACHE, HEADERS
 from app.web.notices import Notice
 from app.web.reader import NOBODY
 from app.web.told import answer
 from app.web.ways import login_address, page_of_form
 
-CACHE: Final = "Cache-Control"
-HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    CACHE: "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Not "no-referrer": browsers then send forms with `Origin: null`.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 HSTS: Final = "max-age=31536000"
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 TOO_OLD: Final = "This page was too old: nothing was done."

@@ -194,3 +194,33 @@ def test_who_may_not_sees_no_button_and_is_refused(
         data = {"destination": "pacs", "reason": "x", "bundle": "brightness"}
         assert httpx.post(service.address + path, data=data, headers=headers).status_code == status, (role, path)
     assert httpx.post(f"{service.address}/system/echo", data={"destination": "pacs"}).status_code == 401
+
+
+def test_what_was_written_stays_though_the_page_was_too_old(page_as: PageAs, head: StudyOutcome) -> None:
+    """The service refuses, nothing is kept, and the page can send it again: its token is a new one."""
+    page = page_as("admin")
+    page.goto(f"/study/{head.key}")
+    form = main_form(page)
+    form.get_by_label("Unsure").check()
+    form.get_by_label("Comment").fill("written for half an hour")
+    old = "document.querySelectorAll('input[name=csrf]').forEach((field) => { field.value = '1.AAAA'; })"
+    page.evaluate(old)
+    with page.expect_response("**/feedback/study/*") as refused:
+        form.get_by_role("button", name="Keep my answer").click()
+    assert refused.value.status == 403
+    expect(page.locator("#toasts")).to_contain_text("nothing was done. What you wrote is still here")
+    expect(form.get_by_label("Comment")).to_have_value("written for half an hour")
+    assert form.locator("input[name=csrf]").input_value() == refused.value.headers["x-csrf-token"]
+
+
+def test_an_old_page_sends_nothing_and_comes_back_to_itself(page_as: PageAs, head: StudyOutcome) -> None:
+    page = page_as("operator")
+    page.goto(f"/study/{head.key}")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.evaluate("document.querySelectorAll('input[name=csrf]').forEach((field) => { field.value = '1.AAAA'; })")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_role("alert")).to_contain_text("This page was too old: nothing was done.")
+    assert page.url.endswith(f"/study/{head.key}")
+    page.evaluate("document.querySelectorAll('input[name=csrf]').forEach((field) => { field.value = '1.AAAA'; })")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, location
+from app.web.headers import HEADERS
 
 MEDIA_TYPE: Final = "application/problem+json"
 LONGEST_WORDS: Final = 300
@@ -112,7 +113,8 @@ def add_problems(app: FastAPI, page: Callable[[Request, int, str], Response]) ->
     @app.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> Response:
         log.error("request_broke", error=type(error).__name__, at=location(error))
-        return answer(request, 500, "something unexpected broke; the log of the web side says where")
+        # Starlette calls this outside of every middleware, and so outside of the gate that adds them.
+        return answer(request, 500, "something unexpected broke; the log of the web side says where", HEADERS)
 
 
 def _title(status: int) -> str:

@@ -21,8 +21,8 @@ from app.keys import KEY_BYTES
 from app.settings import Settings, load
 from app.tokens import TokenFile, make, parse
 from app.web.attempts import TOO_MANY, WITHIN_S, Attempts
-from app.web.gate import HEADERS
 from app.web.guard import COOKIE, CSRF_HEADER
+from app.web.headers import HEADERS
 from app.web.server import create_app
 from app.web.sessions import FORM_S, Signatures, signatures
 

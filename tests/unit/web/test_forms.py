@@ -13,6 +13,7 @@ from app.access import Role
 from app.web.api.problems import MACHINES
 from app.web.attempts import TOO_MANY
 from app.web.guard import COOKIE, CSRF_HEADER
+from app.web.headers import HEADERS
 from app.web.notices import KEPT_S, MOST, MOST_TYPED, Notice, Notices
 from app.web.ways import login_address, own_address, page_of_form
 from tests.unit.web.test_access import FILLED, NEEDS, House, csrf_in
@@ -193,6 +194,7 @@ def test_what_breaks_is_a_page_too(house_of: Build, monkeypatch: pytest.MonkeyPa
     assert answer.status_code == 500
     assert is_page(answer.text)
     assert "Gerda" not in answer.text
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert client.get("/system").headers["content-type"] == "application/problem+json"
 
 
