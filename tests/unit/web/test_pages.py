@@ -327,6 +327,20 @@ class TestFeedback:
         assert told.count("feedback on a finding was given") == 2
         assert EVIL not in told
 
+    def test_a_comment_on_a_page_that_was_too_old_is_shown_again_in_its_form_and_kept_nowhere(
+        self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
+    ) -> None:
+        report = read(settings)
+        logged_in(client, secrets["viewer"])
+        data = {CSRF: "1.AAAA", **form(report, answer="disagree", comment=f"half an hour {EVIL}")}
+        browser = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+        page = client.post(f"/feedback/study/{KEY}", data=data, headers=browser).text
+        assert "This page was too old: nothing was done." in page
+        assert f">half an hour {EVIL.replace('<', '&lt;').replace('>', '&gt;')}</textarea>" in page
+        assert 'value="disagree" id="answer-1-1-2" required checked' in page
+        assert of_study(engine, KEY) == ()
+        assert "half an hour" not in client.get(f"/feedback/study/{KEY}", headers=browser).text
+
     def test_what_fits_no_report_is_refused_with_the_reason(
         self, client: TestClient, settings: Settings, engine: sa.Engine, secrets: dict[str, str]
     ) -> None:
