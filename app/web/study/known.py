@@ -2,18 +2,20 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
 from fastapi import HTTPException
 
+from app.arrivals import Arrivals, is_arrival
 from app.errors import AppError
-from app.outcomes import OUTCOME, StudyOutcome, study
+from app.outcomes import OUTCOME, StudyOutcome
 from app.reassembly import files_of, reassemble
 from app.receive.pruning import Tombstones
 from app.settings import Settings
 from app.slices import SlicePlace, slice_places
-from app.study import Series, Study
+from app.study import Series, Study, revision_of
 from app.workflow_look import with_looks
 
 Name = TypeVar("Name")
@@ -40,9 +42,13 @@ class Known:
     _places: OrderedDict[tuple[str, int], tuple[SlicePlace, ...]] = field(default_factory=OrderedDict, init=False)
     _outcomes: OrderedDict[str, tuple[int, StudyOutcome]] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
+    _arrivals: Arrivals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._arrivals = Arrivals(self.settings)
 
     def outcome(self, key: str) -> StudyOutcome:
-        """A study revision, by its key, or the newest by StudyInstanceUID.
+        """A study revision, by its key, or the newest by StudyInstanceUID; or what has come of one nobody has begun.
 
         Raises:
             HTTPException: 404, nobody knows it; 410, retention has removed it.
@@ -62,12 +68,12 @@ class Known:
         try:
             changed = file.stat().st_mtime_ns
         except (OSError, ValueError):
-            return study(self.settings, key)
+            return self._arrivals.find(key)
         with self._lock:
             before, known = self._outcomes.get(key, (0, None))
         if known is not None and before == changed:
             return known
-        found = study(self.settings, key)
+        found = self._arrivals.find(key)
         if found is not None:
             with self._lock:
                 _keep(self._outcomes, key, (changed, found))
@@ -86,17 +92,31 @@ class Known:
         """
         if not self.has_images(outcome):
             raise HTTPException(410, NO_IMAGES)
+        name = name_of(outcome)
         with self._lock:
-            if outcome.key in self._studies:
-                self._studies.move_to_end(outcome.key)
-                return self._studies[outcome.key]
+            if name in self._studies:
+                self._studies.move_to_end(name)
+                return self._studies[name]
         try:
-            made = with_looks(reassemble(self.settings.spool.folder, outcome), outcome.looks)
+            made = with_looks(self._assembled(outcome), outcome.looks)
         except AppError as error:
             raise HTTPException(422, str(error)) from error
         with self._lock:
-            _keep(self._studies, outcome.key, made)
+            _keep(self._studies, name, made)
         return made
+
+    def further(self, outcome: StudyOutcome) -> str:
+        """Key under which further images of a study are told that no worker has begun; "" where there are none."""
+        study = outcome.key.partition("-")[0]
+        if is_arrival(outcome.key) or self._arrivals.marked_at(study) is None:
+            return ""
+        coming = self._arrivals.outcome(study)
+        return "" if coming is None or set(coming.files) <= set(outcome.files) else coming.key
+
+    def _assembled(self, outcome: StudyOutcome) -> Study:
+        if is_arrival(outcome.key):
+            return self._arrivals.study(outcome)
+        return reassemble(self.settings.spool.folder, outcome)
 
     def series(self, outcome: StudyOutcome, number: int) -> Series:
         """A stack of a revision by its place in the study, from 0.
@@ -111,16 +131,24 @@ class Known:
 
     def places(self, outcome: StudyOutcome, number: int) -> tuple[SlicePlace, ...]:
         """Where each slice of a stack lies; raises as `series`, and 422 where its frames cannot be told."""
+        name = name_of(outcome)
         with self._lock:
-            if (outcome.key, number) in self._places:
-                return self._places[outcome.key, number]
+            if (name, number) in self._places:
+                return self._places[name, number]
         try:
             found = slice_places(self.series(outcome, number))
         except AppError as error:
             raise HTTPException(422, str(error)) from error
         with self._lock:
-            _keep(self._places, (outcome.key, number), found)
+            _keep(self._places, (name, number), found)
         return found
+
+
+def name_of(outcome: StudyOutcome) -> str:
+    """What is remembered of a set of images goes by this name: an arrival grows under one key."""
+    return (
+        f"{outcome.key}.{revision_of(Path(name) for name in outcome.files)}" if is_arrival(outcome.key) else outcome.key
+    )
 
 
 def _keep(kept: OrderedDict[Name, Value], name: Name, value: Value) -> None:

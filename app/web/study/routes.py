@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from app.errors import Rejected
 from app.settings import Settings
 from app.web.guard import Visitor
+from app.web.health import Pulse
 from app.web.login import CurrentVisitor, Posted
 from app.web.rerun import ask_again
 from app.web.sights import Sights
@@ -37,11 +38,11 @@ Count = Annotated[int | None, Query(ge=0, le=100_000)]
 log = structlog.get_logger()
 
 
-def add_study(app: FastAPI, settings: Settings, witness: Witness) -> None:
+def add_study(app: FastAPI, settings: Settings, witness: Witness, pulse: Pulse) -> None:
     """Add every route below /study."""
     router = APIRouter(include_in_schema=False)
     known, sights = Known(settings), Sights(witness)
-    _Pages(settings, witness, known, sights).add(router)
+    _Pages(settings, witness, known, sights, pulse).add(router)
     _Deeds(settings, witness, known).add(router)
     add_images(router, known, sights)
     app.include_router(router)
@@ -59,8 +60,9 @@ def _explained(witness: Witness, request: Request, visitor: Visitor, make: Calla
 class _Pages:
     """What is looked at."""
 
-    def __init__(self, settings: Settings, witness: Witness, known: Known, sights: Sights) -> None:
+    def __init__(self, settings: Settings, witness: Witness, known: Known, sights: Sights, pulse: Pulse) -> None:
         self._settings, self._witness, self._known, self._sights = settings, witness, known, sights
+        self._pulse = pulse
 
     def add(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -82,7 +84,7 @@ class _Pages:
             shown = page_of(self._settings, self._known, outcome)
             reader = self._witness.reader(visitor)
             sent = None if taken is None else (taken, refused or 0)
-            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent)
+            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent, silent=self._pulse.silent())
 
         return _explained(self._witness, request, visitor, made)
 

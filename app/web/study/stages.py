@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.arrivals import is_arrival
 from app.outcomes import FINAL, State, StudyOutcome, Timing
 
 STAGES = ("assemble", "look", "route", "infer", "report", "deliver")
@@ -58,7 +59,9 @@ def stages_of(outcome: StudyOutcome) -> tuple[Stage, ...]:
 
 
 def _reached(outcome: StudyOutcome) -> int:
-    """Place of the stage that goes on, or that was the last."""
+    """Place of the stage that goes on, or that was the last; -1 where none has begun."""
+    if is_arrival(outcome.key):
+        return -1
     if outcome.decision is None:
         return STAGES.index("route") if outcome.study_uid else 0
     if not outcome.decision.assignments:

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import HTTPException
 
 from app import revisions
+from app.arrivals import is_arrival
 from app.assignment import Assignment
 from app.documents import Document
 from app.findings import Finding, Lesion, LesionKind, Presence, Report
@@ -120,7 +121,10 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyPage:
-    """Everything on the page of one study revision."""
+    """Everything on the page of one study revision.
+
+    `arriving`: no worker has begun it. `further`: key under which further images of the study wait; "" for none.
+    """
 
     outcome: StudyOutcome
     patient: Identity
@@ -140,6 +144,8 @@ class StudyPage:
     supersedes: tuple[str, ...]
     destinations: tuple[str, ...]
     first: int | None
+    arriving: bool
+    further: str
 
     @property
     def key(self) -> str:
@@ -189,6 +195,8 @@ def page_of(settings: Settings, known: Known, outcome: StudyOutcome) -> StudyPag
         supersedes=relation.supersedes,
         destinations=tuple(each.name for each in settings.destinations),
         first=_first(bundles, found),
+        arriving=is_arrival(outcome.key),
+        further=known.further(outcome),
     )
 
 
