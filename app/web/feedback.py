@@ -150,7 +150,7 @@ class Feedbacks:
         except Retryable as error:
             raise refusal(error) from error
         reader = self.witness.reader(visitor)
-        return page(request, "feedback_study.html", reader, form=form, answers=tuple(Answer))
+        return page(request, "feedback_study.html", reader, form=form)
 
 
 def add_feedback(app: FastAPI, routes: Feedbacks) -> None:

@@ -1,9 +1,10 @@
 """What the pages of feedback show: plain values for their templates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.feedback import Feedback, Place, standing
+from app.feedback import Answer, Feedback, Place, standing
+from app.feedback_words import answer_in_words, answers_to
 from app.findings import Finding, Presence, Report
 from app.outcomes import StudyOutcome
 from app.words import certainty_in_words
@@ -23,6 +24,12 @@ class Said:
     counts: bool
     where: str = ""
 
+    @property
+    def answer(self) -> str:
+        """What it says, in words."""
+        words = answer_in_words(self.given.presence, self.given.answer)
+        return f"{words} (contradicts its place: taken as unsure)" if self.given.contradicts else words
+
 
 @dataclass(frozen=True, slots=True)
 class FindingForm:
@@ -36,6 +43,7 @@ class FindingForm:
         mine: The reader's own standing answer; None before.
         slice: Number of the slice that it marks; None where it marks none.
         others: How many other readers have answered.
+        answers: What can be answered, by its meaning in words.
     """
 
     kind: str
@@ -46,6 +54,12 @@ class FindingForm:
     mine: Feedback | None
     slice: int | None
     others: int
+    answers: Mapping[Answer, str]
+
+    @property
+    def said(self) -> str:
+        """The reader's own answer in words; "" before."""
+        return "" if self.mine is None else answer_in_words(self.presence, self.mine.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +140,7 @@ def _form(finding: Finding, about: Sequence[Feedback], reader: str) -> FindingFo
         mine=mine,
         slice=uids.index(mine.sop_instance_uid) + 1 if mine is not None and marked else None,
         others=len({each.reader for each in about if each.reader != reader}),
+        answers=answers_to(finding.presence),
     )
 
 
