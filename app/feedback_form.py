@@ -37,7 +37,7 @@ def read_form(outcome: StudyOutcome, fields: Mapping[str, str], reader: str) -> 
 
     Args:
         outcome: The study.
-        fields: bundle, version, series_uid, stack, finding, answer; optional: comment and place ("as shown" or "point"),
+        fields: bundle, version, series_uid, stack, finding, answer; optional: comment, place ("as shown" or "point"),
             and of a point, which "elsewhere" needs, sop_instance_uid or slice (a number from 1), frame, column and row.
         reader: Who says it.
 

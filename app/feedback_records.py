@@ -108,7 +108,7 @@ def _image(service: Service, case: Case, uid: str) -> Record:
 
 
 def _places(service: Service, case: Case, uids: tuple[str, ...]) -> dict[str, Plain]:
-    """Where readers say that a finding is, in pixels of the copies of some images; None where they name but the image."""
+    """Where readers say that a finding is, in pixels of the copies; None where they name the image alone."""
     names = {output.finding: name_of(output) for output in service.findings}
     found: list[Plain] = [
         {

@@ -279,4 +279,4 @@ def _remark(outcome: StudyOutcome) -> str:
     problem = outcome.problem or "; ".join(report.reason for report in outcome.reports if report.reason)
     if problem or outcome.state is not State.UNWANTED or outcome.decision is None:
         return problem
-    return next((reason for each in outcome.decision.declined for reason in each.reasons), "")
+    return outcome.decision.why_unwanted

@@ -91,7 +91,7 @@ def headline(outcome: StudyOutcome) -> str:
     if words or outcome.problem:
         return "; ".join([*words, *filter(None, [outcome.problem])])
     if outcome.state is StudyState.UNWANTED and outcome.decision:
-        return next((reason for each in outcome.decision.declined for reason in each.reasons), "")
+        return outcome.decision.why_unwanted
     return ""
 
 

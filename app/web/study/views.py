@@ -301,7 +301,7 @@ def _structures(report: Report, names: _Names) -> tuple[Measure, ...]:
 
 
 def _declined(outcome: StudyOutcome, names: _Names) -> tuple[DeclinedRow, ...]:
-    declined = outcome.decision.declined if outcome.decision else ()
+    declined = sorted(outcome.decision.declined, key=lambda each: each.far) if outcome.decision else ()
     return tuple(
         DeclinedRow(each.rule, each.bundle, names.name(each.series_uid, each.stack), each.reasons) for each in declined
     )

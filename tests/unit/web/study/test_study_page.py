@@ -14,6 +14,7 @@ from app.documents import DocumentKind, Receipt, Waiting
 from app.findings import Presence
 from app.outcomes import StudyOutcome
 from app.receive.pruning import Tombstones
+from app.settings import Settings
 from bundles.common.reader import read_stack
 from tests.unit.report.factory import STUDY_UID, make_study
 from tests.unit.report.radiographs import chest_report, chest_study
@@ -277,6 +278,33 @@ def test_what_waits_and_what_was_refused_is_told_with_advice(site: Site, seen: S
     page = site.client().get(f"/study/{seen.key}").text
     for words in ("awaiting commitment", "asked for", "dead letter", "0xA700 out of resources", "replay", "2033-05-18"):
         assert words in page, words
+
+
+def test_while_a_destination_is_away_a_report_is_answered_and_sent_again(site: Site, seen: StudyOutcome) -> None:
+    name = document_of(seen, DocumentKind.SR).path.name
+    late = Waiting("pacs", name, 7, "no connection", 2e9)
+
+    def change(known: StudyOutcome) -> StudyOutcome:
+        receipts = tuple(each for each in known.receipts if each.document != name)
+        return replace(known, receipts=receipts, waiting=(late,), finished_at=None)
+
+    outcomes.record(site.settings.results / seen.key, change)
+    destination = {"kind": "dicom", "name": "pacs", "host": "127.0.0.1", "port": 9, "ae_title": "PACS"}
+    there = Site(Settings.model_validate(site.settings.model_dump() | {"destinations": [destination]}), site.secrets)
+    operator = there.client("")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', operator.get("/login").text)
+    assert csrf
+    operator.post("/login", data={"token": there.secrets["operator"], "csrf": csrf[1]})
+    page = operator.get(f"/study/{seen.key}").text
+    assert 'data-final="no"' in page
+    for words in (
+        'data-load="/feedback/study/',
+        "Send again",
+        "7 attempts so far",
+        f"1 of {len(seen.shipments)} deliveries goes on since",
+    ):
+        assert words in page, words
+    assert "Send again" not in there.client("viewer").get(f"/study/{seen.key}").text
 
 
 def test_a_study_on_its_way_shows_how_far_it_is(site: Site, tmp_path: Path) -> None:
