@@ -16,7 +16,10 @@ if (root) {
   };
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-go-series]");
-    if (link) show(Number(link.dataset.goSeries), Number(link.dataset.goSlice));
+    if (link) {
+      event.preventDefault();
+      show(Number(link.dataset.goSeries), Number(link.dataset.goSlice));
+    }
     const series = event.target.closest(".series-button");
     if (series) show(Number(series.dataset.series), null);
   });

@@ -13,20 +13,18 @@ from app.errors import AppError
 from app.outcomes import OUTCOME, StudyOutcome
 from app.reassembly import files_of, reassemble
 from app.receive.pruning import Tombstones
+from app.receive.upload import AE_TITLE as UPLOADED
 from app.settings import Settings
 from app.slices import SlicePlace, slice_places
 from app.study import Series, Study, revision_of
+from app.web.templating import moment
 from app.workflow_look import with_looks
 
 Name = TypeVar("Name")
 Value = TypeVar("Value")
 REMEMBERED: Final = 12
 UNKNOWN: Final = "No study of that key or StudyInstanceUID is known here. The worklist shows what is."
-REMOVED: Final = "This study was removed from this service after its results had arrived (retention)."
-NO_IMAGES: Final = (
-    "The images of this study were removed from this service after its results had arrived (retention). They are in "
-    "the PACS; send the study once more to see them here."
-)
+REMOVED: Final = "This study was removed from this service (retention): its images, and later its results."
 
 
 @dataclass
@@ -56,9 +54,8 @@ class Known:
         found = self._read(key)
         if found is not None:
             return found
-        tombstones = Tombstones(self.settings.spool.folder / "pruned")
         name = key.partition("-")[0]
-        if len(name) == 32 and name.isalnum() and tombstones.images(name):
+        if len(name) == 32 and name.isalnum() and self._tombstones.images(name):
             raise HTTPException(410, REMOVED)
         raise HTTPException(404, UNKNOWN)
 
@@ -91,7 +88,7 @@ class Known:
             HTTPException: 410, its images were removed; 422, nothing can be made of them.
         """
         if not self.has_images(outcome):
-            raise HTTPException(410, NO_IMAGES)
+            raise HTTPException(410, self._why_gone(outcome))
         name = name_of(outcome)
         with self._lock:
             if name in self._studies:
@@ -112,6 +109,19 @@ class Known:
             return ""
         coming = self._arrivals.outcome(study)
         return "" if coming is None or set(coming.files) <= set(outcome.files) else coming.key
+
+    def _why_gone(self, outcome: StudyOutcome) -> str:
+        """What the records tell of images that are not here any more: when they went, and how they had come."""
+        at = self._tombstones.removed_at(outcome.key.partition("-")[0])
+        if at is None:
+            gone = "The images of this study are not in the spool any more, and nothing here tells why."
+        else:
+            gone = f"The images of this study were removed from this service on {moment(at)} UTC (retention)."
+        return f"{gone} {_origin(outcome.sources)}; send the study once more to see them here."
+
+    @property
+    def _tombstones(self) -> Tombstones:
+        return Tombstones(self.settings.spool.folder / "pruned")
 
     def _assembled(self, outcome: StudyOutcome) -> Study:
         if is_arrival(outcome.key):
@@ -142,6 +152,14 @@ class Known:
         with self._lock:
             _keep(self._places, (name, number), found)
         return found
+
+
+def _origin(sources: tuple[str, ...]) -> str:
+    """Where images came from; where else they are, nothing here can tell."""
+    titles = [title for title in sources if title != UPLOADED]
+    ways = [f"from {' and '.join(titles)} by DICOM"] if titles else []
+    ways += ["by upload to this service"] if UPLOADED in sources else []
+    return f"They came {' and '.join(ways)}" if ways else "How they came was not noted"
 
 
 def name_of(outcome: StudyOutcome) -> str:

@@ -17,6 +17,7 @@ from app.web.sights import Sights
 from app.web.study.documents import KINDS, file_of, find, pdf_of, picture_of, readable
 from app.web.study.images import add_images
 from app.web.study.known import Known
+from app.web.study.lists import COLUMNS, LISTED, PAGE, Part, list_of
 from app.web.study.views import page_of
 from app.web.templating import page, wants_fragment
 from app.web.told import problem_page
@@ -33,6 +34,7 @@ TITLES: Final = {
     503: "Not now",
 }
 
+First = Annotated[int, Query(alias="from", ge=0, le=10_000_000, description="place of the first one, from 0")]
 Count = Annotated[int | None, Query(ge=0, le=100_000)]
 
 log = structlog.get_logger()
@@ -67,6 +69,7 @@ class _Pages:
     def add(self, router: APIRouter) -> None:
         """Add the routes."""
         router.get("/study/{key}")(self.show)
+        router.get("/study/{key}/all/{part}")(self.show_all)
         router.get("/study/{key}/documents/{name}")(self.show_document)
         router.get("/study/{key}/documents/{name}/file")(self.send_file)
         router.get("/study/{key}/documents/{name}/picture")(self.send_picture)
@@ -84,7 +87,40 @@ class _Pages:
             shown = page_of(self._settings, self._known, outcome)
             reader = self._witness.reader(visitor)
             sent = None if taken is None else (taken, refused or 0)
-            return page(request, "study.html", reader, study=shown, kinds=KINDS, sent=sent, silent=self._pulse.silent())
+            return page(
+                request,
+                "study.html",
+                reader,
+                study=shown,
+                kinds=KINDS,
+                sent=sent,
+                listed=LISTED,
+                silent=self._pulse.silent(),
+            )
+
+        return _explained(self._witness, request, visitor, made)
+
+    def show_all(self, key: str, part: Part, request: Request, visitor: CurrentVisitor, first: First = 0) -> Response:
+        """All of one list of a study, a page at a time."""
+
+        def made() -> Response:
+            outcome = self._known.outcome(key)
+            self._sights.saw(visitor, outcome)
+            shown = page_of(self._settings, self._known, outcome)
+            every = list_of(shown, part)
+            return page(
+                request,
+                "study_all.html",
+                self._witness.reader(visitor),
+                study=shown,
+                part=part.value,
+                columns=COLUMNS[part],
+                rows=every[first : first + PAGE],
+                first=first,
+                size=PAGE,
+                total=len(every),
+                kinds=KINDS,
+            )
 
         return _explained(self._witness, request, visitor, made)
 

@@ -22,6 +22,7 @@ from app.web.study.deliveries import Row, rows_of
 from app.web.study.known import Known
 from app.web.study.patient import patient_of
 from app.web.study.series import name_of
+from app.web.study.shortening import Item, items_of, shortened
 from app.web.study.stages import Stage, stages_of
 from app.web.worklist import STATES
 from app.words import percents
@@ -123,7 +124,9 @@ class DocumentRow:
 class StudyPage:
     """Everything on the page of one study revision.
 
-    `arriving`: no worker has begun it. `further`: key under which further images of the study wait; "" for none.
+    `bundles` have the most certain findings and measures alone where there are many, `left_out` counts the others, and
+    `all_bundles` have them all. `arriving`: no worker has begun it. `further`: key under which further images of the
+    study wait; "" for none.
     """
 
     outcome: StudyOutcome
@@ -135,6 +138,8 @@ class StudyPage:
     series: tuple[SeriesRow, ...]
     no_images: str
     bundles: tuple[BundleRow, ...]
+    all_bundles: tuple[BundleRow, ...]
+    left_out: int
     declined: tuple[DeclinedRow, ...]
     documents: tuple[DocumentRow, ...]
     deliveries: tuple[Row, ...]
@@ -158,6 +163,11 @@ class StudyPage:
         return self.key.rpartition("-")[2]
 
     @property
+    def items(self) -> tuple[Item, ...]:
+        """Everything that was found and measured, the most certain first."""
+        return items_of(self.all_bundles)
+
+    @property
     def urgent(self) -> bool:
         """Whether it is to be read before others, and no newer revision stands for it."""
         return any(report.urgent for report in self.outcome.reports) and not self.superseded_by
@@ -176,6 +186,7 @@ def page_of(settings: Settings, known: Known, outcome: StudyOutcome) -> StudyPag
     family = revisions.others(settings.results, outcome.key)
     tone, state = STATES[outcome.state]
     bundles = _bundles(outcome, names)
+    shown, left_out = shortened(bundles)
     return StudyPage(
         outcome=outcome,
         patient=patient_of(settings.spool.folder, outcome),
@@ -185,7 +196,9 @@ def page_of(settings: Settings, known: Known, outcome: StudyOutcome) -> StudyPag
         stages=stages_of(outcome),
         series=tuple(_row(number, series, bundles) for number, series in enumerate(found)),
         no_images=no_images,
-        bundles=bundles,
+        bundles=shown,
+        all_bundles=bundles,
+        left_out=left_out,
         declined=_declined(outcome, names),
         documents=tuple(DocumentRow(each, _size(each.path)) for each in outcome.documents),
         deliveries=rows_of(outcome),

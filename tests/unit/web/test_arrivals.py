@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.arrivals import key_of
+from app.arrivals import Arrivals, key_of
 from app.receive.spool import Spool
 from app.settings import Settings
 from app.study import uid_hash
@@ -62,6 +62,13 @@ def test_it_has_a_page_with_its_images(client: TestClient, name: str) -> None:
     assert "Analyse again" not in answer.text
     assert client.get(f"/study/{name}/series/0/slices/0").status_code == 200
     assert client.get(f"/study/{name}/series/0/thumbnail").headers["content-type"] == "image/png"
+
+
+def test_a_study_tells_where_its_images_came_from(settings: Settings) -> None:
+    arrivals = Arrivals(settings)
+    found = arrivals.find(STUDY_UID)
+    assert found is not None
+    assert arrivals.study(found).sources == ("CT1",)
 
 
 def test_the_api_tells_it_by_name_and_lists_what_was_begun(client: TestClient) -> None:
