@@ -136,7 +136,7 @@ class Worklist:
                     raise
                 raise Retryable(f"the results cannot be read: {error.strerror}; see their disk") from error
             if coming is not None:
-                self._coming.enter(self.engine, coming)
+                self._coming.enter(self.engine, coming, waited_for=waited_for)
             return len(marked)
 
     def compare(self) -> int:

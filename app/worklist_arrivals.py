@@ -16,6 +16,8 @@ from app.worklist_rows import Names, Row, row_of
 
 ENTERED_AT_ONCE: Final = 40
 """In one look: of each a header is read."""
+WAITED_FOR: Final = 4
+"""The same where a page waits for it."""
 AGAIN_S: Final = 1.0
 """Until the row of a study that goes on arriving is written again."""
 SHARE: Final = 10
@@ -61,8 +63,8 @@ class ArrivalRows:
         self._due = began + self._took * (SHARE + 1)
         return found
 
-    def enter(self, engine: sa.Engine, seen: Mapping[str, int]) -> None:
-        """Bring the rows up to what was seen.
+    def enter(self, engine: sa.Engine, seen: Mapping[str, int], *, waited_for: bool) -> None:
+        """Bring the rows up to what was seen, a part of them at a time.
 
         Raises:
             Retryable: The database does not answer, or is not set up.
@@ -73,7 +75,9 @@ class ArrivalRows:
                 entered = {key.partition("-")[0]: (0, 0.0) for key in worklist_table.ending(connection, key_of(""))}
         gone = [study for study in entered if study not in seen]
         now = self.clock()
-        fresh = [study for study, at in seen.items() if _is_due(entered.get(study), at, now)][:ENTERED_AT_ONCE]
+        fresh = [study for study, at in seen.items() if _is_due(entered.get(study), at, now)]
+        # What nobody has seen yet comes before what goes on arriving.
+        fresh = sorted(fresh, key=entered.__contains__)[: WAITED_FOR if waited_for else ENTERED_AT_ONCE]
         rows, begun = self._rows(engine, fresh, seen)
         if rows or gone or begun:
             with asking(engine) as connection:
