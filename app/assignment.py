@@ -1,8 +1,12 @@
 """What routing decided: which bundle gets which series of a study, and why every other rule declined."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from bundles.common.contract import GeometryLimits
+
+OTHER_MODALITY: Final = 1000
+"""More than a rule has conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,18 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A rule that did not match a series, with every reason: "Modality is MR, wanted CT"."""
+    """A rule that did not match a series, with every reason: "Modality is MR, wanted CT".
+
+    `far` tells how far the series was from matching: the number of conditions that did not hold, another modality
+    counting as `OTHER_MODALITY` of them; 0 where something else decided, and of studies from before this was noted.
+    """
 
     rule: str
     bundle: str
     series_uid: str
     stack: int
     reasons: tuple[str, ...]
+    far: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +80,20 @@ class Decision:
 
     assignments: tuple[Assignment, ...]
     declined: tuple[Declined, ...]
+
+    @property
+    def nearest(self) -> Declined | None:
+        """The rule that came nearest to matching a series, the first of several; None where every rule matched."""
+        return min(self.declined, key=lambda each: each.far, default=None)
+
+    @property
+    def why_unwanted(self) -> str:
+        """Why no bundle wants the study, in words: what the nearest rule missed."""
+        nearest = self.nearest
+        if nearest is None:
+            return ""
+        reasons = "; ".join(nearest.reasons)
+        rules = len({each.rule for each in self.declined})
+        if nearest.far < OTHER_MODALITY or rules == 1:
+            return f"{nearest.bundle}: {reasons}"
+        return f"none of {rules} rules is for this modality; {nearest.bundle}: {reasons}"

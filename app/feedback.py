@@ -1,4 +1,5 @@
-"""What readers say of findings: agree, disagree or unsure, and where. All is kept; of each reader the newest counts.
+"""What readers say of findings: agree, disagree, elsewhere or unsure, and where. All is kept; of each reader the newest
+counts.
 
 Kept with the identity of the report that it is about, so that it can be told from what another version would have said.
 """
@@ -38,10 +39,15 @@ _FEEDBACK = sa.Table(
 
 
 class Answer(StrEnum):
-    """What a reader says to a finding."""
+    """What a reader says to a finding.
+
+    DISAGREE is the opposite of what the report says: not there where it is reported present, there where it is reported
+    absent. ELSEWHERE is of what is reported present: it is there, but not where the report shows it.
+    """
 
     AGREE = "agree"
     DISAGREE = "disagree"
+    ELSEWHERE = "elsewhere"
     UNSURE = "unsure"
 
 
@@ -96,10 +102,24 @@ class Feedback:
 
     @property
     def truth(self) -> bool | None:
-        """Whether the finding is there, as the reader sees it; None where they cannot say."""
-        if self.answer is Answer.UNSURE:
+        """Whether the finding is there, as the reader sees it; None where they cannot say, or contradict themselves."""
+        if self.answer is Answer.UNSURE or self.contradicts:
             return None
+        if self.answer is Answer.ELSEWHERE:
+            return True
         return (self.presence == Presence.PRESENT) == (self.answer is Answer.AGREE)
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether it says that the finding is not there, and where it is: nobody knows then what was meant.
+
+        The form refuses that; answers from before it did are kept as they are.
+        """
+        present = self.presence == Presence.PRESENT
+        if self.answer is Answer.ELSEWHERE:
+            return not present or self.place is not Place.POINT
+        denies = self.answer is (Answer.DISAGREE if present else Answer.AGREE)
+        return denies and self.place is not Place.UNSAID
 
     @property
     def report(self) -> tuple[str, str, str, str, str, int]:

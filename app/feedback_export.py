@@ -42,6 +42,7 @@ DATALIST = "datalist.json"
 IMAGES = "images"
 GONE = "its images or results were removed, or cannot be read"
 UNKNOWN = "readers differ or are unsure of every finding"
+CONTRADICTORY = "says that a finding is not there, and where it is; taken as unsure: ask the reader again"
 ROOM = 1.1
 """Of the size of the images: what has to be free for their copies."""
 
@@ -55,12 +56,14 @@ class Exported:
         datalist: Its records by split.
         studies: Whose images were copied.
         left_out: Reports that readers answered and that are not in it, by reason.
+        contradictory: Answers that say both that a finding is not there and where it is, taken as unsure.
     """
 
     path: Path
     datalist: Datalist
     studies: tuple[StudyOutcome, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    contradictory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,19 @@ def export(settings: Settings, engine: sa.Engine, bundle: Bundle, out: Path, sha
         Rejected: Nothing can be exported, the folder is in use, or there is no room; says which.
         Retryable: The database does not answer.
     """
-    found, left_out = _find(settings, standing(of_bundle(engine, bundle.name)))
+    given = standing(of_bundle(engine, bundle.name))
+    contradictory = sum(each.contradicts for each in given)
+    found, left_out = _find(settings, given)
     if not found:
-        reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.items())
+        told = [f"{count}: {reason}" for reason, count in left_out.items()]
+        reasons = "; ".join([*told, *([f"{contradictory}: {CONTRADICTORY}"] if contradictory else [])])
         raise Rejected(f"nothing to export of '{bundle.name}': {reasons or 'nobody has given feedback yet'}")
     _make_room(out, found)
     pseudonyms = Pseudonyms(installation_key(settings.run / KEY_FILE, "later exports give other pseudonyms and splits"))
     records = [record for each in found for record in _write(each, bundle, out, pseudonyms)]
     notes = tuple(f"{count} answered reports were left out: {reason}" for reason, count in left_out.items())
+    if contradictory:
+        notes += (f"{contradictory} {'answer' if contradictory == 1 else 'answers'}: {CONTRADICTORY}",)
     reading = Reading(f"feedback on {bundle.name}", classes_of(bundle), tuple(records), (), notes, out)
     try:
         datalist = make_datalist(reading, Problems(), Choices(shares=shares or Shares()))
@@ -103,7 +111,7 @@ def export(settings: Settings, engine: sa.Engine, bundle: Bundle, out: Path, sha
     write_datalist(datalist, out / DATALIST)
     log.info("feedback_exported", bundle=bundle.name, records=len(records), left_out=sum(left_out.values()))
     studies = {each.outcome.key: each.outcome for each in found}
-    return Exported(out / DATALIST, datalist, tuple(studies.values()), left_out)
+    return Exported(out / DATALIST, datalist, tuple(studies.values()), left_out, contradictory)
 
 
 def _find(settings: Settings, given: Sequence[Feedback]) -> tuple[list[_Found], Mapping[str, int]]:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from app.errors import Rejected
 from app.feedback import Answer, Feedback, Place
+from app.feedback_words import answer_in_words, answers_to
 from app.findings import Finding, Presence, Report
 from app.outcomes import StudyOutcome
 
@@ -16,6 +17,8 @@ LONGEST_COMMENT = 2000
 LARGEST_PIXEL = 65535
 MOST_DIGITS = 12
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+ELSEWHERE = "'elsewhere' and say where"
+DISAGREE = "'disagree', which says that it is there"
 _FORBIDDEN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {0x7F: None}
 
 
@@ -34,8 +37,8 @@ def read_form(outcome: StudyOutcome, fields: Mapping[str, str], reader: str) -> 
 
     Args:
         outcome: The study.
-        fields: bundle, version, series_uid, stack, finding, answer; optional: place ("as shown" or "point"), and of a
-            point sop_instance_uid or slice (a number from 1), frame, column and row; comment.
+        fields: bundle, version, series_uid, stack, finding, answer; optional: comment, place ("as shown" or "point"),
+            and of a point, which "elsewhere" needs, sop_instance_uid or slice (a number from 1), frame, column and row.
         reader: Who says it.
 
     Raises:
@@ -43,9 +46,9 @@ def read_form(outcome: StudyOutcome, fields: Mapping[str, str], reader: str) -> 
     """
     report = _report(outcome, fields)
     finding = _finding(report, fields.get("finding", ""))
-    answer = _answer(fields.get("answer", ""))
-    place, point = _place(fields, finding)
-    return Feedback(
+    answer = _answer(fields.get("answer", ""), finding)
+    place, point = _place(fields, finding, answer)
+    given = Feedback(
         id=uuid4().hex,
         at=time.time(),
         reader=reader,
@@ -66,6 +69,13 @@ def read_form(outcome: StudyOutcome, fields: Mapping[str, str], reader: str) -> 
         row=point.row,
         comment=_comment(fields.get("comment", "")),
     )
+    if given.contradicts:
+        said = answer_in_words(finding.presence, answer)
+        raise Rejected(
+            f'the answer ("{said}") and the place contradict each other: leave the place unsaid, or answer '
+            f"{ELSEWHERE if finding.presence is Presence.PRESENT else DISAGREE}"
+        )
+    return given
 
 
 def _report(outcome: StudyOutcome, fields: Mapping[str, str]) -> Report:
@@ -85,14 +95,17 @@ def _finding(report: Report, kind: str) -> Finding:
     return found
 
 
-def _answer(word: str) -> Answer:
-    if word not in set(Answer):
-        raise Rejected(f"the answer is one of {', '.join(Answer)}")
+def _answer(word: str, finding: Finding) -> Answer:
+    known = answers_to(finding.presence)
+    if word not in known:
+        raise Rejected(f"the answer is one of {', '.join(known)}")
     return Answer(word)
 
 
-def _place(fields: Mapping[str, str], finding: Finding) -> tuple[Place, Point]:
+def _place(fields: Mapping[str, str], finding: Finding, answer: Answer) -> tuple[Place, Point]:
     word = fields.get("place", "") or Place.UNSAID
+    if answer is Answer.ELSEWHERE and word == Place.UNSAID:
+        word = Place.POINT
     if word not in set(Place):
         raise Rejected(f"the place is one of {', '.join(Place)}")
     place = Place(word)

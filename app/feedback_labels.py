@@ -19,6 +19,7 @@ class Judged:
         points: Images on which somebody marked a finding that is there, by finding.
         readers: How many have answered.
         differ: Findings of which they say different things.
+        places: Answers that mark an image on which a finding is, of findings that are there.
     """
 
     labels: Labels
@@ -26,6 +27,7 @@ class Judged:
     points: Mapping[str, frozenset[str]] = field(default_factory=dict)
     readers: int = 0
     differ: tuple[str, ...] = ()
+    places: tuple[Feedback, ...] = ()
 
 
 def judge(given: Sequence[Feedback]) -> Judged:
@@ -44,6 +46,7 @@ def judge(given: Sequence[Feedback]) -> Judged:
         points={name: _marked(given, name) for name in labels if implied.get(name)},
         readers=len({each.reader for each in given}),
         differ=tuple(differ),
+        places=tuple(each for each in given if each.truth and each.sop_instance_uid and implied.get(each.finding)),
     )
 
 
@@ -64,7 +67,8 @@ def imply(labels: Labels) -> Labels:
 
 
 def _places_confirmed(given: Iterable[Feedback], finding: str) -> bool:
-    said = [each.place for each in given if each.finding == finding and each.answer is Answer.AGREE]
+    there = {Answer.AGREE, Answer.ELSEWHERE}
+    said = [each.place for each in given if each.finding == finding and each.answer in there]
     return Place.AS_SHOWN in said and Place.POINT not in said
 
 

@@ -66,7 +66,7 @@ def _stack(service: Service, case: Case) -> VolumeRecord:
         place=PLACE,
         labels={name_of(each): _number(labels.get(each.finding)) for each in service.findings},
         label=_number(labels.get(main.finding)),
-        more={**_lists(main, others, labels), "report": case.identity},
+        more={**_lists(main, others, labels), "report": case.identity, **_places(service, case, tuple(case.files))},
     )
 
 
@@ -103,8 +103,25 @@ def _image(service: Service, case: Case, uid: str) -> Record:
         classes=tuple(classes),
         labels=labels,
         boxed=boxed,
-        more={"report": case.identity},
+        more={"report": case.identity, **_places(service, case, (uid,))},
     )
+
+
+def _places(service: Service, case: Case, uids: tuple[str, ...]) -> dict[str, Plain]:
+    """Where readers say that a finding is, in pixels of the copies; None where they name the image alone."""
+    names = {output.finding: name_of(output) for output in service.findings}
+    found: list[Plain] = [
+        {
+            "finding": names[each.finding],
+            "image": case.files[each.sop_instance_uid],
+            "frame": each.frame,
+            "column": each.column,
+            "row": each.row,
+        }
+        for each in case.judged.places
+        if each.sop_instance_uid in uids and each.finding in names
+    ]
+    return {"places": found} if found else {}
 
 
 def _on_image(case: Case, finding: str, uid: str) -> bool | None:

@@ -90,6 +90,8 @@ class StudyOutcome:
         receipts: How deliveries ended; one for each shipment in the end.
         waiting: Deliveries that were begun and have not ended, and why.
         timings: Seconds of each stage.
+        sources: AE titles that the images came from; () until the study was assembled, and of studies from before this
+            was noted.
         run: How often this set of images was taken up: 1, and one more each time that somebody asked for it again. From
             2 on `received_at` is the time of the asking.
     """
@@ -114,6 +116,7 @@ class StudyOutcome:
     waiting: tuple[Waiting, ...] = ()
     timings: tuple[Timing, ...] = ()
     modalities: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     run: int = 1
 
     @property

@@ -176,6 +176,7 @@ class Study:
             absent.
         notes: What was odd about its arrival, in words, for people.
         missing: Signs that images are missing or were lost, in words; the same holds as for `interrupted`.
+        sources: AE titles that the images came from, as their files keep them, sorted; the first few.
     """
 
     uid: str
@@ -186,6 +187,7 @@ class Study:
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

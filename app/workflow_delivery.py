@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 LONGEST_BACKOFF_S = 300.0
 HELD_BACK = "held back: the destination failed several times in a row and is left alone for a while"
+GOES_ON = "its delivery goes on by itself"
 FIRST, LATER = 1, 2
 """Priorities in the queue of deliveries that have to be tried again."""
 
@@ -110,7 +111,8 @@ def replay(
     """Deliver every document of a study once more, each tried once, and write the receipts down.
 
     Needs no running worker: what is sent lies on disk. A document that a destination took before has the same UID and
-    is a duplicate there.
+    is a duplicate there. Where a worker is still trying, what is taken now ends its attempts, and what is not leaves
+    them as they are.
 
     Args:
         settings: Of the installation.
@@ -145,8 +147,12 @@ def _replay_to(settings: Settings, known: StudyOutcome, peer: Destination) -> Se
         outcome = "delivered" if receipt.delivered else "undelivered"
         workflow_metrics.DELIVERIES.labels(peer.name, outcome).inc()
         log.info("document_replayed", study=known.key[:12], destination=peer.name, outcome=outcome)
-    outcomes.record(settings.results / known.key, lambda found: _with_receipts(found, receipts))
-    return receipts
+    after = outcomes.record(settings.results / known.key, lambda found: _with_receipts(found, receipts))
+    open_ones = {(each.document, each.destination) for each in after.pending}
+    return [
+        replace(each, detail=f"{each.detail}; {GOES_ON}") if (each.document, each.destination) in open_ones else each
+        for each in receipts
+    ]
 
 
 def _deliver_all(documents: Sequence[Document], peer: Destination, ledger: Ledger) -> Iterator[Receipt]:
@@ -160,8 +166,10 @@ def _deliver_all(documents: Sequence[Document], peer: Destination, ledger: Ledge
 
 def _with_receipts(found: StudyOutcome, receipts: Sequence[Receipt]) -> StudyOutcome:
     for receipt in receipts:
-        found = outcomes.with_receipt(found, receipt)
         shipment = Shipment(receipt.document, receipt.destination)
+        if not receipt.delivered and shipment in found.pending:
+            continue  # a worker is at it, with attempts left: one by hand in vain is not their end
+        found = outcomes.with_receipt(found, receipt)
         if shipment not in found.shipments:
             found = replace(found, shipments=(*found.shipments, shipment))
     return found

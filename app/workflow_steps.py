@@ -147,7 +147,12 @@ class Steps:
             *(f"left out: {each.reason}" for each in study.unreadable),
         )
         modalities = tuple(sorted({series.modality for series in study.series} - {""}))
-        self._record(key, lambda known: replace(known, study_uid=study.uid, notes=notes, modalities=modalities))
+        self._record(
+            key,
+            lambda known: replace(
+                known, study_uid=study.uid, notes=notes, modalities=modalities, sources=study.sources
+            ),
+        )
 
     def look(self, key: str) -> None:
         """Write down what pictures show, where a rule or a bundle asks for it. Blocks nothing.

@@ -18,11 +18,13 @@ import sqlalchemy as sa
 import structlog
 
 from app import outcomes, worklist_table, worklist_told
+from app.arrivals import Arrivals, is_arrival
 from app.errors import Rejected, Retryable
 from app.outcomes import CHANGED, KEY, OUTCOME, StudyOutcome
 from app.revisions import related
 from app.settings import Settings
 from app.tables import asking
+from app.worklist_arrivals import ArrivalRows, without_arrivals
 from app.worklist_query import Query
 from app.worklist_rows import Names, Row, damaged_row, names_of, row_of
 from app.worklist_table import Listing
@@ -49,6 +51,10 @@ class Worklist:
     _lock: Lock = field(default_factory=Lock, init=False, compare=False)
     _detectors: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
     """By the turn of the index that they were read at: one."""
+    _coming: ArrivalRows = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_coming", ArrivalRows(Arrivals(self.settings), self._names))
 
     def search(self, query: Query, size: int = PAGE) -> Listing:
         """The studies that a query finds, with what has changed up to now.
@@ -104,13 +110,18 @@ class Worklist:
         self.catch_up()
         return True
 
-    def catch_up(self, most: int = AT_ONCE) -> int:
+    def catch_up(self, most: int = AT_ONCE, *, waited_for: bool = True) -> int:
         """Take in what has changed since the last look; returns how many marks there were.
+
+        Args:
+            most: At most so many marks.
+            waited_for: Whether somebody waits for the answer: what takes long is then left to another look.
 
         Raises:
             Retryable: The database cannot be written; the marks stay.
         """
         with self._lock:
+            coming = self._coming.seen(waited_for=waited_for)
             marked = _marks(self.settings.results / CHANGED)[:most]
             # First: what is written after this leaves a mark anew.
             for mark in marked:
@@ -124,6 +135,8 @@ class Worklist:
                 if isinstance(error, Retryable):
                     raise
                 raise Retryable(f"the results cannot be read: {error.strerror}; see their disk") from error
+            if coming is not None:
+                self._coming.enter(self.engine, coming, waited_for=waited_for)
             return len(marked)
 
     def compare(self) -> int:
@@ -132,14 +145,17 @@ class Worklist:
         Raises:
             Retryable: The database does not answer, or is not set up.
         """
+        spooled = self._coming.arrivals.spooled()
         there = _on_disk(self.settings.results)
         with asking(self.engine) as connection:
-            have = worklist_table.known(connection)
+            have = without_arrivals(worklist_table.known(connection))
         differ = [key for key, changed in there.items() if have.get(key) != changed]
         differ += [key for key in have if key not in there]
         for keys in _batches(sorted(differ), BATCH):
             with self._lock:
                 self._enter({key.partition("-")[0] for key in keys}, keys)
+        with self._lock:
+            self._coming.compare(spooled, frozenset(key.partition("-")[0] for key in there))
         with asking(self.engine) as connection:
             worklist_told.sweep(connection)
             if not worklist_table.turn(connection)[1]:
@@ -163,7 +179,8 @@ class Worklist:
         if not wanted:
             return
         with asking(self.engine) as connection:
-            before = {row.key: row for study in wanted for row in worklist_table.rows_of_study(connection, study)}
+            every = (row for study in wanted for row in worklist_table.rows_of_study(connection, study))
+            before = {row.key: row for row in every if not is_arrival(row.key)}
         rows, gone = self._rows(sorted({*keys, *before}), before)
         with asking(self.engine) as connection:
             worklist_table.put(connection, rows)
@@ -272,7 +289,7 @@ class Watch:
     def look(self) -> None:
         """Take in what has changed. What goes wrong is logged once, and tried again with the next look."""
         try:
-            self.worklist.catch_up()
+            self.worklist.catch_up(waited_for=False)
             self.turn, _ = self.worklist.turn()
         except Retryable as error:
             self._tell(str(error))

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from app.arrivals import REVISION
 from app.outcomes import State
 from app.worklist_table import WORKLIST
+
+_BEGUN = ~WORKLIST.c.key.endswith(REVISION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Wanted:
 def newest_keys(
     connection: sa.Connection, wanted: Wanted, after: tuple[float, str] | None, limit: int
 ) -> Sequence[str]:
-    """Keys in the order of `app.outcomes.newest`: the newest first, then by key.
+    """Keys in the order of `app.outcomes.newest`: the newest first, then by key; without what nobody has begun.
 
     Args:
         connection: To the workflow database.
@@ -41,7 +44,7 @@ def newest_keys(
         limit: At most so many.
     """
     at, key = WORKLIST.c.received_at, WORKLIST.c.key
-    conditions = _conditions(connection, wanted)
+    conditions = [_BEGUN, *_conditions(connection, wanted)]
     if after is not None:
         last_at, last_key = after
         conditions.append((at < last_at) | ((at == last_at) & (key > last_key)))
@@ -52,7 +55,7 @@ def newest_keys(
 def last_changed(connection: sa.Connection, limit: int) -> Sequence[tuple[int, str]]:
     """Time (ns) and key of the study revisions that changed last, the newest first."""
     changed, key = WORKLIST.c.changed, WORKLIST.c.key
-    found = connection.execute(sa.select(changed, key).order_by(changed.desc(), key.desc()).limit(limit))
+    found = connection.execute(sa.select(changed, key).where(_BEGUN).order_by(changed.desc(), key.desc()).limit(limit))
     return [(each.changed, each.key) for each in found]
 
 

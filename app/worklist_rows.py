@@ -13,6 +13,7 @@ import structlog
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
+from app.arrivals import is_arrival
 from app.documents import DICOM_KINDS
 from app.findings import Finding, Presence, Report
 from app.identity import Identity, PersonName, decoded, one_line
@@ -29,6 +30,7 @@ warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 LONGEST = 256
 LONGEST_PROBLEM = 400
+NOT_BEGUN = "images have come; no worker has begun this study yet"
 HEADER = (
     "SpecificCharacterSet",
     "StudyInstanceUID",
@@ -272,7 +274,9 @@ def _headline(reports: Sequence[Report]) -> Iterator[Finding]:
 
 
 def _remark(outcome: StudyOutcome) -> str:
+    if is_arrival(outcome.key):
+        return NOT_BEGUN
     problem = outcome.problem or "; ".join(report.reason for report in outcome.reports if report.reason)
     if problem or outcome.state is not State.UNWANTED or outcome.decision is None:
         return problem
-    return next((reason for each in outcome.decision.declined for reason in each.reasons), "")
+    return outcome.decision.why_unwanted

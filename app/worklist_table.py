@@ -298,6 +298,11 @@ def known(connection: sa.Connection) -> Mapping[str, int]:
     return {each.key: each.changed for each in found}
 
 
+def ending(connection: sa.Connection, end: str) -> Sequence[str]:
+    """Keys that end so; reads every key."""
+    return connection.scalars(sa.select(WORKLIST.c.key).where(WORKLIST.c.key.endswith(end, autoescape=True))).all()
+
+
 def rows_of_study(connection: sa.Connection, study: str) -> tuple[Row, ...]:
     """Every revision of a study, by the hash of its UID."""
     of_study = sa.select(WORKLIST.c.key).where(WORKLIST.c.study == study).order_by(WORKLIST.c.key)

@@ -25,6 +25,7 @@ from bundles.common.headers import (
 )
 from bundles.common.stacks import FrameStack, stack_frames
 
+MOST_SOURCES = 8
 NOTABLE_TILT_DEG = 0.5
 SPOOL_NAME = re.compile(r"[0-9a-f]{32}\.([0-9a-f]{16})\.dcm")
 log = structlog.get_logger()
@@ -83,6 +84,7 @@ def assemble(
         interrupted=interrupted,
         notes=((BROKEN_OFF,) if interrupted else ()) + tuple(notes),
         missing=(*missing, *signs_in_study(unreadable)),
+        sources=_sources(ours),
     )
     log.debug(
         "study_assembled",
@@ -94,6 +96,11 @@ def assemble(
         unreadable=len(study.unreadable),
     )
     return study
+
+
+def _sources(parsed: Sequence[_Parsed]) -> tuple[str, ...]:
+    titles = {text(each.header.dataset.file_meta, "SourceApplicationEntityTitle").strip() for each in parsed}
+    return tuple(sorted(titles - {""})[:MOST_SOURCES])
 
 
 def _parse_all(files: Sequence[Path]) -> tuple[list[_Parsed], list[Unreadable]]:

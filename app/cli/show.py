@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from app.arrivals import Arrivals
 from app.findings import Finding, Presence, Report
 from app.outcomes import State as StudyState
 from app.outcomes import StudyOutcome
@@ -62,7 +63,7 @@ def _verdict(errors: int, warnings: int) -> str:
 
 
 def show_studies(settings: Settings, limit: int) -> None:
-    """List the newest studies."""
+    """List the newest studies, and count those that no worker has begun."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("received", "study", "state", "images", "finding", "seconds"):
         table.add_column(column, overflow="fold", justify="right" if column in {"images", "seconds"} else "left")
@@ -77,7 +78,13 @@ def show_studies(settings: Settings, limit: int) -> None:
             Text(visible(headline(outcome))),
             seconds,
         )
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table if table.row_count else "No study yet.")
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console.print(table if table.row_count else "No study yet.")
+    waiting = len(Arrivals(settings).marked())
+    if waiting:
+        console.print(
+            f"{waiting} further {'study was' if waiting == 1 else 'studies were'} received; no worker has begun."
+        )
 
 
 def headline(outcome: StudyOutcome) -> str:
@@ -91,7 +98,7 @@ def headline(outcome: StudyOutcome) -> str:
     if words or outcome.problem:
         return "; ".join([*words, *filter(None, [outcome.problem])])
     if outcome.state is StudyState.UNWANTED and outcome.decision:
-        return next((reason for each in outcome.decision.declined for reason in each.reasons), "")
+        return outcome.decision.why_unwanted
     return ""
 
 

@@ -32,6 +32,13 @@ class Tombstones:
         except FileNotFoundError:
             return frozenset()
 
+    def removed_at(self, key: str) -> float | None:
+        """Unix time at which images of a study were removed the last time; None for one that was never pruned."""
+        try:
+            return (self.folder / key).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def add(self, key: str, names: Iterable[str]) -> None:
         """Note durably that images are about to be removed, beside those that were removed before.
 

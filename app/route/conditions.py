@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from app.assignment import OTHER_MODALITY
 from app.route.values import Present, Scalar, Test, in_words, inside, passes, wanted_by
 from app.route.words import is_shown
 from app.study import Header, Series, contrast_in_words, picture_in_words
@@ -128,6 +129,24 @@ def judge(condition: Condition, series: Series) -> Verdict:
             return _judge_any([judge(part, series) for part in parts])
         case _:
             return _judge_leaf(condition, series)
+
+
+def missed(condition: Condition, series: Series) -> int:
+    """How far a series is from a condition: how many of its parts do not hold, of alternatives the fewest.
+
+    Another modality counts as `app.assignment.OTHER_MODALITY` parts. 0 where the condition holds.
+    """
+    match condition:
+        case Named(_, part):
+            return missed(part, series)
+        case All(parts):
+            return sum(missed(part, series) for part in parts)
+        case Any(parts):
+            return min((missed(part, series) for part in parts), default=1)
+        case Tag("Modality"):
+            return 0 if _judge_tag(condition, series).holds else OTHER_MODALITY
+        case _:
+            return 0 if _judge_leaf(condition, series).holds else 1
 
 
 def _judge_leaf(condition: Leaf, series: Series) -> Verdict:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.assignment import Assignment, Declined
 from app.radiographs import image_name, is_raw, same_exposure
-from app.route.conditions import Verdict, judge
+from app.route.conditions import Verdict, judge, missed
 from app.route.rules import Rule
 from app.study import Series
 
@@ -39,7 +39,7 @@ def match_of(rule: Rule, series: Series, verdict: Verdict) -> Match:
 
 def decline(rule: Rule, series: Series, reasons: tuple[str, ...]) -> Declined:
     """Say why a bundle does not get a series under a rule."""
-    return Declined(rule.name, rule.bundle, series.uid, series.stack, reasons)
+    return Declined(rule.name, rule.bundle, series.uid, series.stack, reasons, missed(rule.condition, series))
 
 
 def assign_images(matches: Sequence[Match]) -> tuple[Assignment, list[Declined]]:

@@ -32,9 +32,11 @@ from app.web.witness import Witness
 
 PAGE = 50
 BEFORE = r"^[0-9]{1,12}(\.[0-9]{1,12})?,[0-9a-f]{32}$"
+FIRST = re.compile(r"[0-9]{1,6}")
 FRAGMENT = "feedback"
 
 Before = Annotated[str, Query(max_length=64, pattern=BEFORE, description="time and id of the last one seen")]
+First = Annotated[int, Query(alias="from", ge=0, le=1_000_000, description="place of the first finding, from 0")]
 Chosen = Annotated[str, Query(max_length=128, pattern=r"^[A-Za-z0-9_.-]*$")]
 
 log = structlog.get_logger()
@@ -85,17 +87,18 @@ class Feedbacks:
             answer=answer,
         )
 
-    def of_study(self, request: Request, visitor: CurrentVisitor, key: KeyOrUid) -> Response:
+    def of_study(self, request: Request, visitor: CurrentVisitor, key: KeyOrUid, first: First = 0) -> Response:
         """The form of one study, and what was said of it."""
         outcome = self._known(key)
         self.witness.saw(visitor, outcome)
-        return self._form(request, visitor, outcome)
+        return self._form(request, visitor, outcome, first)
 
     def given(self, request: Request, visitor: CurrentVisitor, key: KeyOrUid, fields: Posted) -> Response:
         """Keep an answer; what a reader said before stays in the history."""
         if not visitor.name:
             raise HTTPException(403, "log in to give feedback: it is kept with the name of who gives it")
         outcome = self._known(key)
+        first = int(fields["from"]) if FIRST.fullmatch(fields.get("from", "")) else 0
         try:
             feedback = read_form(outcome, fields, visitor.name)
             new = give(self.engine, feedback)
@@ -105,8 +108,8 @@ class Feedbacks:
             log.info("feedback_given", study=outcome.key[:12], bundle=feedback.bundle, answer=feedback.answer.value)
             self.witness.answered(visitor, outcome)
         if wants_fragment(request, FRAGMENT):
-            return self._form(request, visitor, outcome)
-        return RedirectResponse(f"/feedback/study/{outcome.key}", 303)
+            return self._form(request, visitor, outcome, first)
+        return RedirectResponse(f"/feedback/study/{outcome.key}{f'?from={first}' if first else ''}", 303)
 
     def exported(self, visitor: CurrentVisitor, fields: Posted) -> Response:
         """A zip of the datalist of one bundle, with copies of images that do not say whose they are."""
@@ -144,13 +147,13 @@ class Feedbacks:
             raise HTTPException(404, "no study of that key or StudyInstanceUID; the worklist shows what is known")
         return outcome
 
-    def _form(self, request: Request, visitor: CurrentVisitor, outcome: StudyOutcome) -> Response:
+    def _form(self, request: Request, visitor: CurrentVisitor, outcome: StudyOutcome, first: int) -> Response:
         try:
-            form = study_form(outcome, of_study(self.engine, outcome.key), visitor.name)
+            form = study_form(outcome, of_study(self.engine, outcome.key), visitor.name, first)
         except Retryable as error:
             raise refusal(error) from error
         reader = self.witness.reader(visitor)
-        return page(request, "feedback_study.html", reader, form=form, answers=tuple(Answer))
+        return page(request, "feedback_study.html", reader, form=form)
 
 
 def add_feedback(app: FastAPI, routes: Feedbacks) -> None:

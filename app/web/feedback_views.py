@@ -1,12 +1,17 @@
 """What the pages of feedback show: plain values for their templates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from app.feedback import Feedback, Place, standing
+from app.feedback import Answer, Feedback, Place, standing
+from app.feedback_words import answer_in_words, answers_to
 from app.findings import Finding, Presence, Report
 from app.outcomes import StudyOutcome
 from app.words import certainty_in_words
+
+MOST_FORMS: Final = 50
+MOST_SAID: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,12 @@ class Said:
     counts: bool
     where: str = ""
 
+    @property
+    def answer(self) -> str:
+        """What it says, in words."""
+        words = answer_in_words(self.given.presence, self.given.answer)
+        return f"{words} (contradicts its place: taken as unsure)" if self.given.contradicts else words
+
 
 @dataclass(frozen=True, slots=True)
 class FindingForm:
@@ -36,6 +47,7 @@ class FindingForm:
         mine: The reader's own standing answer; None before.
         slice: Number of the slice that it marks; None where it marks none.
         others: How many other readers have answered.
+        answers: What can be answered, by its meaning in words.
     """
 
     kind: str
@@ -46,6 +58,12 @@ class FindingForm:
     mine: Feedback | None
     slice: int | None
     others: int
+    answers: Mapping[Answer, str]
+
+    @property
+    def said(self) -> str:
+        """The reader's own answer in words; "" before."""
+        return "" if self.mine is None else answer_in_words(self.presence, self.mine.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +83,49 @@ class StudyForm:
         reports: Those with a finding that is not undetermined.
         said: The newest first.
         may_answer: Whether the reader has a name to be kept with the answer.
+        first, total: Place of the first finding on this page, from 0, and how many there are; `MOST_FORMS` on a page.
+        said_before: How many older answers `said` leaves out.
     """
 
     key: str
     reports: tuple[ReportForm, ...]
     said: tuple[Said, ...]
     may_answer: bool
+    first: int = 0
+    total: int = 0
+    said_before: int = 0
+
+    @property
+    def following(self) -> int | None:
+        """Place of the first finding on the next page; None where there is none."""
+        return self.first + MOST_FORMS if self.first + MOST_FORMS < self.total else None
+
+    @property
+    def preceding(self) -> int | None:
+        """The same of the page before."""
+        return max(self.first - MOST_FORMS, 0) if self.first else None
 
 
-def study_form(outcome: StudyOutcome, given: Sequence[Feedback], reader: str) -> StudyForm:
+def study_form(outcome: StudyOutcome, given: Sequence[Feedback], reader: str, first: int = 0) -> StudyForm:
     """What a reader sees of a study.
 
     Args:
         outcome: The study.
         given: What was said of it, the oldest first.
         reader: Name; "" may look and not answer.
+        first: Place of the first finding to show, from 0.
     """
     valid = set(standing(given))
-    forms = [ReportForm(report, _findings(report, valid, reader)) for report in outcome.reports]
-    said = tuple(Said(each, each in valid, where(each, outcome)) for each in reversed(given))
-    return StudyForm(outcome.key, tuple(form for form in forms if form.findings), said, bool(reader))
+    told = [(report, each) for report in outcome.reports for each in _answerable(report)]
+    shown = told[first : first + MOST_FORMS]
+    forms = []
+    for report in outcome.reports:
+        findings = [finding for of, finding in shown if of is report]
+        if findings:
+            forms.append(ReportForm(report, _findings(report, findings, valid, reader)))
+    newest = tuple(reversed(given))[:MOST_SAID]
+    said = tuple(Said(each, each in valid, where(each, outcome)) for each in newest)
+    return StudyForm(outcome.key, tuple(forms), said, bool(reader), first, len(told), len(given) - len(said))
 
 
 def where(given: Feedback, outcome: StudyOutcome | None = None) -> str:
@@ -98,7 +139,13 @@ def where(given: Feedback, outcome: StudyOutcome | None = None) -> str:
     return ", ".join(words)
 
 
-def _findings(report: Report, valid: set[Feedback], reader: str) -> tuple[FindingForm, ...]:
+def _answerable(report: Report) -> list[Finding]:
+    return [finding for finding in report.findings if finding.presence is not Presence.UNDETERMINED]
+
+
+def _findings(
+    report: Report, findings: Sequence[Finding], valid: set[Feedback], reader: str
+) -> tuple[FindingForm, ...]:
     identity = (report.algorithm.name, report.algorithm.version, report.algorithm.weights_sha256)
     about = [
         each
@@ -107,9 +154,7 @@ def _findings(report: Report, valid: set[Feedback], reader: str) -> tuple[Findin
         == (*identity, report.series_uid, report.stack)
     ]
     return tuple(
-        _form(finding, [each for each in about if each.finding == finding.kind], reader)
-        for finding in report.findings
-        if finding.presence is not Presence.UNDETERMINED
+        _form(finding, [each for each in about if each.finding == finding.kind], reader) for finding in findings
     )
 
 
@@ -126,6 +171,7 @@ def _form(finding: Finding, about: Sequence[Feedback], reader: str) -> FindingFo
         mine=mine,
         slice=uids.index(mine.sop_instance_uid) + 1 if mine is not None and marked else None,
         others=len({each.reader for each in about if each.reader != reader}),
+        answers=answers_to(finding.presence),
     )
 
 

@@ -38,9 +38,11 @@ class Pulse:
     _seen: dict[str, int] | None = field(default=None, init=False)
     _alive_at: dict[str, float] = field(default_factory=dict, init=False)
     _problem: str = field(default="not asked yet", init=False)
+    _felt_at: float | None = field(default=None, init=False)
 
     def feel(self) -> None:
         """Read the counts once; called again and again."""
+        self._felt_at = self.clock() if self._felt_at is None else self._felt_at
         try:
             counts = self.beats()
         except SQLAlchemyError as error:
@@ -57,6 +59,11 @@ class Pulse:
     def alive(self) -> tuple[str, ...]:
         """Ids of the workers that live."""
         return tuple(name for name, at in self._alive_at.items() if self.clock() - at <= self.patience_s)
+
+    def silent(self) -> bool:
+        """Whether no worker lives; not before one had the time to show that it does."""
+        watched = self._felt_at is not None and self.clock() - self._felt_at > self.patience_s
+        return watched and not self.alive()
 
     def worker(self) -> Part:
         """Whether a worker lives."""

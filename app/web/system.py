@@ -22,6 +22,7 @@ from app.web.login import CurrentVisitor, Posted
 from app.web.recent import Recent
 from app.web.system_views import (
     Queue,
+    arrivals_of,
     associations,
     certificates,
     destination_rows,
@@ -93,6 +94,7 @@ class SystemPages:
             backlog=backlog,
             associations=associations(self.registry()),
             destinations=destination_rows(self.settings, backlog, left_alone(self.settings.run), studies),
+            arrivals=arrivals_of(self.settings),
             troubles=troubles(studies, backlog),
             certificates=certificates(self.settings),
             studies=len(studies),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from app.arrivals import Arrivals
 from app.backlog import Backlog
 from app.breakers import LeftAlone
 from app.destinations import (
@@ -57,6 +58,14 @@ class Queue:
     what: str
     depth: int
     oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalCount:
+    """Studies that no worker has begun; `oldest_at`: Unix time of the last image of the one that waits longest."""
+
+    studies: int
+    oldest_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,12 @@ def address_of(destination: Destination) -> str:
             return f"{destination.host}:{destination.port}"
         case DicomWebDestination() | FhirDestination() | WebhookDestination():
             return f"{destination.url.scheme}://{destination.url.host}:{destination.url.port}"
+
+
+def arrivals_of(settings: Settings) -> ArrivalCount:
+    """What has come and was not begun, whether or not a worker runs."""
+    found = Arrivals(settings).marked().values()
+    return ArrivalCount(len(found), min(found) / 1e9 if found else None)
 
 
 def worker_rows(known: Mapping[str, str], alive: Sequence[str]) -> tuple[WorkerRow, ...]:

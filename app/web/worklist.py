@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from app.errors import Rejected, Retryable
 from app.outcomes import State
+from app.web.health import Pulse
 from app.web.login import CurrentVisitor
 from app.web.templating import page, wants_fragment
 from app.web.told import problem_page
@@ -38,7 +39,7 @@ STATES: Final = {
 TONES: Final = {"present": "bad", "absent": "good"}
 
 
-def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witness) -> None:
+def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witness, pulse: Pulse) -> None:
     """Add the page and its stream.
 
     Args:
@@ -46,6 +47,7 @@ def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witnes
         worklist: The index of studies.
         watch: Looks after it in the background.
         witness: Knows readers.
+        pulse: Of the workers.
     """
     router = APIRouter(include_in_schema=False)
 
@@ -71,14 +73,15 @@ def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witnes
             query=query,
             found=found,
             detectors=sorted({*detectors, *filter(None, [query.detector])}),
-            turn=turn,
+            mark=mark_of(turn, silent=pulse.silent()),
             whole=whole,
+            silent=pulse.silent(),
             states=STATES,
             priorities=Priority,
             words=_Words,
         )
 
-    streams = _Streams(watch)
+    streams = _Streams(watch, pulse)
 
     @router.get("/events")
     async def events() -> Response:
@@ -89,11 +92,16 @@ def add_worklist(app: FastAPI, worklist: Worklist, watch: Watch, witness: Witnes
     app.include_router(router)
 
 
+def mark_of(turn: int, *, silent: bool) -> str:
+    """What tells a list from a newer one: how often the index has changed, and whether no worker answers."""
+    return f"{turn}.silent" if silent else str(turn)
+
+
 class _Streams:
     """The open pages of this process."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, pulse: Pulse) -> None:
+        self._watch, self._pulse = watch, pulse
         self._open = 0
 
     @property
@@ -101,14 +109,15 @@ class _Streams:
         return self._open >= MOST_STREAMS
 
     async def stream(self) -> AsyncIterator[str]:
-        """The number of the newest change, each time that it changes. Nothing of any study."""
+        """The mark of what is shown (`mark_of`), each time that it changes. Nothing of any study."""
         self._open += 1
         try:
             yield f"retry: {RECONNECT_MS}\n\n"
-            told, told_at, until = -1, 0.0, time.monotonic() + LONGEST_S
+            told, told_at, until = "", 0.0, time.monotonic() + LONGEST_S
             while self._watch.running and time.monotonic() < until:
-                if self._watch.turn != told:
-                    told, told_at = self._watch.turn, time.monotonic()
+                mark = mark_of(self._watch.turn, silent=self._pulse.silent())
+                if mark != told:
+                    told, told_at = mark, time.monotonic()
                     yield f"id: {told}\nevent: turn\ndata: {told}\n\n"
                 elif time.monotonic() - told_at > STILL_HERE_S:
                     told_at = time.monotonic()

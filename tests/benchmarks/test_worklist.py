@@ -24,6 +24,8 @@ from app.worklist_rows import Names, Row, Shown, Told
 from app.worklist_table import advance, put
 from tests.unit.receive.objects import make_object, to_file
 from tests.unit.report.factory import make_report
+from tests.unit.web.study.received import Site
+from tests.unit.web.study.test_long_lists import crowd
 from tests.unit.worklist_cases import settings_in, with_tables
 
 pytestmark = pytest.mark.bench
@@ -34,6 +36,8 @@ BOUND_S, BOUND_BYTES = 0.150, 300_000
 REPEATS = 7
 ON_DISK, SLICES = 400, 4
 """So many of the newest studies have an outcome, and images."""
+WAITING = 2000
+"""Studies that no worker has begun, in one of the tests."""
 FAMILIES = ("Doe", "Müller", "Okafor", "Yamada", "O'Neil", "Nguyễn", "García", "Kowalski", "Smith", "Rossi")
 GIVEN = ("Jane", "Jörg", "Chidi", "Tarou", "Pat", "An", "Lucía", "Ewa", "John", "Ugo", "Mia")
 KINDS = (
@@ -92,8 +96,13 @@ def a_study(number: int) -> Row:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    settings: Settings = settings_in(Path(tmp_path_factory.mktemp("worklist")))
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    made: Settings = settings_in(Path(tmp_path_factory.mktemp("worklist")))
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[TestClient]:
     engine = with_tables(settings)
     for start in range(0, STUDIES, BATCH):
         with asking(engine) as connection:
@@ -191,3 +200,37 @@ def test_searches_by_dicomweb(client: TestClient, name: str) -> None:
     print(f"\nDICOMweb, {name}, the first time: {1000 * (time.perf_counter() - begun):.0f} ms")
     seconds, _, _ = measured(client, f"/dicom-web/studies?{query}")
     assert seconds < BOUND_S
+
+
+def test_while_studies_wait_for_a_worker(client: TestClient, settings: Settings) -> None:
+    """As after an outage: what has come is entered beside the pages that are asked for."""
+    active = settings.spool.folder / "active"
+    active.mkdir(parents=True, exist_ok=True)
+    marks = []
+    for number in range(WAITING):
+        uid = f"1.2.826.0.2.{number}"
+        folder = settings.spool.folder / "studies" / uid_hash(uid)
+        folder.mkdir()
+        (folder / f"{uid_hash(f'{uid}.1')}.{number:016x}.dcm").write_bytes(to_file(make_object(uid, f"{uid}.1")))
+        marks.append(active / uid_hash(uid))
+        marks[-1].write_text(f"{time.time_ns()}\n")
+    try:
+        seconds, size, text = measured(client, "/?state=received")
+        assert "no worker has begun this study yet" in text
+        assert seconds < BOUND_S
+        assert size < BOUND_BYTES
+    finally:
+        for mark in marks:
+            mark.unlink()
+
+
+def test_the_page_of_a_study_with_thousands_of_findings(tmp_path: Path) -> None:
+    site = Site.of(tmp_path)
+    known = crowd(site, tmp_path, 3000, 100)
+    client = site.client()
+    assert client.get(f"/study/{known.key}").status_code == 200
+    begun = time.perf_counter()
+    answer = client.get(f"/study/{known.key}")
+    seconds, size = time.perf_counter() - begun, len(answer.content)
+    print(f"\nstudy of 3000 lesions: {1000 * seconds:.0f} ms, {size} bytes (≤ {BOUND_BYTES})")
+    assert size < BOUND_BYTES

@@ -42,23 +42,25 @@ def test_a_viewer_answers_a_finding_on_the_page_of_its_study_and_changes_their_m
     page.goto(f"/study/{head.key}")
     form = main_form(page)
     expect(form.get_by_label("column")).to_be_hidden()
-    form.get_by_label("Agree", exact=True).check()
-    form.get_by_label("Where").select_option("as shown")
+    form.get_by_label("Agree: it is there", exact=True).check()
+    form.get_by_label("Where", exact=True).select_option("as shown")
     form.get_by_role("button", name="Keep my answer").click()
     expect(form.get_by_text("You said: agree")).to_be_visible()
-    form.get_by_label("Disagree").check()
-    form.get_by_label("Where").select_option("point")
+    form.get_by_label("Disagree: it is not there").check()
+    expect(form.get_by_label("Where", exact=True)).to_be_hidden()
+    form.get_by_label("Disagree: it is there, but elsewhere").check()
+    expect(form.get_by_label("Where", exact=True)).to_have_value("point")
     form.get_by_label("slice").fill("3")
     form.get_by_label("column").fill("200")
     form.get_by_label("row").fill("180")
     form.get_by_label("Comment").fill("<b>artefact</b> of the table")
     form.get_by_role("button", name="Change my answer").click()
-    expect(form.get_by_text("You said: disagree")).to_be_visible()
+    expect(form.get_by_text("You said: disagree: it is there, but elsewhere")).to_be_visible()
     first, second = (each for each in of_study(engine, head.key) if each.reader == "the-viewer")
     assert (first.answer, first.place, second.answer, second.place) == (
         Answer.AGREE,
         Place.AS_SHOWN,
-        Answer.DISAGREE,
+        Answer.ELSEWHERE,
         Place.POINT,
     )
     assert second.sop_instance_uid == head.reports[0].findings[0].slices[2].sop_instance_uid
@@ -76,7 +78,7 @@ def test_an_operator_who_agrees_makes_two_readers_who_differ(
     page = page_as("operator")
     page.goto(f"/feedback/study/{head.key}")
     form = main_form(page)
-    form.get_by_label("Agree", exact=True).check()
+    form.get_by_label("Agree: it is there", exact=True).check()
     form.get_by_role("button").click()
     expect(form.get_by_text("You said: agree")).to_be_visible()
     page.goto("/feedback?answer=agree")
@@ -94,7 +96,7 @@ def test_an_administrator_exports_what_was_said(
     # Both: whatever readers said before of the whole, a part that is there makes it known.
     for number in range(2):
         form = page.locator("form.answer").nth(number)
-        form.get_by_label("Agree", exact=True).check()
+        form.get_by_label("Agree: it is there", exact=True).check()
         form.get_by_role("button").click()
         expect(form.get_by_text("You said: agree")).to_be_visible()
     page.goto("/feedback")

@@ -16,6 +16,7 @@ from app.deidentify import KEPT, Pseudonyms, copy_image, patient_of
 from app.errors import Rejected
 from app.feedback import Answer, Feedback, Place, standing
 from app.feedback_labels import imply, judge
+from app.feedback_words import answer_in_words, answers_to
 from app.findings import FINDING_KINDS, INTRACRANIAL
 from bundles.common.reader import read_stack
 from tests.integration.workflow.tiny import ct_slices
@@ -46,6 +47,49 @@ def said(
 )
 def test_the_truth_is_what_the_reader_says_of_what_the_report_said(presence: str, answer: Answer, truth: bool) -> None:
     assert said(answer, presence=presence).truth is truth
+
+
+POINT = {"place": Place.POINT, "sop_instance_uid": "1.9", "column": 1.0, "row": 2.0}
+
+
+def test_what_is_elsewhere_is_there_at_the_place_of_the_reader() -> None:
+    moved = said(Answer.ELSEWHERE, finding="lung_lesion", **POINT)
+    assert (moved.truth, moved.contradicts) == (True, False)
+    judged = judge([moved, said(Answer.AGREE, finding="lung_lesion", reader="bob", place=Place.AS_SHOWN)])
+    assert judged.labels["lung_lesion"] is True
+    assert judged.confirmed == frozenset()
+    assert judged.points == {"lung_lesion": {"1.9"}}
+    assert judged.places == (moved,)
+
+
+@pytest.mark.parametrize(
+    ("presence", "answer", "more"),
+    [
+        ("present", Answer.DISAGREE, POINT),
+        ("present", Answer.DISAGREE, {"place": Place.AS_SHOWN}),
+        ("absent", Answer.AGREE, POINT),
+        ("absent", Answer.ELSEWHERE, POINT),
+        ("present", Answer.ELSEWHERE, {"place": Place.AS_SHOWN}),
+        ("present", Answer.ELSEWHERE, {}),
+    ],
+)
+def test_who_says_that_it_is_not_there_and_where_it_is_says_nothing(
+    presence: str, answer: Answer, more: Mapping[str, object]
+) -> None:
+    odd = said(answer, presence=presence, **more)
+    assert (odd.contradicts, odd.truth) == (True, None)
+    judged = judge([odd])
+    assert (judged.labels, judged.points, judged.places) == ({INTRACRANIAL: None}, {}, ())
+    assert judge([odd, said(Answer.AGREE, reader="bob")]).labels == {INTRACRANIAL: True}
+
+
+@pytest.mark.parametrize("presence", ["present", "absent"])
+def test_every_answer_that_is_offered_has_words_and_can_be_meant(presence: str) -> None:
+    for answer in answers_to(presence):
+        given = said(answer, presence=presence, **(POINT if answer is Answer.ELSEWHERE else {}))
+        assert not given.contradicts
+        assert answer_in_words(presence, answer)
+    assert (Answer.ELSEWHERE in answers_to(presence)) == (presence == "present")
 
 
 def test_of_each_reader_the_newest_answer_counts() -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from app import outcomes
 from app.breakers import Breakers
 from app.destinations import DicomDestination
 from app.documents import Document, Receipt, Waiting
 from app.errors import Retryable
+from app.outcomes import Shipment, State, StudyOutcome
 from app.report import encode
 from app.settings import Settings
-from app.workflow_delivery import attempt_delivery
+from app.workflow_delivery import attempt_delivery, replay
 from app.workflow_shipping import Shipping
 from tests.unit.report.factory import MADE_AT
 from tests.unit.report.radiographs import chest_report, chest_study
@@ -49,6 +51,37 @@ def test_the_last_attempt_of_a_destination_in_service_is_the_end(sr: Document, n
     found = attempt_delivery(sr, nobody, 2, Breakers(), urgent=True)
     assert isinstance(found, Receipt)
     assert (found.delivered, found.attempts) == (False, 2)
+
+
+@pytest.fixture
+def down(tmp_path: Path, sr: Document, nobody: DicomDestination) -> tuple[Settings, StudyOutcome]:
+    """A study whose SR waits for a destination that is away."""
+    settings = Settings(results=tmp_path / "results", run=tmp_path / "run", destinations=(nobody,))
+    waiting = Waiting("pacs", sr.path.name, 3, "no connection", 2e9, ("1.2.3",))
+    shipments = (Shipment(sr.path.name, "pacs"),)
+    known = replace(PUBLISHED, documents=(sr,), shipments=shipments, receipts=(), waiting=(waiting,))
+    return settings, outcomes.begin(settings.results, known)
+
+
+def test_a_replay_in_vain_does_not_end_a_delivery_that_goes_on(down: tuple[Settings, StudyOutcome]) -> None:
+    settings, known = down
+    (receipt,) = replay(settings, known.key)
+    assert not receipt.delivered
+    assert receipt.detail.endswith("its delivery goes on by itself")
+    after = outcomes.read(settings.results / known.key)
+    assert after is not None
+    assert (after.state, after.waiting, after.receipts) == (State.PROCESSING, known.waiting, ())
+
+
+def test_a_replay_in_vain_of_a_dead_letter_stays_one(down: tuple[Settings, StudyOutcome]) -> None:
+    settings, known = down
+    dead = Receipt("pacs", known.documents[0].path.name, False, 5, "given up")
+    outcomes.record(settings.results / known.key, lambda found: outcomes.with_receipt(found, dead))
+    (receipt,) = replay(settings, known.key)
+    assert (receipt.delivered, receipt.attempts) == (False, 6)
+    after = outcomes.read(settings.results / known.key)
+    assert after is not None
+    assert (after.state, after.receipts) == (State.UNDELIVERED, (receipt,))
 
 
 def test_the_notice_of_an_urgent_report_is_measured_once(tmp_path: Path) -> None:

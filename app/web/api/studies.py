@@ -11,7 +11,7 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from app import outcomes
+from app.arrivals import Arrivals
 from app.documents import DICOM_KINDS, Document, DocumentKind, Receipt, Waiting
 from app.findings import Report
 from app.outcomes import Shipment, State, StudyOutcome
@@ -141,12 +141,12 @@ def media_type(document: Document) -> str:
 
 
 def known_study(settings: Settings, key: str) -> StudyOutcome:
-    """A study revision.
+    """A study revision, or what has come of a study that no worker has begun.
 
     Raises:
         HTTPException: 404, there is none.
     """
-    outcome = outcomes.study(settings, key)
+    outcome = Arrivals(settings).find(key)
     if outcome is None:
         raise HTTPException(404, UNKNOWN)
     return outcome
@@ -169,7 +169,10 @@ def add_studies(app: FastAPI, settings: Settings, worklist: Worklist, witness: W
         received_from: Annotated[datetime | None, Query(description="last image not before")] = None,
         received_before: Annotated[datetime | None, Query(description="last image before")] = None,
     ) -> StudyPage:
-        """Study revisions by the time of their last image, the newest first; no UID and no patient data."""
+        """Study revisions by the time of their last image, the newest first; no UID and no patient data.
+
+        What has come of a study that no worker has begun is no revision yet: ask for it by its StudyInstanceUID.
+        """
         wanted = Wanted(frozenset(state or ()), urgent, bundle, finding, _unix(received_from), _unix(received_before))
         shown, following = page_of(settings, worklist, _cursor(cursor), wanted, limit)
         related = relations(settings.results, shown)

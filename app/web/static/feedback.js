@@ -3,15 +3,26 @@
 // { detail: { sop_instance_uid, frame, column, row } })).
 "use strict";
 (() => {
-  const wants = (form) => form.querySelector("[data-place]").value === "point";
+  const answer = (form) => form.elements.answer.value;
+  const wants = (form) => !form.querySelector("[data-where]").hidden && form.querySelector("[data-place]").value === "point";
 
-  // Without this script the fields are simply there.
-  const show = (form) => { form.querySelector("[data-point]").hidden = !wants(form); };
+  // Without this script the fields are simply there, and the service refuses what contradicts itself. What is not there
+  // has no place; what is elsewhere has one that is not as shown.
+  const show = (form) => {
+    const where = form.querySelector("[data-where]");
+    const place = form.querySelector("[data-place]");
+    const elsewhere = answer(form) === "elsewhere";
+    where.hidden = answer(form) === where.dataset.none;
+    if (where.hidden) place.value = "unsaid";
+    if (elsewhere) place.value = "point";
+    for (const option of place.options) option.disabled = elsewhere && option.value !== "point";
+    form.querySelector("[data-point]").hidden = !wants(form);
+  };
   const dress = () => document.querySelectorAll("form.answer").forEach(show);
 
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form.answer");
-    if (form && event.target.matches("[data-place]")) show(form);
+    if (form && event.target.matches("[data-place], [name=answer]")) show(form);
     // A slice that is named by its number is another image than the one that was clicked on.
     if (form && event.target.name === "slice") form.elements.sop_instance_uid.value = "";
   });

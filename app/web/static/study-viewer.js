@@ -47,8 +47,7 @@ export class Viewer {
     }
     this.series = await answer.json();
     this.slices = new Slices(address);
-    this.marks = new Map();
-    for (const mark of this.series.marks) this.marks.set(mark.slice, [...(this.marks.get(mark.slice) || []), mark]);
+    this.#sortMarks();
     const [down, across] = this.series.spacing_mm || [1, 1];
     this.aspect = [across / Math.min(down, across), down / Math.min(down, across)];
     this.view = { zoom: 1, x: 0, y: 0 };
@@ -60,6 +59,32 @@ export class Viewer {
     byId("viewer-certain").disabled = this.#certain() === null;
     this.#tellProblems();
     this.go(index ?? this.series.start);
+  }
+
+  // Take in what was found, or came, since the series was opened; slice, zoom and window stay.
+  async refresh() {
+    const of = this.series;
+    if (!of) return;
+    const answer = await fetch(this.root.dataset.address + of.number, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (!answer || !answer.ok || this.series !== of) return;
+    const made = await answer.json();
+    if (made.slices !== of.slices) {
+      this.series = null;
+      await this.open(of.number, this.index);
+      return;
+    }
+    Object.assign(of, made);
+    this.#sortMarks();
+    byId("viewer-certain").disabled = this.#certain() === null;
+    this.#tellProblems();
+    if (!this.slice) return;
+    this.draw();
+    this.#say();
+  }
+
+  #sortMarks() {
+    this.marks = new Map();
+    for (const mark of this.series.marks) this.marks.set(mark.slice, [...(this.marks.get(mark.slice) || []), mark]);
   }
 
   async go(index) {

@@ -1,11 +1,13 @@
 // The page of a study: its viewer, what leads into it, and the timeline while the study is on its way.
 import { Viewer } from "./study-viewer.js";
 
-const AGAIN_MS = 2000;
+const SOON_MS = 300;
+const AGAIN_MS = 5000;
 const root = document.getElementById("viewer");
+let viewer = null;
 
 if (root) {
-  const viewer = new Viewer(root);
+  viewer = new Viewer(root);
   // Where an address names a place, as links from other pages do: #series-1-slice-12, counted from 1.
   const asked = /^#series-(\d+)-slice-(\d+)$/.exec(location.hash);
   viewer.open(asked ? asked[1] - 1 : Number(root.dataset.first), asked ? asked[2] - 1 : null);
@@ -16,7 +18,10 @@ if (root) {
   };
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-go-series]");
-    if (link) show(Number(link.dataset.goSeries), Number(link.dataset.goSlice));
+    if (link) {
+      event.preventDefault();
+      show(Number(link.dataset.goSeries), Number(link.dataset.goSlice));
+    }
     const series = event.target.closest(".series-button");
     if (series) show(Number(series.dataset.series), null);
   });
@@ -30,13 +35,84 @@ if (root) {
 }
 
 const progress = () => document.getElementById("progress");
+const isFinal = () => progress().dataset.final === "yes";
+const say = (words) => {
+  const live = document.getElementById("live");
+  if (live.textContent !== words) live.textContent = words;
+};
 
-async function follow() {
-  while (progress().dataset.final === "no") {
-    await new Promise((done) => setTimeout(done, AGAIN_MS));
-    if (!document.hidden) await window.vigil.swap("#progress", location.pathname);
-    if (progress().dataset.final === "yes") location.reload();
+// The form for what readers say stands apart from the parts that change: what somebody has begun to write stays, and the
+// form speaks of what was found since when it is sent.
+function addFeedback(page, changed) {
+  const there = document.getElementById("feedback");
+  const made = page.getElementById("feedback");
+  if (!made || (there && (!changed.includes("findings") || window.vigil.isFilledIn(there)))) return;
+  const address = made.dataset.load;
+  if (!there) document.getElementById("feedback-place").replaceChildren(document.adoptNode(made));
+  window.vigil.swap("#feedback", address);
+}
+
+function followImages(page, changed) {
+  if (!viewer) {
+    // There is something to look at now, and nothing here that could be lost: no viewer, no form.
+    if (page.getElementById("viewer") && !document.getElementById("feedback")) location.reload();
+    return;
+  }
+  const [list, made] = [document.getElementById("viewer-series"), page.getElementById("viewer-series")];
+  if (made && list.options.length !== made.options.length) {
+    const chosen = list.value;
+    list.replaceChildren(...made.children);
+    list.value = chosen;
+  }
+  if (changed.some((id) => ["findings", "series"].includes(id))) viewer.refresh();
+}
+
+let loading = false;
+let behind = false;
+
+async function refresh() {
+  if (loading) {
+    behind = true;
+    return;
+  }
+  loading = true;
+  const found = await window.vigil.refresh("progress");
+  loading = false;
+  say(found ? (isFinal() ? "" : "Live") : "Not up to date: the service cannot show this study now. It is asked again.");
+  if (found) {
+    addFeedback(found.page, found.changed);
+    followImages(found.page, found.changed);
+  }
+  if (behind) {
+    behind = false;
+    soon();
   }
 }
 
+let waiting;
+function soon() {
+  clearTimeout(waiting);
+  waiting = setTimeout(refresh, SOON_MS);
+}
+
+// Told of changes while the study is on its way and somebody looks; asks now and then as well: pauses end by themselves.
+let source = null;
+let seen = "";
+function follow() {
+  const wanted = !isFinal() && !document.hidden;
+  if (wanted && (!source || source.readyState === EventSource.CLOSED)) {
+    source = new EventSource("/events");
+    source.addEventListener("turn", (event) => {
+      if (event.data !== seen) soon();
+      seen = event.data;
+    });
+  } else if (!wanted && source) {
+    source.close();
+    source = null;
+  }
+  if (wanted) soon();
+}
+
 follow();
+setInterval(follow, AGAIN_MS);
+document.addEventListener("visibilitychange", follow);

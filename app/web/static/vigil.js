@@ -92,6 +92,67 @@
     }
   }
 
+  // Parts of a page that follow what happens: data-part, each with an id. What differs is exchanged; what somebody is
+  // filling in, or has just asked for, is left for the next time. The keyboard's place and what is unfolded stay.
+  const JUST_ASKED_MS = 30000;
+  const STOPS = "a[href], button, summary, input, select, textarea, [tabindex]";
+  const shown = new Map();
+  const asked = new Map();
+  const partsOf = (page) => [...page.querySelectorAll("[data-part]")];
+  const plain = (part) => part.outerHTML.replace(/name="csrf" value="[^"]*"/g, "");
+  for (const part of partsOf(document)) shown.set(part.id, plain(part));
+  document.addEventListener("vigil:swapped", (event) => asked.set(event.detail.selector.slice(1), Date.now()));
+
+  const isChosen = (field) => {
+    if (field.matches("select")) {
+      const first = [...field.options].findIndex((each) => each.defaultSelected);
+      return field.selectedIndex !== Math.max(first, 0);
+    }
+    if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+    return field.type !== "hidden" && field.value !== field.defaultValue;
+  };
+  const isFilledIn = (part) => {
+    const fields = [...part.querySelectorAll("input, textarea, select")];
+    return fields.some((field) => isChosen(field) || (field === document.activeElement && !field.matches("[type=hidden]")));
+  };
+
+  function keepPlaces(there, made) {
+    const [old, fresh] = [there, made].map((part) => [...part.querySelectorAll("details")]);
+    if (old.length === fresh.length) old.forEach((each, at) => { fresh[at].open = each.open; });
+    // What was said once, after a form, stays until the page is loaded again.
+    const said = there.querySelector("[data-notices]");
+    if (said?.childElementCount) made.querySelector("[data-notices]")?.replaceWith(said);
+    // A list that was opened in the place of its link (see `show_all`) is not folded up again.
+    for (const list of there.querySelectorAll("[id^=all-]")) {
+      if (asked.has(list.id)) made.querySelector(`#${list.id}`)?.replaceWith(list);
+    }
+  }
+
+  function exchange(made) {
+    const there = document.getElementById(made.id);
+    const text = plain(made);
+    const waits = Date.now() - (asked.get(made.id) ?? -JUST_ASKED_MS) < JUST_ASKED_MS;
+    if (!there || shown.get(made.id) === text || waits || isFilledIn(there)) return false;
+    const place = [...there.querySelectorAll(STOPS)].indexOf(document.activeElement);
+    const id = place < 0 ? "" : document.activeElement.id;
+    keepPlaces(there, made);
+    there.replaceWith(document.adoptNode(made));
+    shown.set(made.id, text);
+    const stop = place < 0 ? null : document.getElementById(id) || made.querySelectorAll(STOPS)[place];
+    stop?.focus({ preventScroll: true });
+    return true;
+  }
+
+  // The page as it is now and the ids of the parts that changed; null where the service did not give it.
+  async function refresh(fragment) {
+    const headers = { [FRAGMENT]: fragment, Accept: "text/html" };
+    const answer = await fetch(location.pathname + location.search, { headers }).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected) return null;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const changed = partsOf(page).map((part) => [part.id, exchange(part)]);
+    return { page, changed: changed.filter(([, differs]) => differs).map(([id]) => id) };
+  }
+
   // Send fields as a form; with what protects against forged requests.
   async function post(address, fields) {
     const ask = () => fetch(address, {
@@ -159,5 +220,5 @@
     });
   }
 
-  window.vigil = { csrf, renewed, visible, toast, reason, swap, post };
+  window.vigil = { csrf, renewed, visible, toast, reason, swap, post, refresh, isFilledIn };
 })();

@@ -10,6 +10,8 @@
     if (live.textContent !== words) live.textContent = words;
   };
 
+  const sayLive = (mark) => say(mark.endsWith(".silent") ? "Live. No worker answers." : "Live");
+
   // Rows keep their place under the eye and the keyboard's place in them; only what differs is touched.
   function merge(made) {
     const there = section();
@@ -33,15 +35,13 @@
       if (differs) setTimeout(() => shown.classList.remove("fresh"), 2500);
     });
     if (focused) document.getElementById(focused)?.querySelector("a")?.focus({ preventScroll: true });
-    for (const part of [".counts", ".turning", "caption"]) {
+    for (const part of [".notes", ".counts", ".turning", "caption"]) {
       const old = there.querySelector(part);
       const made_part = made.querySelector(part);
       if (old && made_part && !old.isEqualNode(made_part) && !old.contains(document.activeElement)) {
         old.replaceWith(document.adoptNode(made_part));
       }
     }
-    const note = there.querySelector(":scope > .note");
-    if (note && !made.querySelector(":scope > .note")) note.remove();
     there.dataset.turn = made.dataset.turn;
   }
 
@@ -64,8 +64,12 @@
       const made = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("worklist");
       // Where the reader has gone on to another filter meanwhile, that page is newer than this answer.
       if (answer.ok && made && address === location.pathname + location.search) merge(made);
-      say(answer.ok ? "Live" : "Not up to date: the service cannot show the worklist now. It is asked again.");
-      if (!answer.ok) behind = true;
+      if (answer.ok) {
+        sayLive(section().dataset.turn);
+      } else {
+        say("Not up to date: the service cannot show the worklist now. It is asked again.");
+        behind = true;
+      }
     } catch {
       say("Not up to date: the service cannot be reached. It is asked again.");
       behind = true;
@@ -82,7 +86,7 @@
   function listen() {
     const source = new EventSource("/events");
     source.addEventListener("turn", (event) => {
-      say("Live");
+      sayLive(event.data);
       if (event.data === section().dataset.turn) return;
       clearTimeout(waiting);
       waiting = setTimeout(refresh, AT_ONCE_MS);

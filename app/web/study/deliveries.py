@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.deliveries import Delivery, Standing, standings
 from app.documents import Receipt, Waiting
-from app.outcomes import StudyOutcome, receipt_of, waiting_of
+from app.outcomes import StudyOutcome
 
 TONES = {
     Standing.DEAD_LETTER: "bad",
@@ -44,10 +44,12 @@ class Row:
 def rows_of(outcome: StudyOutcome) -> tuple[Row, ...]:
     """Every shipment of a revision, in the order in which they were written down."""
     open_ones = {(each.document, each.destination): each for each in standings(outcome)}
+    receipts = {(each.document, each.destination): each for each in outcome.receipts}
+    waits = {(each.document, each.destination): each for each in outcome.waiting}
     found = []
     for shipment in outcome.shipments:
-        receipt, waiting = receipt_of(outcome, shipment), waiting_of(outcome, shipment)
-        stands = open_ones.get((shipment.document, shipment.destination))
+        way = shipment.document, shipment.destination
+        receipt, waiting, stands = receipts.get(way), waits.get(way), open_ones.get(way)
         if stands is not None:
             found.append(_open(stands, receipt, waiting))
         elif receipt is not None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Path, Response
 from app.outcomes import StudyOutcome
 from app.web.login import CurrentVisitor
 from app.web.sights import Sights
-from app.web.study.known import Known
+from app.web.study.known import Known, name_of
 from app.web.study.overlays import Overlays, overlays
 from app.web.study.pixels import Encoded, SliceCache, encode, thumbnail
 from app.web.study.series import SeriesView, view_of, window_of
@@ -52,7 +52,7 @@ class Images:
         Raises:
             HTTPException: 404, there is no such slice; 410, its file was removed; 422, its pixels cannot be read.
         """
-        return self.cache.get((outcome.key, number, index), lambda: encode(self.read(outcome, number, index)))
+        return self.cache.get((name_of(outcome), number, index), lambda: encode(self.read(outcome, number, index)))
 
     def read(self, outcome: StudyOutcome, number: int, index: int) -> Slice:
         """One slice by the reader; raises as `slice`."""

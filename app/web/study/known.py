@@ -2,29 +2,29 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
 from fastapi import HTTPException
 
+from app.arrivals import Arrivals, is_arrival
 from app.errors import AppError
-from app.outcomes import OUTCOME, StudyOutcome, study
+from app.outcomes import OUTCOME, StudyOutcome
 from app.reassembly import files_of, reassemble
 from app.receive.pruning import Tombstones
+from app.receive.upload import AE_TITLE as UPLOADED
 from app.settings import Settings
 from app.slices import SlicePlace, slice_places
-from app.study import Series, Study
+from app.study import Series, Study, revision_of
+from app.web.templating import moment
 from app.workflow_look import with_looks
 
 Name = TypeVar("Name")
 Value = TypeVar("Value")
 REMEMBERED: Final = 12
 UNKNOWN: Final = "No study of that key or StudyInstanceUID is known here. The worklist shows what is."
-REMOVED: Final = "This study was removed from this service after its results had arrived (retention)."
-NO_IMAGES: Final = (
-    "The images of this study were removed from this service after its results had arrived (retention). They are in "
-    "the PACS; send the study once more to see them here."
-)
+REMOVED: Final = "This study was removed from this service (retention): its images, and later its results."
 
 
 @dataclass
@@ -40,9 +40,13 @@ class Known:
     _places: OrderedDict[tuple[str, int], tuple[SlicePlace, ...]] = field(default_factory=OrderedDict, init=False)
     _outcomes: OrderedDict[str, tuple[int, StudyOutcome]] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
+    _arrivals: Arrivals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._arrivals = Arrivals(self.settings)
 
     def outcome(self, key: str) -> StudyOutcome:
-        """A study revision, by its key, or the newest by StudyInstanceUID.
+        """A study revision, by its key, or the newest by StudyInstanceUID; or what has come of one nobody has begun.
 
         Raises:
             HTTPException: 404, nobody knows it; 410, retention has removed it.
@@ -50,9 +54,8 @@ class Known:
         found = self._read(key)
         if found is not None:
             return found
-        tombstones = Tombstones(self.settings.spool.folder / "pruned")
         name = key.partition("-")[0]
-        if len(name) == 32 and name.isalnum() and tombstones.images(name):
+        if len(name) == 32 and name.isalnum() and self._tombstones.images(name):
             raise HTTPException(410, REMOVED)
         raise HTTPException(404, UNKNOWN)
 
@@ -62,12 +65,12 @@ class Known:
         try:
             changed = file.stat().st_mtime_ns
         except (OSError, ValueError):
-            return study(self.settings, key)
+            return self._arrivals.find(key)
         with self._lock:
             before, known = self._outcomes.get(key, (0, None))
         if known is not None and before == changed:
             return known
-        found = study(self.settings, key)
+        found = self._arrivals.find(key)
         if found is not None:
             with self._lock:
                 _keep(self._outcomes, key, (changed, found))
@@ -85,18 +88,45 @@ class Known:
             HTTPException: 410, its images were removed; 422, nothing can be made of them.
         """
         if not self.has_images(outcome):
-            raise HTTPException(410, NO_IMAGES)
+            raise HTTPException(410, self._why_gone(outcome))
+        name = name_of(outcome)
         with self._lock:
-            if outcome.key in self._studies:
-                self._studies.move_to_end(outcome.key)
-                return self._studies[outcome.key]
+            if name in self._studies:
+                self._studies.move_to_end(name)
+                return self._studies[name]
         try:
-            made = with_looks(reassemble(self.settings.spool.folder, outcome), outcome.looks)
+            made = with_looks(self._assembled(outcome), outcome.looks)
         except AppError as error:
             raise HTTPException(422, str(error)) from error
         with self._lock:
-            _keep(self._studies, outcome.key, made)
+            _keep(self._studies, name, made)
         return made
+
+    def further(self, outcome: StudyOutcome) -> str:
+        """Key under which further images of a study are told that no worker has begun; "" where there are none."""
+        study = outcome.key.partition("-")[0]
+        if is_arrival(outcome.key) or self._arrivals.marked_at(study) is None:
+            return ""
+        coming = self._arrivals.outcome(study)
+        return "" if coming is None or set(coming.files) <= set(outcome.files) else coming.key
+
+    def _why_gone(self, outcome: StudyOutcome) -> str:
+        """What the records tell of images that are not here any more: when they went, and how they had come."""
+        at = self._tombstones.removed_at(outcome.key.partition("-")[0])
+        if at is None:
+            gone = "The images of this study are not in the spool any more, and nothing here tells why."
+        else:
+            gone = f"The images of this study were removed from this service on {moment(at)} UTC (retention)."
+        return f"{gone} {_origin(outcome.sources)}; send the study once more to see them here."
+
+    @property
+    def _tombstones(self) -> Tombstones:
+        return Tombstones(self.settings.spool.folder / "pruned")
+
+    def _assembled(self, outcome: StudyOutcome) -> Study:
+        if is_arrival(outcome.key):
+            return self._arrivals.study(outcome)
+        return reassemble(self.settings.spool.folder, outcome)
 
     def series(self, outcome: StudyOutcome, number: int) -> Series:
         """A stack of a revision by its place in the study, from 0.
@@ -111,16 +141,32 @@ class Known:
 
     def places(self, outcome: StudyOutcome, number: int) -> tuple[SlicePlace, ...]:
         """Where each slice of a stack lies; raises as `series`, and 422 where its frames cannot be told."""
+        name = name_of(outcome)
         with self._lock:
-            if (outcome.key, number) in self._places:
-                return self._places[outcome.key, number]
+            if (name, number) in self._places:
+                return self._places[name, number]
         try:
             found = slice_places(self.series(outcome, number))
         except AppError as error:
             raise HTTPException(422, str(error)) from error
         with self._lock:
-            _keep(self._places, (outcome.key, number), found)
+            _keep(self._places, (name, number), found)
         return found
+
+
+def _origin(sources: tuple[str, ...]) -> str:
+    """Where images came from; where else they are, nothing here can tell."""
+    titles = [title for title in sources if title != UPLOADED]
+    ways = [f"from {' and '.join(titles)} by DICOM"] if titles else []
+    ways += ["by upload to this service"] if UPLOADED in sources else []
+    return f"They came {' and '.join(ways)}" if ways else "How they came was not noted"
+
+
+def name_of(outcome: StudyOutcome) -> str:
+    """What is remembered of a set of images goes by this name: an arrival grows under one key."""
+    return (
+        f"{outcome.key}.{revision_of(Path(name) for name in outcome.files)}" if is_arrival(outcome.key) else outcome.key
+    )
 
 
 def _keep(kept: OrderedDict[Name, Value], name: Name, value: Value) -> None:

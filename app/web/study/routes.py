@@ -11,6 +11,7 @@ from app.documents import Receipt
 from app.errors import Rejected
 from app.settings import Settings
 from app.web.guard import Visitor
+from app.web.health import Pulse
 from app.web.login import CurrentVisitor, Posted
 from app.web.notices import Notice
 from app.web.rerun import ask_again
@@ -18,6 +19,7 @@ from app.web.sights import Sights
 from app.web.study.documents import KINDS, file_of, find, pdf_of, picture_of, readable
 from app.web.study.images import add_images
 from app.web.study.known import Known
+from app.web.study.lists import COLUMNS, LISTED, PAGE, Part, list_of
 from app.web.study.views import page_of
 from app.web.templating import page, wants_fragment
 from app.web.told import answer
@@ -26,14 +28,18 @@ from app.workflow_delivery import replay
 
 LIVE: Final = "progress"
 """The part of the page that is loaded again while a study is on its way."""
+
+First = Annotated[int, Query(alias="from", ge=0, le=10_000_000, description="place of the first one, from 0")]
+Count = Annotated[int | None, Query(ge=0, le=100_000)]
+
 log = structlog.get_logger()
 
 
-def add_study(app: FastAPI, settings: Settings, witness: Witness) -> None:
+def add_study(app: FastAPI, settings: Settings, witness: Witness, pulse: Pulse) -> None:
     """Add every route below /study."""
     router = APIRouter(include_in_schema=False)
     known, sights = Known(settings), Sights(witness)
-    _Pages(settings, witness, known, sights).add(router)
+    _Pages(settings, witness, known, sights, pulse).add(router)
     _Deeds(settings, witness, known).add(router)
     add_images(router, known, sights)
     app.include_router(router)
@@ -59,12 +65,14 @@ def _sent(receipts: Sequence[Receipt]) -> Notice:
 class _Pages:
     """What is looked at."""
 
-    def __init__(self, settings: Settings, witness: Witness, known: Known, sights: Sights) -> None:
+    def __init__(self, settings: Settings, witness: Witness, known: Known, sights: Sights, pulse: Pulse) -> None:
         self._settings, self._witness, self._known, self._sights = settings, witness, known, sights
+        self._pulse = pulse
 
     def add(self, router: APIRouter) -> None:
         """Add the routes."""
         router.get("/study/{key}")(self.show)
+        router.get("/study/{key}/all/{part}")(self.show_all)
         router.get("/study/{key}/documents/{name}")(self.show_document)
         router.get("/study/{key}/documents/{name}/file")(self.send_file)
         router.get("/study/{key}/documents/{name}/picture")(self.send_picture)
@@ -79,7 +87,39 @@ class _Pages:
             looked(visitor, outcome)
             shown = page_of(self._settings, self._known, outcome)
             reader = self._witness.reader(visitor)
-            return page(request, "study.html", reader, study=shown, kinds=KINDS)
+            return page(
+                request,
+                "study.html",
+                reader,
+                study=shown,
+                kinds=KINDS,
+                listed=LISTED,
+                silent=self._pulse.silent(),
+            )
+
+        return _explained(self._witness, request, visitor, made)
+
+    def show_all(self, key: str, part: Part, request: Request, visitor: CurrentVisitor, first: First = 0) -> Response:
+        """All of one list of a study, a page at a time."""
+
+        def made() -> Response:
+            outcome = self._known.outcome(key)
+            self._sights.saw(visitor, outcome)
+            shown = page_of(self._settings, self._known, outcome)
+            every = list_of(shown, part)
+            return page(
+                request,
+                "study_all.html",
+                self._witness.reader(visitor),
+                study=shown,
+                part=part.value,
+                columns=COLUMNS[part],
+                rows=every[first : first + PAGE],
+                first=first,
+                size=PAGE,
+                total=len(every),
+                kinds=KINDS,
+            )
 
         return _explained(self._witness, request, visitor, made)
 

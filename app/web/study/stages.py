@@ -1,10 +1,13 @@
 """The way of a study through its stages: what is done and how long it took, what goes on, what is to come."""
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.outcomes import FINAL, State, StudyOutcome, Timing
+from app.arrivals import is_arrival
+from app.outcomes import FINAL, State, StudyOutcome, Timing, waiting_of
 
 STAGES = ("assemble", "look", "route", "infer", "report", "deliver")
 WORDS = {
@@ -28,18 +31,41 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """All deliveries of a revision together, with the pauses between their attempts.
+
+    Attributes:
+        open: How many have not ended.
+        all: How many there are.
+        since: Unix time at which the first document was there to be sent; None where no document tells.
+        elapsed_s: Since then, until the last receipt where there is one; 0 where it cannot be told.
+        attempts: The most of one that has not ended.
+        next_at: Unix time of the next look at one; None where nobody waits for it.
+    """
+
+    open: int
+    all: int
+    since: float | None
+    elapsed_s: float
+    attempts: int
+    next_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of a study.
 
     Attributes:
         name: For people.
         standing: Where it stands.
-        timings: Of what was done in it, in its order.
+        timings: Of what was done in it, in its order; of a delivery that was tried several times the last attempt.
+        delivery: How the deliveries go as a whole; None for other stages, and where nothing is delivered.
     """
 
     name: str
     standing: Standing
     timings: tuple[Timing, ...]
+    delivery: Delivery | None = None
 
     @property
     def seconds(self) -> float:
@@ -47,18 +73,49 @@ class Stage:
         return sum(each.seconds for each in self.timings)
 
 
-def stages_of(outcome: StudyOutcome) -> tuple[Stage, ...]:
-    """Every stage of a revision, in their order."""
+def stages_of(outcome: StudyOutcome, now: float | None = None) -> tuple[Stage, ...]:
+    """Every stage of a revision, in their order, at a Unix time."""
     reached = _reached(outcome)
     found = []
     for place, name in enumerate(STAGES):
         timings = tuple(each for each in outcome.timings if each.stage == name)
-        found.append(Stage(WORDS[name], _standing(outcome, name, place, reached, timings), timings))
+        delivery = _delivery(outcome, time.time() if now is None else now) if name == "deliver" else None
+        found.append(Stage(WORDS[name], _standing(outcome, name, place, reached, timings), timings, delivery))
     return tuple(found)
 
 
+def _delivery(outcome: StudyOutcome, now: float) -> Delivery | None:
+    if not outcome.shipments:
+        return None
+    pending = outcome.pending
+    waiting = [found for each in pending if (found := waiting_of(outcome, each)) is not None]
+    since = _first_made(outcome)
+    until = now if outcome.finished_at is None else outcome.finished_at
+    return Delivery(
+        open=len(pending),
+        all=len(outcome.shipments),
+        since=since,
+        elapsed_s=0.0 if since is None else max(until - since, 0.0),
+        attempts=max((each.attempts for each in waiting), default=0),
+        next_at=min((each.until for each in waiting if each.until > now), default=None),
+    )
+
+
+def _first_made(outcome: StudyOutcome) -> float | None:
+    """A document is sent as soon as it is on disk: its file tells when."""
+    sent = {each.document for each in outcome.shipments}
+    times = []
+    for document in outcome.documents:
+        if document.path.name in sent:
+            with suppress(OSError):
+                times.append(document.path.stat().st_mtime)
+    return min(times, default=None)
+
+
 def _reached(outcome: StudyOutcome) -> int:
-    """Place of the stage that goes on, or that was the last."""
+    """Place of the stage that goes on, or that was the last; -1 where none has begun."""
+    if is_arrival(outcome.key):
+        return -1
     if outcome.decision is None:
         return STAGES.index("route") if outcome.study_uid else 0
     if not outcome.decision.assignments:

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import HTTPException
 
 from app import revisions
+from app.arrivals import is_arrival
 from app.assignment import Assignment
 from app.documents import Document
 from app.findings import Finding, Lesion, LesionKind, Presence, Report
@@ -21,6 +22,7 @@ from app.web.study.deliveries import Row, rows_of
 from app.web.study.known import Known
 from app.web.study.patient import patient_of
 from app.web.study.series import name_of
+from app.web.study.shortening import Item, items_of, shortened
 from app.web.study.stages import Stage, stages_of
 from app.web.worklist import STATES
 from app.words import percents
@@ -120,7 +122,12 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyPage:
-    """Everything on the page of one study revision."""
+    """Everything on the page of one study revision.
+
+    `bundles` have the most certain findings and measures alone where there are many, `left_out` counts the others, and
+    `all_bundles` have them all. `arriving`: no worker has begun it. `further`: key under which further images of the
+    study wait; "" for none.
+    """
 
     outcome: StudyOutcome
     patient: Identity
@@ -131,6 +138,8 @@ class StudyPage:
     series: tuple[SeriesRow, ...]
     no_images: str
     bundles: tuple[BundleRow, ...]
+    all_bundles: tuple[BundleRow, ...]
+    left_out: int
     declined: tuple[DeclinedRow, ...]
     documents: tuple[DocumentRow, ...]
     deliveries: tuple[Row, ...]
@@ -140,6 +149,8 @@ class StudyPage:
     supersedes: tuple[str, ...]
     destinations: tuple[str, ...]
     first: int | None
+    arriving: bool
+    further: str
 
     @property
     def key(self) -> str:
@@ -150,6 +161,11 @@ class StudyPage:
     def revision(self) -> str:
         """What tells it from the others of its study."""
         return self.key.rpartition("-")[2]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Everything that was found and measured, the most certain first."""
+        return items_of(self.all_bundles)
 
     @property
     def urgent(self) -> bool:
@@ -170,6 +186,7 @@ def page_of(settings: Settings, known: Known, outcome: StudyOutcome) -> StudyPag
     family = revisions.others(settings.results, outcome.key)
     tone, state = STATES[outcome.state]
     bundles = _bundles(outcome, names)
+    shown, left_out = shortened(bundles)
     return StudyPage(
         outcome=outcome,
         patient=patient_of(settings.spool.folder, outcome),
@@ -179,7 +196,9 @@ def page_of(settings: Settings, known: Known, outcome: StudyOutcome) -> StudyPag
         stages=stages_of(outcome),
         series=tuple(_row(number, series, bundles) for number, series in enumerate(found)),
         no_images=no_images,
-        bundles=bundles,
+        bundles=shown,
+        all_bundles=bundles,
+        left_out=left_out,
         declined=_declined(outcome, names),
         documents=tuple(DocumentRow(each, _size(each.path)) for each in outcome.documents),
         deliveries=rows_of(outcome),
@@ -189,6 +208,8 @@ def page_of(settings: Settings, known: Known, outcome: StudyOutcome) -> StudyPag
         supersedes=relation.supersedes,
         destinations=tuple(each.name for each in settings.destinations),
         first=_first(bundles, found),
+        arriving=is_arrival(outcome.key),
+        further=known.further(outcome),
     )
 
 
@@ -293,7 +314,7 @@ def _structures(report: Report, names: _Names) -> tuple[Measure, ...]:
 
 
 def _declined(outcome: StudyOutcome, names: _Names) -> tuple[DeclinedRow, ...]:
-    declined = outcome.decision.declined if outcome.decision else ()
+    declined = sorted(outcome.decision.declined, key=lambda each: each.far) if outcome.decision else ()
     return tuple(
         DeclinedRow(each.rule, each.bundle, names.name(each.series_uid, each.stack), each.reasons) for each in declined
     )

@@ -211,6 +211,32 @@ def test_of_readers_who_differ_nothing_is_learned_and_it_is_told(
     assert [(row["labels"], row["report"]["readers"]) for row in rows] == [({"fracture": 0}, 2)]
 
 
+def test_what_is_elsewhere_is_there_and_what_contradicts_itself_is_unknown_and_counted(
+    settings: Settings, engine: sa.Engine, root: Path, tmp_path: Path
+) -> None:
+    uids = []
+    for seed in (1, 2):
+        key, study = arrive(settings, [to_dataset(make_radiograph("wrist", seed, 128))])
+        uid = study.series[0].instances[0].sop_instance_uid
+        report = reported(settings, study, wrist(root), [Finding("wrist_fracture", Presence.PRESENT, 0.9, 0.5)])
+        said = Answer.ELSEWHERE if seed == 1 else Answer.DISAGREE
+        where = {"place": Place.POINT, "sop_instance_uid": uid, "column": 12.5, "row": 40.0}
+        answer(engine, key, report, "wrist_fracture", said, **where)
+        uids.append(uid)
+    exported = export(settings, engine, wrist(root), tmp_path / "out")
+    assert (exported.contradictory, exported.left_out) == (
+        1,
+        {"readers differ or are unsure of every finding": 1},
+    )
+    content = json.loads(exported.path.read_text())
+    (row,) = [row for part in ("training", "validation", "test") for row in content[part]]
+    assert row["labels"] == {"fracture": 1}
+    (place,) = row["places"]
+    assert place == {"finding": "fracture", "image": row["image"], "frame": 1, "column": 12.5, "row": 40.0}
+    assert any("1 answer: says that a finding is not there, and where it is" in note for note in content["notes"])
+    assert not any(uid in exported.path.read_text() for uid in uids)
+
+
 def test_the_same_images_are_exported_once_with_what_each_reader_said_last(
     settings: Settings, engine: sa.Engine, root: Path, tmp_path: Path
 ) -> None:

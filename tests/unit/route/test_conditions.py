@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Rejected
-from app.route.conditions import All, Condition, Verdict, judge, looks_at_pictures, negate
+from app.route.conditions import All, Condition, Verdict, judge, looks_at_pictures, missed, negate
 from app.route.parse import parse
 from app.study import Contrast, Header, Series, View
 from bundles.common.contrast import CONTRASTS
@@ -191,6 +191,14 @@ def test_negation_turns_the_verdict_and_twice_is_itself(condition: Condition, va
     series = make_series(slices=2, **{"Modality": "CT", **values})
     assert judge(negate(condition), series).holds != judge(condition, series).holds
     assert negate(negate(condition)) == condition
+
+
+@given(conditions, headers)
+def test_a_condition_is_missed_by_nothing_exactly_where_it_holds(
+    condition: Condition, values: dict[str, Header]
+) -> None:
+    series = make_series(slices=2, **{"Modality": "CT", **values})
+    assert (missed(condition, series) == 0) == judge(condition, series).holds
 
 
 @given(conditions, conditions, headers)

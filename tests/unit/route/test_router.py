@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.assignment import Assignment, Decision, Declined
+from app.assignment import OTHER_MODALITY, Assignment, Decision, Declined
 from app.errors import Rejected
 from app.route import Problems, Router
 from app.study import Header, Series, uid_hash
@@ -36,6 +36,28 @@ def test_tells_every_reason_of_every_rule_for_every_series() -> None:
         Declined("head/accepts", "head", "1", 0, ("Modality is MR, wanted CT", "2 slices, wanted 8 to 400")),
         Declined("head/accepts", "head", "2", 0, ("Modality is PT, wanted CT",)),
     )
+
+
+def test_the_nearest_rule_is_the_reason_that_an_operator_is_told() -> None:
+    bundles = {
+        "brain": make_service({"Modality": "MR"}),
+        "chest": make_service({"Modality": "CT", "BodyPartExamined": "CHEST", "slices": {"min": 40}}),
+        "head": make_service(HEAD),
+    }
+    router = Router.load(bundles, ())
+    one = router.decide(make_study(make_series(slices=1)))
+    assert one.why_unwanted == "head: 1 slice, wanted 8 to 400"
+    assert [each.far for each in one.declined] == [OTHER_MODALITY, 2, 1]
+    scout = router.decide(make_study(make_series("MR", slices=1, uid="1"), make_series(slices=7, uid="2")))
+    assert scout.assignments[0].bundle == "brain"
+    pet = router.decide(make_study(make_series("PT")))
+    assert pet.why_unwanted == "none of 3 rules is for this modality; brain: Modality is PT, wanted MR"
+    only = Router.load({"head": make_service(HEAD)}, ()).decide(make_study(make_series("PT")))
+    assert only.why_unwanted == "head: Modality is PT, wanted CT"
+    off = router.decide(make_study(make_series()), {"head": "the bundle 'head' is switched off: new scanner"})
+    assert off.why_unwanted == "head: the bundle 'head' is switched off: new scanner"
+    assert router.decide(make_study()).why_unwanted.endswith("the study holds no images")
+    assert Decision((), ()).why_unwanted == ""
 
 
 def test_a_bundle_that_is_switched_off_declines_what_it_would_have_read_and_says_so_first() -> None:

@@ -35,8 +35,12 @@ UID = "1.2.840.99.1"
 KEY = f"{outcomes.uid_hash(UID)}-{'a' * 16}"
 CSRF = "csrf"
 MISFITS: tuple[tuple[dict[str, str], str], ...] = (
-    ({"answer": "yes"}, "agree, disagree, unsure"),
-    ({"answer": ""}, "agree, disagree, unsure"),
+    ({"answer": "yes"}, "agree, disagree, elsewhere, unsure"),
+    ({"answer": ""}, "agree, disagree, elsewhere, unsure"),
+    ({"answer": "disagree", "place": "point", "slice": "1"}, "contradict each other"),
+    ({"answer": "disagree", "place": "as shown"}, "or answer 'elsewhere' and say where"),
+    ({"answer": "elsewhere", "place": "as shown"}, "contradict each other"),
+    ({"answer": "elsewhere"}, "in which image or slice"),
     ({"finding": "wrist_fracture"}, "does not speak of that finding"),
     ({"finding": "subdural_hemorrhage"}, "undetermined"),
     ({"version": "9"}, "load the page again"),
@@ -308,14 +312,14 @@ class TestFeedback:
         report = read(settings)
         csrf = logged_in(client, secrets["viewer"])
         where = {"place": "point", "slice": "2", "column": "10.5", "row": "20"}
-        for data in (form(report), form(report), form(report, answer="disagree", comment=EVIL, **where)):
+        for data in (form(report), form(report), form(report, answer="elsewhere", comment=EVIL, **where)):
             answer = client.post(f"/feedback/study/{KEY}", data={CSRF: csrf, **data}, follow_redirects=False)
             assert (answer.status_code, answer.headers["location"]) == (303, f"/feedback/study/{KEY}")
         first, second = of_study(engine, KEY)  # what was sent twice is there once
         who = report.algorithm
         assert first.report == (KEY, who.name, who.version, who.weights_sha256, "1.5", 0)
         assert (first.answer, first.presence, first.certainty, first.truth) == (Answer.AGREE, "present", 0.93, True)
-        assert (second.answer, second.place, second.truth) == (Answer.DISAGREE, Place.POINT, False)
+        assert (second.answer, second.place, second.truth) == (Answer.ELSEWHERE, Place.POINT, True)
         assert (second.sop_instance_uid, second.column, second.row) == ("1.9.1", 10.5, 20.0)
         for path in (f"/feedback/study/{KEY}", "/feedback"):
             page = client.get(path).text

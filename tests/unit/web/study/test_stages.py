@@ -1,15 +1,17 @@
 """Where a study stands on its way, and what changed from one revision to the next."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from app.assignment import Assignment, Decision
-from app.documents import Receipt
+from app.documents import Document, DocumentKind, Receipt, Waiting
 from app.findings import Finding, Presence
 from app.outcomes import Shipment, StudyOutcome, Timing
 from app.web.study.changes import beside
-from app.web.study.stages import Standing, stages_of
+from app.web.study.stages import Delivery, Standing, stages_of
 from tests.unit.report.factory import make_report
 
 DONE, NOW, TO_COME, NOT_NEEDED, FAILED = (
@@ -75,6 +77,31 @@ def timed(*stages: str) -> tuple[Timing, ...]:
 )
 def test_each_stage_stands_where_the_outcome_says(outcome: StudyOutcome, expected: list[Standing]) -> None:
     assert [stage.standing for stage in stages_of(outcome)] == expected
+
+
+def test_a_delivery_that_goes_on_says_since_when_and_how_often_it_was_tried(tmp_path: Path) -> None:
+    made = tmp_path / "a.dcm"
+    made.touch()
+    os.utime(made, (1000.0, 1000.0))
+    outcome = replace(
+        RECEIVED,
+        study_uid="1",
+        decision=CHOSEN,
+        reports=(REPORT,),
+        documents=(Document(DocumentKind.SR, "head", made), Document(DocumentKind.JSON, "head", tmp_path / "gone")),
+        shipments=(Shipment("a.dcm", "pacs"), Shipment("gone", "pacs"), Shipment("a.dcm", "archive")),
+        receipts=(Receipt("archive", "a.dcm", True, 1, "0x0000 Success"),),
+        waiting=(Waiting("pacs", "a.dcm", 4, "no connection", 1300.0),),
+        timings=(*timed("assemble", "route", "infer", "report"), Timing("deliver", "a.dcm to pacs", 1.96)),
+    )
+    stage = stages_of(outcome, now=1273.0)[-1]
+    assert stage.standing is NOW
+    assert stage.delivery == Delivery(open=2, all=3, since=1000.0, elapsed_s=273.0, attempts=4, next_at=1300.0)
+    ended = replace(outcome, shipments=outcome.shipments[2:], waiting=(), finished_at=1010.0)
+    delivery = stages_of(ended, now=9999.0)[-1].delivery
+    assert delivery is not None
+    assert (delivery.open, delivery.elapsed_s) == (0, 10.0)
+    assert stages_of(RECEIVED)[-1].delivery is None
 
 
 def with_answer(presence: Presence, certainty: float, **changes: object) -> StudyOutcome:

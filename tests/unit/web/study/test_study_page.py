@@ -14,6 +14,7 @@ from app.documents import DocumentKind, Receipt, Waiting
 from app.findings import Presence
 from app.outcomes import StudyOutcome
 from app.receive.pruning import Tombstones
+from app.settings import Settings
 from bundles.common.reader import read_stack
 from tests.unit.report.factory import STUDY_UID, make_study
 from tests.unit.report.radiographs import chest_report, chest_study
@@ -169,6 +170,8 @@ def test_a_study_that_retention_removed_is_told_from_one_that_never_was(site: Si
     page = client.get(f"/study/{seen.key}")  # the results are still there
     assert (page.status_code, "lesion 1 of 2" in page.text) == (200, True)
     assert "send the study once more to see them here" in page.text
+    assert "(retention). How they came was not noted;" in page.text
+    assert "PACS;" not in page.text
     assert 'id="viewer-canvas"' not in page.text
     gone = site.client().get(f"/study/{seen.key}/series/0/slices/1")
     assert gone.status_code == 410
@@ -277,6 +280,52 @@ def test_what_waits_and_what_was_refused_is_told_with_advice(site: Site, seen: S
     page = site.client().get(f"/study/{seen.key}").text
     for words in ("awaiting commitment", "asked for", "dead letter", "0xA700 out of resources", "replay", "2033-05-18"):
         assert words in page, words
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (("VIGIL_UPLOAD",), "They came by upload to this service;"),
+        (("CT1", "CT2"), "They came from CT1 and CT2 by DICOM;"),
+        (("CT1", "VIGIL_UPLOAD"), "They came from CT1 by DICOM and by upload to this service;"),
+    ],
+)
+def test_of_images_that_are_gone_it_is_told_how_they_came(
+    site: Site, seen: StudyOutcome, sources: tuple[str, ...], words: str
+) -> None:
+    outcomes.record(site.settings.results / seen.key, lambda known: replace(known, sources=sources))
+    for file in (site.settings.spool.folder / "studies" / seen.key.partition("-")[0]).iterdir():
+        file.unlink()
+    page = site.client().get(f"/study/{seen.key}").text
+    assert words in page
+    assert "nothing here tells why" in page
+
+
+def test_while_a_destination_is_away_a_report_is_answered_and_sent_again(site: Site, seen: StudyOutcome) -> None:
+    name = document_of(seen, DocumentKind.SR).path.name
+    late = Waiting("pacs", name, 7, "no connection", 2e9)
+
+    def change(known: StudyOutcome) -> StudyOutcome:
+        receipts = tuple(each for each in known.receipts if each.document != name)
+        return replace(known, receipts=receipts, waiting=(late,), finished_at=None)
+
+    outcomes.record(site.settings.results / seen.key, change)
+    destination = {"kind": "dicom", "name": "pacs", "host": "127.0.0.1", "port": 9, "ae_title": "PACS"}
+    there = Site(Settings.model_validate(site.settings.model_dump() | {"destinations": [destination]}), site.secrets)
+    operator = there.client("")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', operator.get("/login").text)
+    assert csrf
+    operator.post("/login", data={"token": there.secrets["operator"], "csrf": csrf[1]})
+    page = operator.get(f"/study/{seen.key}").text
+    assert 'data-final="no"' in page
+    for words in (
+        'data-load="/feedback/study/',
+        "Send again",
+        "7 attempts so far",
+        f"1 of {len(seen.shipments)} deliveries goes on since",
+    ):
+        assert words in page, words
+    assert "Send again" not in there.client("viewer").get(f"/study/{seen.key}").text
 
 
 def test_a_study_on_its_way_shows_how_far_it_is(site: Site, tmp_path: Path) -> None:
