@@ -99,7 +99,8 @@
   const shown = new Map();
   const asked = new Map();
   const partsOf = (page) => [...page.querySelectorAll("[data-part]")];
-  const plain = (part) => part.outerHTML.replace(/name="csrf" value="[^"]*"/g, "");
+  const serializer = new XMLSerializer();
+  const plain = (part) => serializer.serializeToString(part).replace(/name="csrf" value="[^"]*"/g, "");
   for (const part of partsOf(document)) shown.set(part.id, plain(part));
   document.addEventListener("vigil:swapped", (event) => asked.set(event.detail.selector.slice(1), Date.now()));
 

@@ -1,10 +1,10 @@
 """/study/{key}: the page of a study, its parts, and what an operator may do there."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.documents import Receipt
@@ -30,8 +30,6 @@ LIVE: Final = "progress"
 """The part of the page that is loaded again while a study is on its way."""
 
 First = Annotated[int, Query(alias="from", ge=0, le=10_000_000, description="place of the first one, from 0")]
-Count = Annotated[int | None, Query(ge=0, le=100_000)]
-
 log = structlog.get_logger()
 
 

@@ -108,6 +108,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/static/{name}"): None,
     ("GET", "/events"): Role.VIEWER,
     ("GET", "/study/{key}"): Role.VIEWER,
+    ("GET", "/study/{key}/all/{part}"): Role.VIEWER,
     ("GET", "/study/{key}/documents/{name}"): Role.VIEWER,
     ("GET", "/study/{key}/documents/{name}/file"): Role.VIEWER,
     ("GET", "/study/{key}/documents/{name}/picture"): Role.VIEWER,
