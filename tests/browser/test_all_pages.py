@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import pytest
-from playwright.sync_api import Page, Response
+from playwright.sync_api import Page, Response, expect
 from pydicom.config import IGNORE
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -109,7 +109,7 @@ def test_the_first_stop_skips_to_the_content(page_as: PageAs) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     page.wait_for_url("**/system#main")
-    page.wait_for_function("document.activeElement.id === 'main'")
+    expect(page.locator("#main")).to_be_focused()
 
 
 def test_pages_are_light(page_as: PageAs, head: StudyOutcome) -> None:

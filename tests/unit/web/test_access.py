@@ -165,6 +165,7 @@ FILLED = {
     "key": "0" * 32,
     "name": "none.css",
     "image": "none.png",
+    "part": "findings",
     "number": "1",
     "index": "1",
     "id": "0" * 32,
