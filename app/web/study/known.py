@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -72,6 +73,10 @@ class Known:
             with self._lock:
                 _keep(self._outcomes, key, (changed, found))
         return found
+
+    def folder(self, outcome: StudyOutcome) -> Path:
+        """Where the results of a revision lie."""
+        return self.settings.results / outcome.key
 
     def has_images(self, outcome: StudyOutcome) -> bool:
         """Whether the images of a revision are still in the spool, every one of them."""
