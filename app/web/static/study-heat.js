@@ -1,16 +1,18 @@
 // Where a network looked: grey pictures from the server, drawn over the image as a warm haze. Lightness rises steadily
-// with the value, so that it can be read without seeing colours, and what is cold stays clear.
+// with the value, so that it can be read without seeing colours; what is cold leaves the image as it is.
 import { written } from "./study-drawing.js";
 
 export const LOOKED = ["where the network looked (Grad-CAM);", "no outline of a finding"];
 const STOPS = [[84, 16, 92], [178, 38, 70], [240, 112, 28], [255, 226, 128]];
 const MOST_OPAQUE = 0.62;
+const [CLEAR_UNTIL, DENSE_FROM] = [0.08, 0.6];
 
 // Colour of a value from 0 to 1: red, green, blue, opacity, each up to 255.
 export function heatColour(share) {
   const at = Math.min(Math.max(share, 0), 1) * (STOPS.length - 1), from = Math.min(Math.floor(at), STOPS.length - 2);
   const mixed = STOPS[from].map((value, channel) => Math.round(value + (at - from) * (STOPS[from + 1][channel] - value)));
-  return [...mixed, Math.round(255 * MOST_OPAQUE * Math.min(share / 0.5, 1))];
+  const dense = Math.min(Math.max((share - CLEAR_UNTIL) / (DENSE_FROM - CLEAR_UNTIL), 0), 1);
+  return [...mixed, Math.round(255 * MOST_OPAQUE * dense * dense * (3 - 2 * dense))];
 }
 
 const COLOURS = Array.from({ length: 256 }, (_, value) => heatColour(value / 255));
