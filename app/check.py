@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from app.access import is_loopback
 from app.deliver import echo
@@ -26,7 +26,7 @@ from app.tls.renewal import WebContext, listener_context
 from app.tls.settings import KeyPair
 from app.tokens import read as read_tokens
 from app.web.health import free_mb, too_full
-from app.workflow_database import beats_of, open_engine
+from app.workflow_database import beats_of, open_engine, unreachable
 
 
 class State(StrEnum):
@@ -137,6 +137,8 @@ def check_database(settings: Settings) -> Iterator[Result]:
             engine.dispose()
     except AppError as error:
         yield Result("database", State.ERROR, str(error))
+    except OperationalError as error:
+        yield Result("database", State.ERROR, str(unreachable(engine.url, error)))
     except (SQLAlchemyError, ArgumentError, OSError) as error:
         words = f"{type(error).__name__}; start the server, or see database.url (sqlite:///FILE or postgresql://…)"
         yield Result("database", State.ERROR, words)
