@@ -183,6 +183,7 @@ def check_certificates(settings: Settings) -> Iterator[Result]:
 def check_access(settings: Settings) -> Iterator[Result]:
     """Who may use the HTTP side, and how safely they log in."""
     http = settings.http
+    near = is_loopback(http.published or http.host)
     if http.access.tokens_file is not None:
         try:
             tokens = read_tokens(http.access.tokens_file)
@@ -192,10 +193,13 @@ def check_access(settings: Settings) -> Iterator[Result]:
             words = f"{len(tokens)} in {http.access.tokens_file}"
             state = State.OK if tokens or http.access.proxy else State.WARNING
             yield Result("access tokens", state, words if tokens else f"{words}: nobody can log in by token")
-    if http.access.is_set and http.tls is None and http.access.proxy is None and not is_loopback(http.host):
-        words = "tokens come to this port unencrypted; set http.tls, or keep the port to a network of your own"
+    if http.access.is_set and http.tls is None and http.access.proxy is None and not near:
+        words = (
+            f"tokens and patients' names come to {http.published or http.host} unencrypted; set http.tls (containers: "
+            "deploy/setup --tls), or keep the port to this machine and a proxy that speaks HTTPS"
+        )
         yield Result("web log-in", State.WARNING, words)
-    if http.access.anonymous == "viewer" and not is_loopback(http.host):
+    if http.access.anonymous == "viewer" and not near:
         yield Result(
             "web log-in", State.WARNING, "everybody who reaches the port may see studies: http.access.anonymous"
         )
