@@ -96,6 +96,10 @@ def test_an_installation_is_backed_up_thrown_away_and_restored(
         Scanner(stack.dicom_port).send(study)
         ledger.add(study)
     ledger.await_all()
+    rules = house.folder / "deploy" / "routes" / "ward" / "rules.yaml"
+    rules.parent.mkdir()
+    (tmp_path / "rules.yaml").write_text("rules: []\n")
+    rules.symlink_to(tmp_path / "rules.yaml")
     done = house.call("backup", str(taken))
     assert done.returncode == 0, done.stderr
     assert taken.stat().st_mode & 0o777 == 0o700
@@ -114,6 +118,7 @@ def test_an_installation_is_backed_up_thrown_away_and_restored(
         restored = there.call("restore", str(taken))
         assert restored.returncode == 0, restored.stderr
         assert other.token == token
+        assert (there.folder / "deploy" / "routes" / "ward" / "rules.yaml").read_text() == "rules: []\n"
         other.up()
         assert known(other) == shown
         assert hashes(other) == files
