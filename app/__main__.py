@@ -32,6 +32,10 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML), as deploy/vigil.yaml; else the defaults."),
 ]
+Through = Annotated[
+    Path | None,
+    typer.Option("--database-through", metavar="PIPE", help="Named pipe of who copies PostgreSQL: deploy/backup."),
+]
 OneStudy = Annotated[str, typer.Argument(help="Key of a study, or its StudyInstanceUID.")]
 SEEN_EXIT = 2
 
@@ -128,26 +132,28 @@ def prune(
 @cli.command(rich_help_panel="Maintain")
 def backup(
     folder: Annotated[Path, typer.Argument(help="An empty folder, or one that is not there yet.")],
+    through: Through = None,
     config: Config = None,
 ) -> None:
     """Copy database, results and spool into a folder, while the service runs."""
     settings = _settings(config)
     from app.cli.maintain import backup_with_line
 
-    backup_with_line(settings, folder)
+    backup_with_line(settings, folder, through)
 
 
 @cli.command(rich_help_panel="Maintain")
 def restore(
     folder: Annotated[Path, typer.Argument(exists=True, help="What `backup` wrote.")],
     force: Annotated[bool, typer.Option("--force", help="In the place of data that are there.")] = False,
+    through: Through = None,
     config: Config = None,
 ) -> None:
     """Put a backup in place; the service must not run. The next worker goes on where the backup was taken."""
     settings = _settings(config)
     from app.cli.maintain import restore_with_line
 
-    restore_with_line(settings, folder, force=force)
+    restore_with_line(settings, folder, through, force=force)
 
 
 @cli.command(rich_help_panel="Look")

@@ -104,10 +104,20 @@ def open_door(access: Access, host: str) -> str:
 
 
 class Http(Strict):
-    """The HTTP side: pages, API, /health, /metrics. With `tls` it speaks HTTPS and nothing else."""
+    """The HTTP side: pages, API, /health, /metrics. With `tls` it speaks HTTPS and nothing else.
+
+    Attributes:
+        host: Where the port is bound.
+        port: Its number.
+        published: Address of the server that a container's port is published on. `check` alone asks for it, to warn of
+            log-ins that others can read; who may come in is decided by `host`.
+        tls: Certificate and key.
+        access: Who may come in.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    published: str | None = None
     tls: KeyPair | None = None
     access: Access = Access()
 

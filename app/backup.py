@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dbos import DBOSClient
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__, outcomes
 from app.backup_database import copy_out, put_back
@@ -28,7 +29,7 @@ from app.receive.interruptions import Interruptions
 from app.receive.spool import Spool
 from app.retention import pruning
 from app.settings import Settings
-from app.workflow_database import VERSION, open_engine
+from app.workflow_database import VERSION, open_engine, unreachable
 from app.workflow_migration import migrate, version_of
 from app.workflow_takeover import JOURNAL, UNFINISHED
 
@@ -48,26 +49,43 @@ class Summary:
     taken_at: float
 
 
-def backup(settings: Settings, folder: Path) -> Summary:
+def backup(settings: Settings, folder: Path, through: Path | None = None) -> Summary:
     """Copy database, results and spool into an empty folder, while the service runs.
+
+    Args:
+        settings: Of the installation.
+        folder: Empty, or not there yet.
+        through: A named pipe at which somebody waits to copy the database: `app.backup_database.copy_out`.
 
     Raises:
         Rejected: The folder is not empty.
         Retryable: Somebody prunes at this moment.
-        Failed: The database cannot be copied with what is installed.
+        Failed: The database cannot be copied with what is installed, or the folder cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise Rejected(f"{folder} is not empty; give each backup a folder of its own")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise Rejected(f"{folder} is not empty; give each backup a folder of its own")
+        folder.mkdir(parents=True, exist_ok=True)
+        return _copy_all(settings, folder, through)
+    except (OSError, shutil.Error) as error:
+        raise Failed(
+            f"no backup was finished in {folder}: {_of_system(error)}; give a folder that this program can write and "
+            "that has room for spool and results. Of containers, on the server: deploy/backup FOLDER"
+        ) from error
+
+
+def _copy_all(settings: Settings, folder: Path, through: Path | None) -> Summary:
     with pruning(settings.run) as ours:
         if not ours:
             raise Retryable("images are pruned or another backup is taken at this moment; try again when it is done")
         engine = open_engine(settings.database)
         try:
             tables = version_of(engine)
+        except SQLAlchemyError as error:
+            raise unreachable(engine.url, error) from error
         finally:
             engine.dispose()
-        copy_out(settings.database, folder)
+        copy_out(settings.database, folder, through)
         _copy_results(settings.results, folder / "results")
         _copy_spool(settings, folder / "spool")
     return _seal(folder, tables)
@@ -98,16 +116,33 @@ def verify(folder: Path) -> Mapping[str, object]:
     return manifest
 
 
-def restore(settings: Settings, folder: Path, *, force: bool = False) -> int:
+def restore(settings: Settings, folder: Path, *, force: bool = False, through: Path | None = None) -> int:
     """Put a backup in the place of what is there. The service must not run.
+
+    Args:
+        settings: Of the installation.
+        folder: What `backup` wrote.
+        force: Also where there are data, which are lost.
+        through: A named pipe at which somebody waits to put the database back: `app.backup_database.put_back`.
 
     Returns:
         How many studies the next worker begins anew.
 
     Raises:
         Rejected: The backup is damaged, or there is something already and `force` is not given.
-        Failed: The service runs, or the database cannot be put back with what is installed.
+        Failed: The service runs, the database cannot be put back with what is installed, or files cannot be read or
+            written.
     """
+    try:
+        return _restore(settings, folder, through, force=force)
+    except (OSError, shutil.Error) as error:
+        raise Failed(
+            f"{folder} was not restored, or not all of it: {_of_system(error)}; see owner, mode and room of what is "
+            "named, then run it again with --force, which puts the backup in the place of what is there"
+        ) from error
+
+
+def _restore(settings: Settings, folder: Path, through: Path | None, *, force: bool) -> int:
     manifest = verify(folder)
     _refuse_running(settings)
     places = {"results": settings.results, "spool": settings.spool.folder}
@@ -117,16 +152,26 @@ def restore(settings: Settings, folder: Path, *, force: bool = False) -> int:
         try:
             if version_of(engine):
                 taken.append("the database")
+        except SQLAlchemyError as error:
+            raise unreachable(engine.url, error) from error
         finally:
             engine.dispose()
         if taken:
             raise Rejected(f"{', '.join(taken)} hold data already; --force puts the backup in their place")
-    put_back(settings.database, folder, str(manifest["database"]))
+    put_back(settings.database, folder, str(manifest["database"]), through)
     for name, place in places.items():
         _replace(folder / name, place)
     migrate(settings.database)
     _drop_unfinished(settings)
     return _begin_anew(settings)
+
+
+def _of_system(error: OSError | shutil.Error) -> str:
+    """What went wrong, in the system's words; of several files the first."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][-1])
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def _copy_results(results: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from app.access import is_loopback
 from app.deliver import echo
@@ -26,7 +26,7 @@ from app.tls.renewal import WebContext, listener_context
 from app.tls.settings import KeyPair
 from app.tokens import read as read_tokens
 from app.web.health import free_mb, too_full
-from app.workflow_database import beats_of, open_engine
+from app.workflow_database import beats_of, open_engine, unreachable
 
 
 class State(StrEnum):
@@ -137,6 +137,8 @@ def check_database(settings: Settings) -> Iterator[Result]:
             engine.dispose()
     except AppError as error:
         yield Result("database", State.ERROR, str(error))
+    except OperationalError as error:
+        yield Result("database", State.ERROR, str(unreachable(engine.url, error)))
     except (SQLAlchemyError, ArgumentError, OSError) as error:
         words = f"{type(error).__name__}; start the server, or see database.url (sqlite:///FILE or postgresql://…)"
         yield Result("database", State.ERROR, words)
@@ -181,6 +183,7 @@ def check_certificates(settings: Settings) -> Iterator[Result]:
 def check_access(settings: Settings) -> Iterator[Result]:
     """Who may use the HTTP side, and how safely they log in."""
     http = settings.http
+    near = is_loopback(http.published or http.host)
     if http.access.tokens_file is not None:
         try:
             tokens = read_tokens(http.access.tokens_file)
@@ -190,10 +193,13 @@ def check_access(settings: Settings) -> Iterator[Result]:
             words = f"{len(tokens)} in {http.access.tokens_file}"
             state = State.OK if tokens or http.access.proxy else State.WARNING
             yield Result("access tokens", state, words if tokens else f"{words}: nobody can log in by token")
-    if http.access.is_set and http.tls is None and http.access.proxy is None and not is_loopback(http.host):
-        words = "tokens come to this port unencrypted; set http.tls, or keep the port to a network of your own"
+    if http.access.is_set and http.tls is None and http.access.proxy is None and not near:
+        words = (
+            f"tokens and patients' names come to {http.published or http.host} unencrypted; set http.tls (containers: "
+            "deploy/setup --tls), or keep the port to this machine and a proxy that speaks HTTPS"
+        )
         yield Result("web log-in", State.WARNING, words)
-    if http.access.anonymous == "viewer" and not is_loopback(http.host):
+    if http.access.anonymous == "viewer" and not near:
         yield Result(
             "web log-in", State.WARNING, "everybody who reaches the port may see studies: http.access.anonymous"
         )

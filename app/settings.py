@@ -220,6 +220,11 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
     Raises:
         Rejected: The file is missing, is no YAML mapping, or holds an unknown or ill-typed key.
     """
+    if path is not None and path.is_dir():
+        raise Rejected(
+            f"{path} is a folder, and no file of settings. Docker makes one where the file VIGIL_SETTINGS names is "
+            "missing: remove it on the server (rmdir), put the file there (deploy/setup makes one), and start again"
+        )
     try:
         raw = {} if path is None else read_mapping(path, "; copy deploy/vigil.yaml and edit it")
         _apply(os.environ if environment is None else environment, raw)

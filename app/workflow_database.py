@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.errors import Rejected
+from app.errors import Rejected, Retryable
 from app.settings import Database, Settings
 
 log = structlog.get_logger()
@@ -88,6 +88,29 @@ def open_engine(database: Database) -> sa.Engine:
         cursor.close()
 
     return engine
+
+
+def shown(url: sa.URL) -> str:
+    """A database in the words of an error, without its password."""
+    return f"the database {url.render_as_string(hide_password=True)}"
+
+
+def unreachable(url: sa.URL, error: Exception) -> Retryable:
+    """Say why nobody could connect to a database: it refuses the password, or does not answer.
+
+    libpq gives no SQLSTATE (28P01) of a connection that failed, and the server's words are of its own language; but it
+    knows whether a password was asked for. The server's last line is told, which names no more than user and database.
+    """
+    cause = getattr(error, "orig", None) or error
+    connection = getattr(cause, "pgconn", None)
+    if connection is None or not connection.used_password:
+        return Retryable(f"{shown(url)} does not answer; start the server, or see database.url")
+    said = (str(cause).strip().splitlines() or [""])[-1].rpartition("failed: ")[2] or type(cause).__name__
+    return Retryable(
+        f"{shown(url)} refuses us ({said}); if it is the password: database.password_file must hold the one that the "
+        "database was made with or changed to. Put the old file back, or give the database the new one "
+        "(docs/runbook/operations.md, 'A new database password')"
+    )
 
 
 def configuration(settings: Settings, engine: sa.Engine) -> DBOSConfig:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.errors import Failed, Retryable
 from app.settings import Database
-from app.workflow_database import address, open_engine
+from app.workflow_database import address, open_engine, shown, unreachable
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ def migrate(database: Database) -> tuple[str, str]:
     Raises:
         Failed: The database is newer than this program.
         Rejected: The settings of the database cannot be used.
-        Retryable: It does not answer, or somebody else has been migrating it for long.
+        Retryable: It does not answer or refuses the password, or somebody else has been migrating it for long.
     """
     url = address(database)
     engine = open_engine(database)
@@ -58,7 +58,7 @@ def migrate(database: Database) -> tuple[str, str]:
                 command.upgrade(configuration, "head")
             after = _recorded(engine)
     except OperationalError as error:
-        raise Retryable(f"{_shown(url)} does not answer; start the server, or see database.url") from error
+        raise unreachable(url, error) from error
     finally:
         engine.dispose()
     if before != after:
@@ -71,16 +71,16 @@ def require_current(engine: sa.Engine) -> None:
 
     Raises:
         Failed: It is older or newer, or was never migrated; says what to do.
-        Retryable: It does not answer.
+        Retryable: It does not answer, or refuses the password.
     """
     try:
         recorded = _recorded(engine)
     except OperationalError as error:
-        raise Retryable(f"{_shown(engine.url)} does not answer; start the server, or see database.url") from error
+        raise unreachable(engine.url, error) from error
     _refuse_newer(recorded)
     if recorded != _head():
         state = f"has version {recorded} of our tables, this program wants {_head()}" if recorded else "is not set up"
-        raise Failed(f"{_shown(engine.url)} {state}; run once: python -m app migrate --config FILE")
+        raise Failed(f"{shown(engine.url)} {state}; run once: python -m app migrate --config FILE")
 
 
 def launch() -> None:
@@ -156,10 +156,6 @@ def _configuration() -> Config:
     configuration.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     configuration.set_main_option("path_separator", "os")
     return configuration
-
-
-def _shown(url: sa.URL) -> str:
-    return f"the database {url.render_as_string(hide_password=True)}"
 
 
 @contextmanager

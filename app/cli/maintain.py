@@ -26,19 +26,19 @@ def migrate_with_line(settings: Settings) -> None:
         typer.echo(f"database: set up at version {after}" if not before else f"database: from {before} to {after}")
 
 
-def backup_with_line(settings: Settings, folder: Path) -> None:
+def backup_with_line(settings: Settings, folder: Path, through: Path | None) -> None:
     """Take a backup and say in a line what it holds."""
     from app.backup import backup
 
-    taken = backup(settings, folder)
+    taken = backup(settings, folder, through)
     typer.echo(f"backup: {taken.files} files, {taken.bytes / MEGABYTE:.1f} MB in {folder}, each with its hash")
 
 
-def restore_with_line(settings: Settings, folder: Path, *, force: bool) -> None:
+def restore_with_line(settings: Settings, folder: Path, through: Path | None, *, force: bool) -> None:
     """Restore a backup and say in a line what the next worker will do."""
     from app.backup import restore
 
-    anew = restore(settings, folder, force=force)
+    anew = restore(settings, folder, force=force, through=through)
     typer.echo(f"restored from {folder}: {anew} unfinished studies are begun anew when a worker starts")
 
 

@@ -9,6 +9,7 @@ from typer.main import get_command
 from app.__main__ import cli
 
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
+SCRIPT = re.compile(r"(?<![\w/.])deploy/(setup|backup|restore|image/[a-z-]+)\b((?: --?[a-z]+)*)")
 VERB = re.compile(r"python -m app ([a-z-]+)")
 
 
@@ -37,3 +38,15 @@ def test_every_command_has_a_verb(folder: Path) -> None:
     for file in sorted(folder.glob("*.md")):
         told = set(VERB.findall(file.read_text()))
         assert told <= verbs, file.name
+
+
+def test_every_command_of_deploy_is_there_with_its_options(folder: Path, root: Path) -> None:
+    told = {
+        (name, option)
+        for file in sorted(folder.glob("*.md"))
+        for name, options in SCRIPT.findall(file.read_text())
+        for option in (options.split() or [""])
+    }
+    assert {("backup", ""), ("restore", "--force"), ("setup", "--tls")} <= told
+    for name, option in told:
+        assert option in (root / "deploy" / name).read_text(), f"deploy/{name} {option}"

@@ -71,6 +71,11 @@ def test_a_missing_file_says_what_to_copy(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.yaml", {})
 
 
+def test_a_folder_in_the_place_of_the_file_says_who_made_it(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match=r"is a folder, .* VIGIL_SETTINGS names is missing: .*rmdir"):
+        load(tmp_path, {})
+
+
 def test_an_override_below_a_plain_value_is_refused() -> None:
     with pytest.raises(Rejected, match="'results' is no section"):
         load(None, {"VIGIL_RESULTS": "var/r", "VIGIL_RESULTS__FOLDER": "x"})

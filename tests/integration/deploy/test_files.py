@@ -77,6 +77,15 @@ def test_our_services_are_the_user_of_the_image(together: dict[str, Any]) -> Non
             assert (service["user"], service["image"]) == ("10001:10001", "vigil:latest"), name
 
 
+def test_every_service_of_our_image_can_build_it_in_the_same_way(together: dict[str, Any]) -> None:
+    """Compose 1.29 makes images in the order of the services: one that cannot build ours asks a registry for it."""
+    builds = {name: each["build"] for name, each in together["services"].items() if each["image"] == "vigil:latest"}
+    assert builds.keys() == OURS & together["services"].keys()
+    for name, build in builds.items():
+        assert build == together["services"]["worker"]["build"], name
+        assert build["target"] == "service"
+
+
 def test_every_service_has_limits_and_a_health_check(together: dict[str, Any]) -> None:
     for name, service in together["services"].items():
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
@@ -270,7 +279,16 @@ def test_every_base_package_is_pinned(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["setup", "image/install", "image/install-torch", "image/slim", "image/system-packages", "image/fill-wheelhouse"],
+    [
+        "setup",
+        "backup",
+        "restore",
+        "image/install",
+        "image/install-torch",
+        "image/slim",
+        "image/system-packages",
+        "image/fill-wheelhouse",
+    ],
 )
 def test_scripts_are_plain_shell_and_executable(root: Path, name: str) -> None:
     path = root / "deploy" / name

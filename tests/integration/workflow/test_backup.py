@@ -1,7 +1,13 @@
 """A backup is taken while studies are worked on; restored elsewhere, nothing is lost and nothing sent twice."""
 
+import errno
+import os
+import shutil
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +15,16 @@ import numpy as np
 import psycopg
 import pytest
 
-from app.backup import MANIFEST, backup, restore
+from app import backup_database
+from app.backup import MANIFEST, SEAL, backup, restore
+from app.backup_database import DUMP, await_done
 from app.demo.pacs import Pacs
 from app.errors import Failed, Rejected
 from app.heat import heat_file, heat_name, keep_heat
 from app.locks import in_use
 from app.outcomes import FINAL, State
+from app.workflow_database import open_engine
+from app.workflow_migration import migrate, version_of
 from tests.integration.workflow.conftest import Installation
 from tests.integration.workflow.test_recovery import running, wait_for_lines
 from tests.integration.workflow.tiny import ct_slices, send_to_spool, write_bundle
@@ -135,3 +145,106 @@ def test_a_study_that_was_being_sent_counts_as_broken_off(installation: Installa
     (key,) = other.spool().study_keys()
     assert other.spool().interrupted(key)
     assert not spool.interrupted(key)
+
+
+@contextmanager
+def at_the_other_end(pipe: Path, command: str) -> Iterator[None]:
+    """Somebody who has the programs of the database, as deploy/backup has them in its container."""
+    os.mkfifo(pipe)
+    script = f"exec 3>'{pipe}'; echo begun >&3; {command} && echo done >&3"
+    with subprocess.Popen(["sh", "-c", script], stderr=subprocess.PIPE) as other:
+        try:
+            yield
+        finally:
+            if other.poll() is None:
+                other.terminate()
+
+
+@pytest.mark.debian
+def test_the_database_is_copied_and_put_back_by_whoever_is_at_a_pipe(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No program of PostgreSQL is found by the backup itself."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    ours = Installation(tmp_path / "ours", fresh_database(postgres))
+    migrate(ours.settings.database)
+    send_to_spool(ours.spool(), ct_slices())
+    taken = tmp_path / "backup"
+    with pytest.raises(Failed, match=r"pg_dump is not installed here; .* deploy/backup FOLDER"):
+        backup(ours.settings, taken)
+    with at_the_other_end(tmp_path / "out", f"pg_dump -Fc '{ours.database_url}' > '{taken / DUMP}'"):
+        backup(ours.settings, taken, tmp_path / "out")
+    assert (taken / DUMP).stat().st_size > 0
+    other = Installation(tmp_path / "other", fresh_database(postgres))
+    with at_the_other_end(tmp_path / "in", f"pg_restore --dbname='{other.database_url}' '{taken / DUMP}'"):
+        assert restore(other.settings, taken, through=tmp_path / "in") == 0
+    engine = open_engine(other.settings.database)
+    assert version_of(engine)
+    engine.dispose()
+    assert other.spool().study_keys() == ours.spool().study_keys()
+
+
+def fresh_database(server: str) -> str:
+    name = f"piped_{time.time_ns()}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{server}/{name}"
+
+
+@pytest.mark.debian
+def test_a_copy_that_fails_at_the_other_end_makes_no_backup(postgres: str, tmp_path: Path) -> None:
+    """Half a dump is there, as of a disk that is full."""
+    ours = Installation(tmp_path / "ours", fresh_database(postgres))
+    migrate(ours.settings.database)
+    taken = tmp_path / "backup"
+    with (
+        at_the_other_end(tmp_path / "pipe", f"echo half > '{taken / DUMP}'; false"),
+        pytest.raises(Failed, match="pg_dump failed where the database runs"),
+    ):
+        backup(ours.settings, taken, tmp_path / "pipe")
+    assert not (taken / SEAL).exists()
+
+
+def test_nobody_at_the_other_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_database, "BEGIN_S", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Failed, match="nobody ran pg_dump at the other end"):
+        await_done(tmp_path / "pipe", "pg_dump")
+    with pytest.raises(Rejected, match="cannot be read"):
+        await_done(tmp_path / "none", "pg_dump")
+
+
+def test_a_pipe_is_refused_for_a_database_that_is_a_file(tmp_path: Path) -> None:
+    ours = Installation(tmp_path / "ours", f"sqlite:///{tmp_path}/workflow.sqlite")
+    with pytest.raises(Rejected, match="leave out --database-through"):
+        backup(ours.settings, tmp_path / "backup", tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(("kind", "words"), [("full", "No space left on device"), ("file", "Not a directory")])
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
+) -> None:
+    ours = Installation(tmp_path / "ours", f"sqlite:///{tmp_path}/workflow.sqlite")
+    send_to_spool(ours.spool(), ct_slices())
+    target = tmp_path / "backup"
+    if kind == "file":
+        target.write_text("in the way")
+    else:
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+        monkeypatch.setattr(os, "link", full)
+        monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(
+        Failed, match=rf"no backup was finished in .*{words} .*give a folder that this program can write"
+    ):
+        backup(ours.settings, target)
+    assert not (target / SEAL).exists()
+
+
+def test_a_restore_that_cannot_write_says_so(installation: Installation, taken: Path, tmp_path: Path) -> None:
+    other = elsewhere(installation, tmp_path)
+    (other.folder / "results").write_text("in the way")
+    with pytest.raises(Failed, match=r"was not restored, or not all of it: File exists .*--force"):
+        restore(other.settings, taken)

@@ -1,0 +1,60 @@
+# What deploy/setup, deploy/backup and deploy/restore share; read by them, in the folder of docker-compose.yml.
+
+fail() { echo "deploy/$program: $*" >&2; exit 1; }
+warn() { echo "deploy/$program: note: $*" >&2; }
+
+# value NAME: what .env says.
+value() { [ ! -e .env ] || sed -n "s/^$1=//p" .env | tail -n 1; }
+
+# setting NAME DEFAULT: as Compose reads it, the environment before .env.
+setting() {
+    if printenv "$1" >/dev/null; then found=$(printenv "$1"); else found=$(value "$1"); fi
+    found=${found:-$2}
+    printf %s "${found#./}"
+}
+
+# The project whose containers and volumes are meant; without a name Compose calls it by its folder.
+project() {
+    named=$(setting COMPOSE_PROJECT_NAME '')
+    printf %s "${named:-$(basename "$PWD" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9_-')}"
+}
+
+# Docker answers; $compose is Compose, the plugin or the older program.
+find_compose() {
+    command -v docker >/dev/null || fail "docker is missing; install Docker Engine with Compose, then call this again"
+    docker info >/dev/null 2>&1 ||
+        fail "the Docker engine does not answer; start it, or let this user talk to it (group docker), then call this again"
+    if docker compose version >/dev/null 2>&1; then
+        compose='docker compose'
+    elif command -v docker-compose >/dev/null; then
+        compose=docker-compose
+    else
+        fail "Compose is missing; install docker-compose-plugin, then call this again"
+    fi
+}
+
+# running SERVICE: ids of its containers that run.
+running() {
+    docker ps --quiet --filter "label=com.docker.compose.project=$(project)" \
+        --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
+
+# with_database MOUNT COMMAND...: the app's COMMAND on a mounted folder, in a container of its own, while the function
+# `at_the_database` runs its program in the container of the database, at the time that the app says by opening a pipe.
+with_database() {
+    mount=$1
+    shift
+    work=$(mktemp -d) && mkdir "$work/pipe" && mkfifo "$work/pipe/database" && chmod 755 "$work/pipe" &&
+        chmod 644 "$work/pipe/database" || fail "no named pipe can be made in ${TMPDIR:-/tmp}; set TMPDIR to a folder on a local disk"
+    # Opening the pipe waits until the app has opened it, too.
+    (
+        exec 3> "$work/pipe/database"
+        echo begun >&3
+        if at_the_database 3>&-; then echo done >&3; fi
+    ) &
+    helper=$!
+    trap 'kill "$helper" 2>/dev/null || true; rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM HUP
+    $compose run --rm --no-deps -T --volume "$mount" --volume "$work/pipe:/pipe:ro" worker "$@" \
+        --database-through /pipe/database --config /etc/vigil/vigil.yaml < /dev/null
+}
