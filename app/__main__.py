@@ -234,7 +234,7 @@ def send(  # noqa: PLR0917  the options of a command
 
 
 @cli.command(rich_help_panel="Send")
-def replay(
+def replay(  # noqa: PLR0917  the options of a command
     study: Annotated[
         str | None, typer.Argument(help="Key of a study, or its StudyInstanceUID; or give --since.")
     ] = None,
@@ -246,7 +246,7 @@ def replay(
     force: Annotated[bool, typer.Option("--force", help="Also where a newer revision stands for this one.")] = False,
     config: Config = None,
 ) -> None:
-    """Deliver the documents of a study, or of all that came in some time, once more. Exit code 1 if one was not taken."""
+    """Deliver the documents of a study, or of all of some time, once more. Exit code 1 if one was not taken."""
     settings = _settings(config)
     from app.cli.replay import replay_with_table
 

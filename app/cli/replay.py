@@ -37,7 +37,8 @@ def replay_with_table(
         settings: Of the installation.
         study: Key of one study, or its StudyInstanceUID; None takes those of a time.
         destination: Name of one; None takes all.
-        since, until: The last image came then or later, and before; `instant` reads them.
+        since: Of those of a time the last image came then or later, as `instant` reads it.
+        until: And before that; None: until now.
         even_superseded: One study: also where a newer revision stands for it.
 
     Raises:

@@ -1,10 +1,7 @@
 """`deploy/setup --token` and `--revoke`: in a copy of the tree, read by the code of the web side."""
 
-import contextlib
-import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import yaml
 
 from app.access import Role
 from app.tokens import TokenFile
+from tests.integration.unreadable import unreadable
 
 BEFORE = "    tokens_file: /run/secrets/web_tokens      # deploy/setup --token NAME=ROLE makes one\n"
 PATIENCE_S = 60
@@ -34,19 +32,6 @@ def token_of(site: Path, name: str, role: str = "viewer") -> str:
     done = setup(site, "--token", f"{name}={role}")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
-
-
-@contextlib.contextmanager
-def as_user_of_containers(file: Path) -> Iterator[None]:
-    """Somebody who may not read the file: for root another user, for others whoever they are, with its bits taken."""
-    if os.geteuid() == 0:
-        os.seteuid(10001)
-    else:
-        file.chmod(0)
-    try:
-        yield
-    finally:
-        os.seteuid(os.getuid())
 
 
 def tokens(site: Path) -> Path:
@@ -121,10 +106,8 @@ def test_secrets_that_lie_elsewhere_are_found(site: Path) -> None:
 
 def test_a_file_that_was_replaced_unreadable_says_what_to_do(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret = token_of(site, "jane")
-    tokens(site).chmod(0o600)
     web = TokenFile(tokens(site))
-    with as_user_of_containers(tokens(site)):
+    with unreadable(tokens(site)):
         assert web.find(secret) is None
     assert "chmod 644" in capsys.readouterr().out
-    tokens(site).chmod(0o644)
     assert web.find(secret) is not None
