@@ -14,7 +14,7 @@ class Analyser(Protocol):
     """What the steps need of `app.infer.runner.Runner`, without importing torch."""
 
     def analyse(self, study: Study, assignment: Assignment, folder: Path | None = None) -> Report:
-        """Run a bundle on the assigned series, and keep its masks in a folder."""
+        """Run a bundle on the assigned series, and keep its masks and heat maps in a folder."""
 
     def show_accelerator(self) -> None:
         """Set the gauges of the accelerator, where there is one."""

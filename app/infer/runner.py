@@ -17,6 +17,7 @@ from app.infer import metrics
 from app.infer.accelerator import show_accelerator
 from app.infer.catalogue import Bundle, Catalogue
 from app.infer.edges import device_of, trim, unreadable
+from app.infer.heat import heats_in, keep_heats
 from app.infer.images import Image, images_of, shared, size_of, together
 from app.infer.lesions import with_lesions
 from app.infer.measuring import Measured, measure, score
@@ -53,14 +54,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outputs:
-    """What a bundle's postprocessing gave: numbers flattened, masks as they are, and what the reader found odd; of a
-    Model Zoo bundle "pred" as it is.
+    """What a bundle's postprocessing gave: numbers flattened, masks and heat maps as they are, and what the reader
+    found odd; of a Model Zoo bundle "pred" as it is.
     """
 
     numbers: Numbers
     masks: Mapping[str, Any]
     notes: Sequence[str]
     pred: Any = None
+    heats: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_ROOM = "the outlines of the findings could not be kept, and so are in no document: there is no room in the results"
@@ -119,7 +121,8 @@ class Runner:
         Args:
             study: What came in.
             assignment: Which bundle, and what of the study.
-            folder: Where masks are kept for the documents, see `app.masks`; None keeps none.
+            folder: Where masks are kept for the documents, see `app.masks`, and heat maps for the page, see
+                `app.heat`; None keeps none.
 
         Returns:
             The report, outcome `SUCCEEDED`; `PARTIAL` where nothing was found and images may be missing, or some of
@@ -135,7 +138,7 @@ class Runner:
         stacks = find_stacks(study, assignment)
         try:
             if bundle.service.reads == "image":
-                answer, unread = self._each_image(bundle, images_of(stacks, assignment))
+                answer, unread = self._each_image(bundle, images_of(stacks, assignment), folder)
             else:
                 answer, unread = self._one_stack(bundle, stacks[0], folder), ()
         finally:
@@ -178,7 +181,9 @@ class Runner:
             notes = notes if _kept(folder, bundle, series, {STRUCTURES: found.volume}) else (*notes, NO_ROOM)
         return Answer((), notes, found.structures, found.classes)
 
-    def _each_image(self, bundle: Bundle, images: Sequence[Image]) -> tuple[Answer, tuple[str, ...]]:
+    def _each_image(
+        self, bundle: Bundle, images: Sequence[Image], folder: Path | None
+    ) -> tuple[Answer, tuple[str, ...]]:
         """What the images show together, and in words which of them could not be analysed.
 
         Raises:
@@ -189,7 +194,7 @@ class Runner:
         problems: list[tuple[Image, AppError]] = []
         for image in images:
             try:
-                answers.append((image, self._one_image(bundle, image, several=len(images) > 1)))
+                answers.append((image, self._one_image(bundle, image, folder, several=len(images) > 1)))
             except (Rejected, Failed) as error:
                 problems.append((image, error))
         if not answers and len(images) == 1:
@@ -202,7 +207,7 @@ class Runner:
         classes = tuple(each for _, answer in answers for each in answer.classes)
         return Answer(together([answer.findings for _, answer in answers]), shared(told), classes=classes), unread
 
-    def _one_image(self, bundle: Bundle, image: Image, *, several: bool) -> Answer:
+    def _one_image(self, bundle: Bundle, image: Image, folder: Path | None, *, several: bool) -> Answer:
         if image.problem:
             raise Rejected(image.problem)
         _check_budget(image.series, (image.instance,), self.settings.max_voxels)
@@ -211,7 +216,11 @@ class Runner:
         if bundle.model_zoo is not None:
             found = score(bundle.model_zoo, outputs.pred, image, several=several)
             return Answer((), (UNTESTED, *notes, *found.notes), classes=found.classes)
-        return Answer(to_image_findings(bundle.service, outputs.numbers, image), notes)
+        findings = to_image_findings(bundle.service, outputs.numbers, image)
+        if folder is not None:
+            uid = image.instance.sop_instance_uid
+            keep_heats(folder, bundle.name, bundle.service, findings, heats=outputs.heats, sop_instance_uid=uid)
+        return Answer(findings, notes)
 
     def _run(self, bundle: Bundle, instances: Sequence[Instance], what: str) -> _Outputs:
         network = self._network(bundle)
@@ -224,7 +233,8 @@ class Runner:
                 answer = _forward(bundle.name, network, item)
                 if bundle.model_zoo is not None:
                     return _Outputs({}, {}, notes, answer.get("pred"))
-                return _Outputs(_numbers(bundle.service, answer), _masks(bundle.service, answer), notes)
+                numbers, masks = _numbers(bundle.service, answer), _masks(bundle.service, answer)
+                return _Outputs(numbers, masks, notes, heats=heats_in(bundle.service, answer))
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             metrics.OUT_OF_MEMORY.inc()

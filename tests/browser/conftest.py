@@ -29,7 +29,7 @@ CHROMIUM = "/usr/bin/chromium"
 SCREENSHOTS = ROOT / "var" / "screenshots"
 LAPTOP, BIG = (1366, 768), (3840, 2160)
 ROLES = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
-BUNDLES = ("head_ct_hemorrhage", "chest_radiograph")
+BUNDLES = ("head_ct_hemorrhage", "chest_radiograph", "wrist_fracture")
 SMALL = {"name": "small", "bundle": "brightness", "replace": True, "when": {"Modality": "CT", "Rows": {"max": 64}}}
 """Studies of small images go to a bundle that answers at once; `tests.integration.workflow.tiny` makes them."""
 PATIENCE_MS = 60_000

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from app import outcomes
+from app.heat import heat_file, heat_name, keep_heat
 from app.outcomes import CHANGED, OUTCOME
 from app.receive.presence import Presence
 from app.receive.spool import Spool
@@ -144,7 +146,11 @@ def test_results_go_after_the_images_and_a_study_that_comes_again_is_new(house: 
     house.send(1)
     house.settle()
     folder = house.end("delivered")
-    house.now += (RESULTS_DAYS + 1) * DAY_S
+    heat = heat_file(folder, heat_name("wrist_fracture", "wrist_fracture", f"{STUDY_UID}.1"))
+    keep_heat(heat, np.full((4, 4), 9, np.uint8))
+    house.now += (SPOOL_DAYS + 1) * DAY_S
+    assert (house.prune(dry_run=True)[0].results, heat.is_file()) == ((), True)
+    house.now += (RESULTS_DAYS - SPOOL_DAYS) * DAY_S
     images, results = house.prune()
     assert (images.images, results.results) == (1, (folder.name,))
     assert [folder.name for folder in house.settings.results.iterdir()] == [CHANGED]

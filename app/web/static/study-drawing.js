@@ -19,7 +19,7 @@ export function placement(size, image, view) {
 export const toScreen = (place, column, row) => [place.x + column * place.sx, place.y + row * place.sy];
 export const toImage = (place, x, y) => [(x - place.x) / place.sx, (y - place.y) / place.sy];
 
-function written(context, words, x, y, colour, size) {
+export function written(context, words, x, y, colour, size) {
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.lineWidth = size / 4;
   context.lineJoin = "round";

@@ -1,10 +1,11 @@
 // The image stack of a study: scroll, window, zoom, what is drawn; everything by mouse and by keyboard.
 import { PRESETS, paint } from "./study-window.js";
 import { Slices } from "./study-slices.js";
+import { HeatMaps, LOOKED } from "./study-heat.js";
 import { drawCorner, drawEdges, drawMarks, drawScale, drawStrip, placement, toImage } from "./study-drawing.js";
 
 const byId = (id) => document.getElementById(id);
-const LAYER_KEYS = { o: "outline", b: "detection", a: "attention", m: "centre", h: "heat" };
+const LAYER_KEYS = { o: "outline", b: "detection", a: "attention", g: "looked", m: "centre", h: "heat" };
 const DIGITS = 1;
 const NO_DRAG = 4;
 
@@ -49,6 +50,7 @@ export class Viewer {
     this.slices = new Slices(address);
     this.#sortMarks();
     const [down, across] = this.series.spacing_mm || [1, 1];
+    this.heats = this.#heatsOf(address);
     this.aspect = [across / Math.min(down, across), down / Math.min(down, across)];
     this.view = { zoom: 1, x: 0, y: 0 };
     this.window = this.first = null;
@@ -68,6 +70,7 @@ export class Viewer {
     const answer = await fetch(this.root.dataset.address + of.number, { headers: { Accept: "application/json" } }).catch(() => null);
     if (!answer || !answer.ok || this.series !== of) return;
     const made = await answer.json();
+    const looked = JSON.stringify(of.heats) !== JSON.stringify(made.heats);
     if (made.slices !== of.slices) {
       this.series = null;
       await this.open(of.number, this.index);
@@ -75,6 +78,7 @@ export class Viewer {
     }
     Object.assign(of, made);
     this.#sortMarks();
+    if (looked) this.heats = this.#heatsOf(this.root.dataset.address + of.number);
     byId("viewer-certain").disabled = this.#certain() === null;
     this.#tellProblems();
     if (!this.slice) return;
@@ -85,6 +89,21 @@ export class Viewer {
   #sortMarks() {
     this.marks = new Map();
     for (const mark of this.series.marks) this.marks.set(mark.slice, [...(this.marks.get(mark.slice) || []), mark]);
+  }
+
+  #heatsOf(address) {
+    const mine = this.series, current = (deed) => this.series === mine && deed();
+    return new HeatMaps(address, mine.heats, {
+      button: byId("viewer-heat"),
+      list: byId("viewer-heat-of"),
+      changed: () => current(() => { this.draw(); this.#say(); }),
+      failed: (words) => current(() => { mine.problems.push(words); this.#tellProblems(); }),
+    });
+  }
+
+  // The heat map of what is on the screen, where it is to be seen.
+  get #heat() {
+    return this.layers.looked ? this.heats.of(this.index) : undefined;
   }
 
   async go(index) {
@@ -181,6 +200,7 @@ export class Viewer {
     context.imageSmoothingQuality = "high";
     context.drawImage(this.buffer, place.x, place.y, this.slice.columns * place.sx, this.slice.rows * place.sy);
     const drawn = this.marks.get(this.index) || [], unit = textUnit();
+    const heat = this.#heat ? this.heats.draw(context, place, this.slice, this.#heat, unit) : "";
     drawMarks(context, place, drawn, this.layers, unit);
     drawEdges(context, this.canvas, this.series.edges, unit);
     drawScale(context, this.canvas, place, this.series, unit);
@@ -193,6 +213,7 @@ export class Viewer {
       width: this.window.width.toFixed(DIGITS),
       zoom: this.view.zoom.toFixed(3),
       inverted: String(this.inverted),
+      heat,
       marks: String(drawn.filter((mark) => this.layers[mark.layer]).length),
     });
   }
@@ -221,6 +242,7 @@ export class Viewer {
     }
     const drawn = (this.marks.get(this.index) || []).filter((mark) => this.layers[mark.layer]).map((mark) => mark.label);
     if (drawn.length) words.push(drawn.join(", "));
+    if (this.#heat) words.push(`heat map: ${LOOKED.join(" ")}`);
     if (this.slice) words.push(`window ${this.window.centre.toFixed(0)} / ${this.window.width.toFixed(0)}`);
     const said = words.join("; ");
     byId("viewer-said").textContent = said;
@@ -245,8 +267,10 @@ export class Viewer {
   }
 
   #layer(name) {
+    const button = this.root.querySelector(`[data-layer="${name}"]`);
+    if (button.hidden) return;
     this.layers[name] = !this.layers[name];
-    this.root.querySelector(`[data-layer="${name}"]`).setAttribute("aria-pressed", String(this.layers[name]));
+    button.setAttribute("aria-pressed", String(this.layers[name]));
     this.draw();
     this.#say();
   }
@@ -372,6 +396,7 @@ export class Viewer {
     this.frame.addEventListener("dblclick", () => this.#reset());
     on("viewer-series", "change", (event) => this.open(Number(event.target.value)));
     on("viewer-preset", "change", (event) => event.target.value !== "hand" && this.#preset(Number(event.target.value)));
+    on("viewer-heat-of", "change", () => { this.draw(); this.#say(); });
     on("viewer-slider", "input", (event) => this.go(event.target.value - 1));
     on("viewer-invert", "click", () => this.#invert());
     on("viewer-certain", "click", () => this.#toCertain());

@@ -171,9 +171,14 @@
     return form.getAttribute("action").split("?")[0] + (query ? `?${query}` : "");
   }
 
+  const here = () => location.pathname + location.search;
+  let at = here();
+
   async function show(element, address, options) {
     const answer = await swap(element.dataset.swap, address, options);
-    if (answer && "push" in element.dataset) history.pushState({ swap: element.dataset.swap }, "", address);
+    if (!answer || !("push" in element.dataset)) return;
+    history.pushState({ swap: element.dataset.swap }, "", address);
+    at = here();
   }
 
   document.addEventListener("click", (event) => {
@@ -208,7 +213,8 @@
     written = setTimeout(() => form.requestSubmit(), wait);
   });
 
-  window.addEventListener("popstate", () => location.reload());
+  // Back to what was shown at another address. A place on the same page (#main, a slice) needs no other page.
+  window.addEventListener("popstate", () => { if (here() !== at) location.reload(); });
 
   const theme = document.querySelector("[data-theme-switch]");
   if (theme) {

@@ -1,4 +1,4 @@
-"""Series and slices of a study: JSON for the viewer, pixels as raw numbers, thumbnails."""
+"""Series and slices of a study: JSON for the viewer, pixels as raw numbers, heat maps, thumbnails."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Path, Response
 from app.outcomes import StudyOutcome
 from app.web.login import CurrentVisitor
 from app.web.sights import Sights
+from app.web.study.heat import heat_maps, heat_picture
 from app.web.study.known import Known, name_of
 from app.web.study.overlays import Overlays, overlays
 from app.web.study.pixels import Encoded, SliceCache, encode, thumbnail
@@ -16,7 +17,8 @@ from bundles.common.reader import Slice, UnreadableImage, read_slice
 
 Key = Annotated[str, Path(max_length=64, description="key of a study revision, or StudyInstanceUID")]
 Number = Annotated[int, Path(ge=0, le=100_000, description="place of a series in the study, or of a slice, from 0")]
-RAW = "application/octet-stream"
+Name = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a heat map, as the series tells it")]
+RAW, PNG = "application/octet-stream", "image/png"
 MOST_VIEWS = 16
 
 
@@ -40,7 +42,8 @@ class Images:
             return before[1]
         series, places = self.known.series(outcome, number), self.known.places(outcome, number)
         drawn: Overlays = overlays(outcome, series, places)
-        made = view_of(number, outcome, series, places, drawn)
+        heats = heat_maps(outcome, series, places, self.known.folder(outcome))
+        made = view_of(number, outcome, series, places, drawn, heats=heats)
         self._views[outcome.key, number] = (outcome, made)
         while len(self._views) > MOST_VIEWS:
             self._views.pop(next(iter(self._views)), None)
@@ -87,6 +90,14 @@ def add_images(router: APIRouter, known: Known, sights: Sights) -> None:
         found = images.slice(outcome, number, index)
         return Response(found.body, media_type=RAW, headers=found.headers)
 
+    @router.get("/study/{key}/series/{number}/heat/{name}")
+    def show_heat(key: Key, number: Number, name: Name, visitor: CurrentVisitor) -> Response:
+        """Where a network looked in one image of a series, for one finding, as grey PNG."""
+        outcome = known.outcome(key)
+        sights.saw(visitor, outcome)
+        maps = images.series(outcome, number).heats
+        return Response(heat_picture(known.folder(outcome), maps, name), media_type=PNG)
+
     @router.get("/study/{key}/series/{number}/thumbnail")
     def show_thumbnail(key: Key, number: Number, visitor: CurrentVisitor) -> Response:
         """The slice in the middle, small, as PNG."""
@@ -95,4 +106,4 @@ def add_images(router: APIRouter, known: Known, sights: Sights) -> None:
         series = known.series(outcome, number)
         image = images.read(outcome, number, len(known.places(outcome, number)) // 2)
         window = None if image.inverted else window_of(series)
-        return Response(thumbnail(image, window), media_type="image/png")
+        return Response(thumbnail(image, window), media_type=PNG)

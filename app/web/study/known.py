@@ -76,6 +76,10 @@ class Known:
                 _keep(self._outcomes, key, (changed, found))
         return found
 
+    def folder(self, outcome: StudyOutcome) -> Path:
+        """Where the results of a revision lie."""
+        return self.settings.results / outcome.key
+
     def has_images(self, outcome: StudyOutcome) -> bool:
         """Whether the images of a revision are still in the spool, every one of them."""
         files = files_of(self.settings.spool.folder, outcome)

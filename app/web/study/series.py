@@ -11,6 +11,7 @@ from app.outcomes import StudyOutcome
 from app.radiographs import is_radiograph
 from app.slices import SlicePlace
 from app.study import Header, Series
+from app.web.study.heat import HeatMap
 from app.web.study.overlays import Mark, Overlays
 from bundles.common.geometry import Vector, positions_mm, spacing_mm
 
@@ -55,6 +56,7 @@ class SeriesView(BaseModel):
         start: The slice to open, from 0.
         scores: Of findings that are scored by slice, the main one first.
         marks: What is drawn.
+        heats: Where networks looked, in the images in which they called a finding present.
         problems: What could not be drawn or read, in words.
         sources: SOP Instance UID and frame, from 1, of every slice.
     """
@@ -74,12 +76,19 @@ class SeriesView(BaseModel):
     start: int
     scores: list[Scores]
     marks: list[Mark]
+    heats: list[HeatMap]
     problems: list[str]
     sources: list[tuple[str, int]]
 
 
 def view_of(
-    number: int, outcome: StudyOutcome, series: Series, places: Sequence[SlicePlace], drawn: Overlays
+    number: int,
+    outcome: StudyOutcome,
+    series: Series,
+    places: Sequence[SlicePlace],
+    drawn: Overlays,
+    *,
+    heats: Sequence[HeatMap] = (),
 ) -> SeriesView:
     """Everything that the viewer of a series needs but its pixels.
 
@@ -89,6 +98,7 @@ def view_of(
         series: The series.
         places: Where its slices lie.
         drawn: On it.
+        heats: Of it.
     """
     scores = _scores(outcome, series, places)
     geometry = series.geometry
@@ -109,6 +119,7 @@ def view_of(
         start=_start(outcome, scores, drawn.marks, len(places)),
         scores=scores,
         marks=list(drawn.marks),
+        heats=list(heats),
         problems=[*series.damaged, *drawn.problems],
         sources=[(place.sop_instance_uid, place.index + 1) for place in places],
     )

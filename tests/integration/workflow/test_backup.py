@@ -5,12 +5,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 
 from app.backup import MANIFEST, backup, restore
 from app.demo.pacs import Pacs
 from app.errors import Failed, Rejected
+from app.heat import heat_file, heat_name, keep_heat
 from app.locks import in_use
 from app.outcomes import FINAL, State
 from tests.integration.workflow.conftest import Installation
@@ -78,6 +80,18 @@ def taken(installation: Installation, pacs: Pacs) -> Path:
     folder = installation.folder / "backup"
     backup(installation.settings, folder)
     return folder
+
+
+def test_a_backup_holds_the_heat_maps_of_the_results(installation: Installation, tmp_path: Path) -> None:
+    send_to_spool(installation.spool(), ct_slices())
+    with installation.worker():
+        (outcome,) = installation.wait_final()
+    heat = heat_file(installation.settings.results / outcome.key, heat_name("bundle", "finding", "1.2.3"))
+    keep_heat(heat, np.full((4, 4), 9, np.uint8))
+    backup(installation.settings, tmp_path / "backup")
+    other = elsewhere(installation, tmp_path)
+    restore(other.settings, tmp_path / "backup")
+    assert (other.settings.results / outcome.key / heat.name).read_bytes() == heat.read_bytes()
 
 
 def test_what_is_damaged_or_in_the_way_is_refused(installation: Installation, taken: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class BrightNet(torch.nn.Module):
 
 
 class Answer:
-    """One box a class around what is bright, in pixels of the source."""
+    """One box a class around what is bright, in pixels of the source, and a heat map a class: there, and elsewhere."""
 
     def __init__(self, spoil="", spoilt_columns=0):
         self.spoil, self.spoilt_columns = spoil, spoilt_columns
@@ -55,7 +55,31 @@ class Answer:
                 boxes[1, 2] += 1000
             if self.spoil == "break":
                 raise RuntimeError("broken")
-        return {**item, "boxes": boxes, "scores": probabilities, "classes": torch.arange(2), "both": probabilities}
+        bright = (torch.as_tensor(item["image"])[0] > 0.5).float()[: placement.scaled[0], : placement.scaled[1]]
+        looked = {"looked": self.spoilt(torch.stack([bright, 1 - bright]))} if self.spoil != "heat missing" else {}
+        return {
+            **item,
+            **looked,
+            "boxes": boxes,
+            "scores": probabilities,
+            "classes": torch.arange(2),
+            "both": probabilities,
+        }
+
+    def spoilt(self, heat):
+        if self.spoil == "heat nan":
+            heat[:, 0, 0] = float("nan")
+        if self.spoil == "heat beyond":
+            heat *= 255
+        if self.spoil == "heat flat":
+            return heat.flatten()
+        if self.spoil == "heat one class":
+            return heat[:1]
+        if self.spoil == "heat words":
+            return "hot"
+        if self.spoil == "heat cold":
+            return heat * 0
+        return heat
 '''
 
 SERVICE = """
@@ -66,7 +90,11 @@ accepts: {{Modality: {{in: [CR, DX]}}}}
 reads: image
 findings:
   - {{finding: lung_lesion, probability: both, index: 0, threshold: 0.5, regions: {{index: 0, threshold: 0.3}}}}
-  - {{finding: pneumothorax, probability: both, index: 1, urgent: true, regions: {{index: 1, kind: attention}}}}
+  - finding: pneumothorax
+    probability: both
+    index: 1
+    urgent: true
+    regions: {{index: 1, kind: attention, heat: looked}}
 """
 
 
@@ -79,7 +107,9 @@ def write_image_bundle(
     spoilt_columns: int = SIDE,
     priority: int = 3,
 ) -> Path:
-    """Write the bundle; `spoil` ("nan", "outside", "break") spoils its answer on images of `spoilt_columns` columns."""
+    """Write the bundle; `spoil` ("nan", "outside", "break") spoils its answer on images of `spoilt_columns` columns, or
+    its heat maps ("heat …") on all.
+    """
     root = folder / name
     for part in ("configs", "models", "scripts", "docs"):
         (root / part).mkdir(parents=True)
