@@ -3,11 +3,8 @@
 Every command imports what it needs when it runs, so that `--help` is quick and the listener never meets torch.
 """
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -243,17 +240,23 @@ def send(  # noqa: PLR0917  the options of a command
 
 
 @cli.command(rich_help_panel="Send")
-def replay(
-    study: OneStudy,
+def replay(  # noqa: PLR0917  the options of a command
+    study: Annotated[
+        str | None, typer.Argument(help="Key of a study, or its StudyInstanceUID; or give --since.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="All studies from then on: 2026-11-20, UTC.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="And before that: 2026-11-20T13:00.")] = None,
     destination: Annotated[str | None, typer.Option(help="Name of one destination; without it all.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also where a newer revision stands for this one.")] = False,
     config: Config = None,
 ) -> None:
-    """Deliver the documents of a study once more. Exit code 1 if one was not taken."""
+    """Deliver the documents of a study, or of all of some time, once more. Exit code 1 if one was not taken."""
     settings = _settings(config)
-    from app.cli.show import replay_with_table
+    from app.cli.replay import replay_with_table
 
-    raise typer.Exit(replay_with_table(settings, study, destination, even_superseded=force))
+    raise typer.Exit(replay_with_table(settings, study, destination, since=since, until=until, even_superseded=force))
 
 
 @cli.command(rich_help_panel="Send")
@@ -362,7 +365,9 @@ def _settings(config: Path | None, role: str = "", *, share_metrics: bool = Fals
 
     settings = load(config)
     if share_metrics:
-        _share_metrics(settings, role)
+        from app.cli.figures import share
+
+        share(settings, role)
     elif role != "serve":
         # Who looks or sends by hand shows no figures; a folder that the environment names may not be there.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
@@ -370,22 +375,6 @@ def _settings(config: Path | None, role: str = "", *, share_metrics: bool = Fals
 
     configure(settings.log, role)
     return settings
-
-
-def _share_metrics(settings: "Settings", role: str) -> None:
-    """Name the folder of figures to prometheus_client, which looks at its import; `serve` did so for its children.
-
-    A process that shows its own figures shares none; a listener of several processes has a folder for them alone, since
-    processes of other containers may have the same numbers.
-    """
-    if not settings.metrics.port:
-        folder = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str((settings.run / "metrics").resolve()))
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    elif role == "listener" and settings.listener.processes > 1:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder = tempfile.mkdtemp(prefix="vigil-metrics-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    else:
-        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 def _quiet_libraries() -> None:

@@ -87,9 +87,16 @@ def read(path: Path) -> tuple[Token, ...]:
     try:
         return parse(path.read_text("utf-8"), str(path))
     except OSError as error:
-        raise Rejected(f"http.access.tokens_file {path}: {error.strerror}; `python -m app token` makes it") from error
+        raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise Rejected(f"http.access.tokens_file {path}: no text in UTF-8") from error
+
+
+def _unreadable(path: Path, error: OSError) -> Rejected:
+    hint = "`python -m app token` (containers: deploy/setup --token) makes it"
+    if isinstance(error, PermissionError):
+        hint = "let the user of the service read it (chmod 644) and enter its folder (chmod 755)"
+    return Rejected(f"http.access.tokens_file {path}: {error.strerror}; {hint}")
 
 
 class TokenFile:
@@ -123,14 +130,26 @@ class TokenFile:
         if self._path is None:
             return ()
         try:
-            state = self._path.stat()
-            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            stamp = _stamp(self._path)
             if stamp != self._stamp:
                 self._tokens, self._stamp, self._problem = read(self._path), stamp, ""
-        except (OSError, Rejected) as error:
+        except Rejected as error:
             self._tokens, self._stamp = (), None
             if str(error) != self._problem:
                 hint = "nobody can log in by token until that is mended"
                 _log.error("tokens_unreadable", problem=str(error), hint=hint)
             self._problem = str(error)
         return self._tokens
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What changes with a file.
+
+    Raises:
+        Rejected: It cannot be looked at.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return state.st_mtime_ns, state.st_size, state.st_ino

@@ -127,7 +127,7 @@ def replay(
     if known is None:
         raise Rejected("no study of that key or StudyInstanceUID; `studies` in the web side lists them")
     receipts: list[Receipt] = []
-    for peer in _destinations(settings, destination):
+    for peer in destinations_of(settings, destination):
         with sending(settings.results, known, peer.name):
             newer = revisions.relation(settings.results, known).superseded_by
             if newer and not even_superseded:
@@ -175,9 +175,16 @@ def _with_receipts(found: StudyOutcome, receipts: Sequence[Receipt]) -> StudyOut
     return found
 
 
-def _destinations(settings: Settings, name: str | None) -> tuple[Destination, ...]:
+def destinations_of(settings: Settings, name: str | None) -> tuple[Destination, ...]:
+    """The destination of that name; None: all.
+
+    Raises:
+        Rejected: There is none.
+    """
     chosen = tuple(each for each in settings.destinations if name in {None, each.name})
     if not chosen:
+        if not settings.destinations:
+            raise Rejected("there is no destination in the settings; enter one under destinations")
         known = [each.name for each in settings.destinations]
-        raise Rejected(f"no destination '{name}' in the settings{nearest(name or '', known) if known else ''}")
+        raise Rejected(f"no destination '{name}' in the settings{nearest(name or '', known)}")
     return chosen

@@ -154,22 +154,5 @@ def send_with_progress(  # noqa: PLR0917  an address and two names are always gi
     return 0 if taken == len(sought) else 1
 
 
-def replay_with_table(settings: Settings, study: str, destination: str | None, *, even_superseded: bool) -> int:
-    """Deliver a study's documents again and show the receipts; 1 where one was not taken."""
-    from app.audit.deliveries import tell_replayed
-    from app.workflow_delivery import replay
-
-    receipts = replay(settings, study, destination, even_superseded=even_superseded)
-    tell_replayed(settings, study, receipts)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("document", "destination", "result"):
-        table.add_column(column, overflow="fold")
-    for receipt in receipts:
-        tone = "green" if receipt.delivered else "bold red"
-        table.add_row(receipt.document, receipt.destination, Text(visible(receipt.detail), style=tone))
-    Console().print(table)
-    return 0 if all(receipt.delivered for receipt in receipts) else 1
-
-
 def _toned(word: str) -> Text:
     return Text(word, style=TONES.get(word, "yellow"))

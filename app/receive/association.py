@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from socketserver import TCPServer
@@ -22,6 +23,7 @@ from app.commitments import Ledger, refuse_request, take_report
 from app.peers import Objection, Peer, may_store, objection
 from app.receive import metrics
 from app.receive.command import pdus
+from app.receive.entity import AT_THE_DOOR, Entity, to_make_room
 from app.receive.handshakes import Handshakes
 from app.receive.refusals import refused
 from app.receive.spool import Spool
@@ -40,7 +42,13 @@ _log = structlog.get_logger()
 
 
 class EventDrivenAssociation(Association):  # type: ignore[misc]
-    """An accepted association that stores what comes."""
+    """An accepted association that stores what comes.
+
+    Attributes:
+        asked: Whether the caller has asked for an association; until then it is a connection at the door.
+        since: When it came, seconds of the monotonic clock.
+        sent_away: Whether it had to make room for others at the door.
+    """
 
     is_established: bool
 
@@ -58,7 +66,19 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
         self._spool = server.spool
         self._service: StorageService | None = None
         self._objection: Objection | None = None
+        self.asked = self.sent_away = False
+        self.since = time.monotonic()
         self.name = f"AcceptorThread@{id(self):x}"
+
+    @property
+    def address(self) -> str:
+        """From where it came."""
+        return str(self.requestor.address)
+
+    def send_away(self) -> None:
+        """End the connection of a caller that has not asked for anything."""
+        self.sent_away = True
+        self.dul.kill_dul()
 
     @property
     def service(self) -> StorageService:
@@ -80,6 +100,7 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
         Why stands in our log alone: the answer is the same for all (PS3.8 section 9.3.4: rejected permanently by the
         service user, calling AE title not recognized), so that who tries titles learns nothing.
         """
+        self.asked = True
         calling_ae = str(self.requestor.primitive.calling_ae_title).strip()
         self._objection = objection(self._server.peers, calling_ae, str(self.requestor.address), certificate)
         if self._objection is not None:
@@ -141,6 +162,9 @@ class EventDrivenAssociation(Association):  # type: ignore[misc]
 
     def _report(self) -> None:
         rejection = self._objection or self.dul.rejection
+        if not (self.asked or self.dul.breach or self.dul.peer_left or self.is_aborted):
+            # Counted, and no line: somebody who keeps a door open by silence could fill the log by it.
+            metrics.REJECTED.labels("silent").inc()
         if rejection is not None:
             refused(rejection, self.requestor.address, str(self.requestor.ae_title).strip(), trail=self._server.trail)
         elif self._service is not None:
@@ -205,9 +229,11 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
         trail: Of audit messages; None writes none.
     """
 
+    ae: Entity
+
     def __init__(
         self,
-        ae: Any,
+        ae: Entity,
         listening: socket.socket,
         spool: Spool,
         stall_s: float,
@@ -247,11 +273,19 @@ class ListeningServer(AssociationServer):  # type: ignore[misc]
         self.socket.close()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        """Bound threads and memory also against connections that never ask for an association."""
-        if len(self.ae.active_associations) < self.ae.maximum_associations + _SPARE_CONNECTIONS:
-            return True
-        metrics.REJECTED.labels("connections").inc()
-        return False
+        """Bound threads and memory also against connections that never ask for an association.
+
+        Who is silent for long makes room for the next: a sender that asks is let in, however many are silent.
+        """
+        waiting = self.ae.silent
+        leaving = to_make_room(waiting, time.monotonic()) if len(waiting) >= AT_THE_DOOR else None
+        crowded = len(waiting) >= AT_THE_DOOR and leaving is None
+        if crowded or len(self.ae.connections) >= self.ae.maximum_associations + AT_THE_DOOR + _SPARE_CONNECTIONS:
+            metrics.REJECTED.labels("connections").inc()
+            return False
+        if leaving is not None:
+            leaving.send_away()
+        return True
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin the association, with TLS after a handshake for which this loop does not wait."""

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Final
 
 import structlog
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, _config
+from pynetdicom import ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, _config
 
 from app import log
 from app.audit.trail import Trail
@@ -27,6 +27,7 @@ from app.exporter import observing
 from app.ready import tell_ready
 from app.receive.association import ListeningServer, address_of
 from app.receive.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from app.receive.entity import Entity
 from app.receive.objections import VERIFICATION
 from app.receive.spool import Spool
 from app.receive.upper_layer import check_version
@@ -142,7 +143,7 @@ def _serving(settings: Settings, listening: socket.socket) -> Iterator[Callable[
         _finish(ae)
 
 
-def _finish(ae: AE) -> None:
+def _finish(ae: Entity) -> None:
     """Wait for the associations that run, then abort those that are left. Every acknowledged image is durable."""
     deadline = time.monotonic() + GRACE_S
     while ae.active_associations and time.monotonic() < deadline:
@@ -150,15 +151,17 @@ def _finish(ae: AE) -> None:
     left = ae.active_associations
     for association in left:
         association.abort()
-    for association in left:
+    for silent in ae.silent:
+        silent.send_away()
+    for association in ae.connections:
         association.join(GRACE_S)
     _log.info("listener_stopped", aborted=len(left))
 
 
-def _application_entity(settings: Settings) -> AE:
+def _application_entity(settings: Settings) -> Entity:
     options = settings.listener
     processes = options.processes
-    ae = AE(options.ae_title)
+    ae = Entity(options.ae_title)
     ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
     if any(commitment_of(destination) for destination in settings.destinations):
         # We are its user: the peer that opens the association proposes itself as provider.

@@ -15,6 +15,7 @@ REJECTIONS: Final = (
     "peer_certificate",
     "too_many",
     "connections",
+    "silent",
     "protocol",
     "other",
     "tls_plain",

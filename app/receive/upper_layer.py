@@ -12,6 +12,7 @@ again when a new one comes.
 
 import select
 import struct
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +32,13 @@ if TYPE_CHECKING:
     from app.receive.association import EventDrivenAssociation
 
 LOOK_AROUND_S: Final = 0.5
+DISCARD_S: Final = 2.0
+"""After a breach of protocol: so long a peer has to close the connection, as it should after our A-ABORT."""
+_KINDS: Final = range(0x01, 0x08)  # of PDUs, PS3.8 section 9.3.1
+_FIRST: Final = frozenset({0x01, 0x07})  # A-ASSOCIATE-RQ, A-ABORT
 _P_DATA: Final = 0x04
 _MAX_OTHER_PDU: Final = 1 << 20  # everything but P-DATA is short; without a bound a peer could fill the memory
+_DISCARD_AT_ONCE: Final = 1 << 16
 _REJECTIONS: Final[Mapping[tuple[int, int], str]] = {(1, 7): "called_ae", (3, 2): "too_many"}
 
 _log = structlog.get_logger()
@@ -52,7 +58,13 @@ def check_version() -> None:
 
 
 class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
-    """The upper layer's thread: state machine, timers, and the short way for data."""
+    """The upper layer's thread: state machine, timers, and the short way for data.
+
+    Attributes:
+        rejection: Why we rejected the association; None where we did not.
+        breach: What the peer did against the protocol; "" for nothing. Nothing that came after it was read.
+        peer_left: Whether the peer closed the connection, or it broke.
+    """
 
     socket: BufferedSocket
 
@@ -62,6 +74,10 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         self.to_provider_queue = RingingQueue[Any](self.doorbell.ring)
         self.to_user_queue = RingingQueue[Any](assoc.awake.set)
         self.rejection: str | None = None
+        self.breach = ""
+        self.peer_left = False
+        self._discarded = 0
+        self._discard_until = 0.0
         self._poll = select.poll()
         self._poll.register(self.doorbell, select.POLLIN)
 
@@ -93,7 +109,10 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         self.doorbell.ring()
 
     def close(self) -> None:
-        """Give sockets and buffer back, once the thread has ended."""
+        """Give sockets and buffer back, once the thread has ended; tell of a breach, once for all that came with it."""
+        if self.breach:
+            address = self.assoc.requestor.address
+            _log.warning("protocol_error", problem=self.breach, peer=address, discarded_bytes=self._discarded)
         self.doorbell.close()
         if self.socket.socket is not None:
             self.socket.socket.close()
@@ -102,7 +121,7 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
     def _is_transport_event(self) -> bool:
         """Wait for the peer, the association or a timer, and read what the peer sent."""
         if self.state_machine.current_state == "Sta13":
-            return bool(super()._is_transport_event())
+            return self._discard() if self.breach else bool(super()._is_transport_event())
         while self.event_queue.empty() and not self._kill_thread and not self.artim_timer.expired:
             ready = self.socket.ready or self._wait()
             if self._process_recv_primitive():
@@ -126,21 +145,51 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         try:
             header = self.socket.peek(6)
             if len(header) < 6:
-                self.event_queue.put("Evt17")  # connection closed
+                self._lost()
                 return
             kind, length = struct.unpack(">BxI", header)
             if kind == _P_DATA and self.state_machine.current_state == "Sta6":
                 self.socket.take(6)
                 self._read_data(length)
             else:
-                _check_length(length)
+                _check_header(kind, length, begun=self.state_machine.current_state != "Sta2")
                 super()._read_pdu_data()
+                self._look_for_breach()
         except ProtocolError as error:
-            _log.warning("protocol_error", problem=str(error))
-            metrics.REJECTED.labels("protocol").inc()
+            self._break_off(str(error))
             self.event_queue.put("Evt19")  # invalid PDU: the state machine aborts
         except OSError:
-            self.event_queue.put("Evt17")
+            self._lost()
+
+    def _lost(self) -> None:
+        self.peer_left = True
+        self.event_queue.put("Evt17")  # connection closed
+
+    def _look_for_breach(self) -> None:
+        """See whether pynetdicom could not decode what it read, which it tells the state machine alone."""
+        if "Evt19" in self.event_queue.queue:
+            self._break_off("malformed PDU")
+
+    def _break_off(self, problem: str) -> None:
+        if not self.breach:
+            self.breach = problem
+            self._discard_until = time.monotonic() + DISCARD_S
+            metrics.REJECTED.labels("protocol").inc()
+
+    def _discard(self) -> bool:
+        """After A-ABORT: take what still comes without a look at it, until the peer closes or had its time.
+
+        Where a breach is, no PDU begins anywhere any more; and closing on bytes that nobody took would reset the
+        connection, and our A-ABORT on its way with it (PS3.8 section 9.2: state 13 awaits that the peer closes).
+        """
+        try:
+            taken = len(self.socket.take(_DISCARD_AT_ONCE)) if self.socket.ready or self._wait() else None
+        except OSError:
+            taken = 0
+        self._discarded += taken or 0
+        if taken == 0 or time.monotonic() > self._discard_until:
+            self.socket.close()
+        return True
 
     def _read_data(self, length: int) -> None:
         """Read the presentation data values of a P-DATA-TF PDU (PS3.8 §9.3.5)."""
@@ -166,6 +215,10 @@ class EventDrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         self._idle_timer.restart()
 
 
-def _check_length(length: int) -> None:
+def _check_header(kind: int, length: int, *, begun: bool) -> None:
+    if kind not in _KINDS:
+        raise ProtocolError("unknown kind of PDU")
+    if not begun and kind not in _FIRST:
+        raise ProtocolError("PDU before an association was asked for")
     if length > _MAX_OTHER_PDU:
         raise ProtocolError("oversized PDU")

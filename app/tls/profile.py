@@ -6,6 +6,7 @@ compression, no session that outlives its connection: each proves its certificat
 """
 
 import ssl
+from pathlib import Path
 from typing import Final
 
 from app.errors import Rejected
@@ -50,9 +51,13 @@ def load_pair(context: ssl.SSLContext, pair: KeyPair, who: str) -> None:
         # Without a password of ours OpenSSL would ask for one at the terminal.
         context.load_cert_chain(pair.certificate_file, pair.key_file, password="")
     except OSError as error:
-        words = "no pair in PEM without a password" if isinstance(error, ssl.SSLError) else error.strerror
-        files = f"tls.certificate_file {pair.certificate_file}, tls.key_file {pair.key_file}"
-        raise Rejected(f"{who}: {files}: {words}") from error
+        if isinstance(error, ssl.SSLError):
+            files = f"tls.certificate_file {pair.certificate_file}, tls.key_file {pair.key_file}"
+            raise Rejected(f"{who}: {files}: no pair in PEM without a password") from error
+        # OpenSSL does not say which of the two it is.
+        for name, path in (("certificate_file", pair.certificate_file), ("key_file", pair.key_file)):
+            check_readable(path, f"{who}: tls.{name}")
+        raise Rejected(f"{who}: tls.certificate_file {pair.certificate_file}: {error.strerror}") from error
 
 
 def load_authorities(context: ssl.SSLContext, ca_file: object, who: str) -> None:
@@ -67,5 +72,28 @@ def load_authorities(context: ssl.SSLContext, ca_file: object, who: str) -> None
         else:
             context.load_verify_locations(cafile=str(ca_file))
     except OSError as error:
+        if not isinstance(error, ssl.SSLError) and ca_file is not None:
+            check_readable(Path(str(ca_file)), f"{who}: tls.ca_file")
         words = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise Rejected(f"{who}: tls.ca_file {ca_file}: {words}") from error
+
+
+def check_readable(path: Path, what: str) -> None:
+    """Try to open a file of ours.
+
+    Args:
+        path: Of the file.
+        what: Names it in the message.
+
+    Raises:
+        Rejected: It cannot be read; says what to do.
+    """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        hint = (
+            "let the user of the service read it; for containers deploy/setup does, or chgrp 10001 and chmod 640"
+            if isinstance(error, PermissionError)
+            else "put it there, or name another"
+        )
+        raise Rejected(f"{what} {path}: {error.strerror}; {hint}") from error

@@ -62,6 +62,7 @@ class Watched:
         self._lock = threading.Lock()
         self._stamp = _stamp(files)
         self._warned_at: float | None = None
+        self._problem = ""
         load()
         self._facts = self._read()
 
@@ -69,7 +70,8 @@ class Watched:
         """Load what has changed, and warn once a day of a certificate that ends soon. Cheap."""
         with self._lock:
             stamp = _stamp(self._files)
-            if stamp != self._stamp:
+            # What could not be read is tried again: a mode that was mended changes neither time nor size.
+            if stamp != self._stamp or self._problem:
                 self._stamp = stamp
                 self._renew()
             self._warn()
@@ -80,9 +82,12 @@ class Watched:
             self._facts = self._read()
         except Rejected as error:
             # Half of a renewal may be seen: the other file changes too, and is looked at then.
-            _log.error("certificate_not_renewed", use=self._use, reason=str(error), hint="the one before stays in use")
+            if str(error) != self._problem:
+                hint = "the pair before stays in use; a start anew would fail until this is mended"
+                _log.error("certificate_not_renewed", use=self._use, reason=str(error), hint=hint)
+            self._problem = str(error)
         else:
-            self._warned_at = None
+            self._warned_at, self._problem = None, ""
             _log.info("certificate_renewed", use=self._use, sha256=self._facts.sha256)
 
     def _read(self) -> Facts:

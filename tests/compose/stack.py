@@ -247,7 +247,8 @@ def write_secrets(folder: Path) -> str:
     folder.mkdir()
     (folder / "database_password").write_text(os.urandom(16).hex())
     secret, token = make("compose-test", Role.OPERATOR)
-    (folder / "web_tokens").write_text(token.line())
+    (folder / "web").mkdir()
+    (folder / "web" / "tokens").write_text(token.line())
     return secret
 
 
@@ -258,7 +259,6 @@ def write_settings(path: Path, sections: Mapping[str, Mapping[str, object]]) -> 
         "assembly": {"idle_s": 1.0, "interrupted_s": 5.0},
         "inference": {"threads": 1},
         "spool": {"min_free_mb": 50},
-        "http": {"access": {"tokens_file": "/run/secrets/web_tokens"}},
     }
     for section, values in (*changes.items(), *sections.items()):
         raw[section] = {**raw.get(section, {}), **values}

@@ -39,8 +39,9 @@ def secure(vigil_image: str, hospital: trustme.CA, tmp_path_factory: pytest.Temp
     certificates.chmod(0o755)
     for file in certificates.iterdir():
         file.chmod(0o644)
-    more = {"VIGIL_CERTIFICATES": str(certificates)}
-    with installed(tmp_path_factory.mktemp("secure"), vigil_image, overlays=[TLS], more=more) as stack:
+    more, folder = {"VIGIL_CERTIFICATES": str(certificates)}, tmp_path_factory.mktemp("secure")
+    peers = [{"ae_title": SCANNER, "certificate": {"names": ["scanner"]}}]
+    with installed(folder, vigil_image, overlays=[TLS], more=more, listener={"peers": peers}) as stack:
         stack.trust = ssl.create_default_context()
         hospital.configure_trust(stack.trust)
         stack.up()
@@ -58,8 +59,8 @@ def test_a_scanner_with_a_certificate_is_let_in_and_no_other(
 ) -> None:
     ledger, (study,) = Ledger(secure), fresh(1)
 
-    def credentials(authority: trustme.CA, name: str) -> tuple[str, ...]:
-        pair, key, certificate = authority.issue_cert("scanner"), tmp_path / f"{name}.key", tmp_path / f"{name}.crt"
+    def credentials(authority: trustme.CA, name: str, host: str = "scanner") -> tuple[str, ...]:
+        pair, key, certificate = authority.issue_cert(host), tmp_path / f"{name}.key", tmp_path / f"{name}.crt"
         pair.private_key_pem.write_to_path(str(key))
         pair.cert_chain_pems[0].write_to_path(str(certificate))
         trusted = tmp_path / f"{name}-ca.crt"
@@ -67,7 +68,8 @@ def test_a_scanner_with_a_certificate_is_let_in_and_no_other(
         return ("+tls", str(key), str(certificate), "+cf", str(trusted))
 
     anonymous = ("+tla", "+cf", credentials(hospital, "unused")[-1])
-    for refused in ((), anonymous, credentials(trustme.CA(), "stranger")):
+    another = credentials(hospital, "another", "other-scanner")
+    for refused in ((), anonymous, credentials(trustme.CA(), "stranger"), another):
         assert storescu(secure, study.files, *refused) != 0
     assert secure.ask("/api/v1/studies")["items"] == []
     assert storescu(secure, study.files, *credentials(hospital, "scanner")) == 0

@@ -79,8 +79,8 @@ def test_secrets_lie_where_the_settings_say(house: House, tmp_path: Path) -> Non
     elsewhere = tmp_path / "secrets"
     assert house.setup("--plain", VIGIL_SECRETS=str(elsewhere)).returncode == 0
     assert house.setup("--token", "jane=viewer", VIGIL_SECRETS=str(elsewhere)).returncode == 0
-    assert {path.name for path in elsewhere.iterdir()} == {"database_password", "grafana_password", "web_tokens"}
-    assert (elsewhere / "web_tokens").read_text().startswith("jane viewer sha256:")
+    assert {path.name for path in elsewhere.iterdir()} == {"database_password", "grafana_password", "web"}
+    assert (elsewhere / "web" / "tokens").read_text().startswith("jane viewer sha256:")
     assert not (house.folder / "deploy" / "secrets").exists()
 
 

@@ -138,7 +138,7 @@ def test_only_the_listener_is_published_beyond_this_server(together: dict[str, A
 
 
 def test_files_that_are_mounted_exist(together: dict[str, Any], root: Path) -> None:
-    made_by_setup = {"./deploy/certificates"}
+    made_by_setup = {"./deploy/certificates", "./deploy/secrets/web"}
     for name, service in together["services"].items():
         for mount in service.get("volumes", ()):
             source = mount.split(":")[0]
@@ -183,16 +183,44 @@ def test_the_settings_of_the_containers_are_understood_with_the_environment_of_e
                 assert settings.database.password_file.name in service["secrets"], name
             if name == "web":
                 assert settings.http.access.tokens_file is not None
-                assert settings.http.access.tokens_file.name in service["secrets"]
+                assert str(settings.http.access.tokens_file.parent) in mounts, "a folder: files are replaced"
+
+
+READERS = ("migrate", "listener", "worker", "web")
+"""Who reads the settings in every installation."""
+
+
+@pytest.mark.parametrize("overlays", [(), *((name,) for name in OVERLAYS), OVERLAYS], ids=str)
+def test_all_services_read_the_same_settings(root: Path, overlays: tuple[str, ...]) -> None:
+    """What stands in the settings of one service alone may keep another, which reads the same file, from starting."""
+    its_own = {"worker": "VIGIL_INFERENCE__DEVICE", "web": "VIGIL_HTTP__ACCESS__ANONYMOUS"}
+    services = merged(root, *overlays)["services"]
+    environments = []
+    for name in READERS:
+        given = services[name].get("environment", {})
+        environments.append({key: value for key, value in given.items() if key != its_own.get(name)})
+    assert environments == [environments[0]] * len(READERS)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_peer_with_a_certificate_is_understood_by_every_service(root: Path, tmp_path: Path, name: str) -> None:
+    """As docs/runbook/certificates.md adds a scanner."""
+    raw = yaml.safe_load((root / "deploy" / "compose" / "vigil.yaml").read_text())
+    raw["listener"]["peers"] = [{"ae_title": "CT1", "certificate": {"names": ["ct1.hospital.example"]}}]
+    (tmp_path / "vigil.yaml").write_text(yaml.safe_dump(raw))
+    settings = load(tmp_path / "vigil.yaml", merged(root, "tls")["services"][name]["environment"])
+    assert [peer.ae_title for peer in settings.listener.peers] == ["CT1"]
 
 
 def test_tls_is_demanded_of_scanners_and_browsers_with_its_overlay(root: Path) -> None:
-    for name in ("listener", "web"):
-        environment = merged(root, "tls")["services"][name]["environment"]
-        settings = load(root / "deploy" / "compose" / "vigil.yaml", environment)
+    for name in READERS:
+        service = merged(root, "tls")["services"][name]
+        settings = load(root / "deploy" / "compose" / "vigil.yaml", service["environment"])
         assert settings.listener.tls is not None
         assert settings.listener.tls.client_certificates == "required"
-        assert (settings.http.tls is not None) == (name == "web")
+        assert settings.http.tls is not None
+        mounted = any("/etc/vigil/certificates" in mount for mount in service["volumes"])
+        assert mounted == (name in {"listener", "web"}), "keys go to who opens a port, and to nobody else"
 
 
 def test_variables_fill_in_as_compose_does() -> None:

@@ -2,8 +2,11 @@
 
 import socket
 import ssl
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -11,9 +14,12 @@ from structlog.testing import capture_logs
 
 from app.errors import Rejected
 from app.tls.certificates import DAY_S, of_file
+from app.tls.renewal import ListenerContext
+from app.tls.settings import ListenerTls
 from tests.integration.receive.certificates import Hospital
 from tests.integration.receive.conftest import Listen
 from tests.integration.receive.tls_clients import c_echo, counted
+from tests.integration.unreadable import unreadable
 
 
 def test_a_renewed_certificate_counts_without_a_restart(listen: Listen, hospital: Hospital) -> None:
@@ -70,5 +76,34 @@ def test_an_end_that_is_near_is_told(days: int, listen: Listen, hospital: Hospit
 def test_missing_files_end_the_start_with_words(listen: Listen, hospital: Hospital) -> None:
     tls = hospital.listener()
     tls["key_file"].unlink()
-    with pytest.raises(Rejected, match=r"listener: tls.certificate_file .*No such file"), listen(tls=tls):
+    with pytest.raises(Rejected, match=r"listener: tls.key_file .*No such file"), listen(tls=tls):
         pass
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("name", ["certificate_file", "key_file", "ca_file"])
+def test_a_renewal_that_cannot_be_read_says_which_file_and_counts_once_it_can(open_folder: Path, name: str) -> None:
+    """As after `mv` of files that root alone may read; to mend their mode changes neither time nor size."""
+    hospital = Hospital(open_folder / "certificates")
+    tls = hospital.listener()
+    context = ListenerContext(ListenerTls(**tls))
+    before = context.current()
+    hospital.issue("vigil.hospital.example", ends_days=90)
+    tls["ca_file"].touch()
+    with capture_logs() as logs:
+        with unreadable(tls[name]):
+            assert [context.current(), context.current()] == [before] * 2
+        assert context.current() is not before
+    told, renewed = (each for each in logs if each["event"].startswith("certificate_"))
+    assert told["event"] == "certificate_not_renewed"
+    assert told["reason"].startswith(f"listener: tls.{name} {tls[name]}: Permission denied; ")
+    assert "deploy/setup" in told["reason"]
+    assert "chgrp 10001" in told["reason"]
+    assert renewed["event"] == "certificate_renewed"
