@@ -164,9 +164,13 @@ class Stack:
         address = f"{scheme}://localhost:{self.http_port}{path}"
         return urllib.request.Request(address, headers={"Authorization": f"Bearer {self.token}"})
 
-    def page(self) -> str:
-        """The list of studies, as people see it."""
-        with urllib.request.urlopen(self._request("/?limit=1000"), timeout=30, context=self.trust) as answer:
+    def page(self, key: str) -> str:
+        """The page of a revision, as people see it.
+
+        Raises:
+            urllib.error.HTTPError: There is none.
+        """
+        with urllib.request.urlopen(self._request(f"/study/{key}"), timeout=30, context=self.trust) as answer:
             return str(answer.read().decode())
 
     def health(self) -> Mapping[str, Any]:

@@ -15,6 +15,8 @@ from pynetdicom.association import Association
 from app.receive.listener import running
 from app.receive.spool import Spool
 from app.settings import Settings
+from tests.integration.receive.certificates import Hospital
+from tests.unit.receive.objects import make_object, to_file
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ def listen(tmp_path: Path) -> Listen:
             yield Running(port, folder)
 
     return start
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Hospital:
+    return Hospital(tmp_path / "certificates")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "a.dcm"
+    path.parent.mkdir()
+    path.write_bytes(to_file(make_object("1.2.3", "1.2.4")))
+    return path
 
 
 @contextlib.contextmanager

@@ -4,13 +4,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -19,62 +18,19 @@ from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
 
 from app.deliver import send_folder
-from app.errors import Rejected
 from app.peers import HEALTH_AE
 from app.receive import handshakes
 from app.settings import Settings
-from app.tls.certificates import DAY_S, of_file
 from app.tls.profile import CIPHERS_1_2, CIPHERS_1_3
 from app.tls.settings import Tls
 from app.web.health import listener as ask_listener
 from tests.integration.receive.certificates import Hospital, Pair
 from tests.integration.receive.conftest import Listen, Running
 from tests.integration.receive.dcmtk import echo, send
+from tests.integration.receive.tls_clients import c_echo, counted, rejected
 from tests.unit.receive.objects import make_object, to_file
 
 NEWEST = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-
-
-@pytest.fixture
-def hospital(tmp_path: Path) -> Hospital:
-    return Hospital(tmp_path / "certificates")
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "in" / "a.dcm"
-    path.parent.mkdir()
-    path.write_bytes(to_file(make_object("1.2.3", "1.2.4")))
-    return path
-
-
-def rejected(reason: str) -> float:
-    names = ("vigil_associations_refused_total", "vigil_receive_refused_total")
-    return sum(REGISTRY.get_sample_value(name, {"reason": reason}) or 0 for name in names)
-
-
-@contextmanager
-def counted(reason: str, patience_s: float = 20) -> Iterator[None]:
-    """One more is counted as refused for that reason when the block ends, or a moment later."""
-    before = rejected(reason)
-    yield
-    deadline = time.monotonic() + patience_s
-    while rejected(reason) == before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert rejected(reason) == before + 1
-
-
-def c_echo(port: int, context: ssl.SSLContext, calling_ae: str = "CT1") -> bool:
-    """Whether an association over TLS is accepted and C-ECHO answered."""
-    entity = AE(calling_ae)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    association = entity.associate(
-        "127.0.0.1", port, [build_context(Verification)], ae_title="VIGIL", tls_args=(context, "vigil")
-    )
-    try:
-        return bool(association.is_established and association.send_c_echo().get("Status") == 0)
-    finally:
-        association.release() if association.is_established else association.abort()
 
 
 def shakes(port: int, context: ssl.SSLContext) -> tuple[str, str] | None:
@@ -334,64 +290,6 @@ def test_silent_callers_keep_nobody_out(listen: Listen, hospital: Hospital, monk
             each.close()
         assert rejected("tls_timeout") >= timeouts
         assert c_echo(running.port, context)
-
-
-def test_a_renewed_certificate_counts_without_a_restart(listen: Listen, hospital: Hospital) -> None:
-    pair = hospital.issue("ct1.example")
-    tls = hospital.listener()
-
-    def shown(port: int) -> str:
-        with (
-            closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as plain,
-            hospital.client(pair).wrap_socket(plain, server_hostname="vigil") as secure,
-        ):
-            return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True) or b"")
-
-    with listen(tls=tls) as running, capture_logs() as logs:
-        before = shown(running.port)
-        tls["key_file"].write_text("half of a renewal")
-        assert shown(running.port) == before
-        hospital.issue("vigil.hospital.example", ends_days=90)
-        after = shown(running.port)
-        gauge = REGISTRY.get_sample_value("vigil_certificate_expires_timestamp_seconds", {"use": "listener"})
-    assert after != before
-    assert [each["event"] for each in logs if each["event"].startswith("certificate_")] == [
-        "certificate_not_renewed",
-        "certificate_renewed",
-    ]
-    assert gauge == of_file(tls["certificate_file"], "").not_after
-    assert abs(gauge - time.time() - 90 * DAY_S) < DAY_S
-
-
-def test_an_authority_that_is_taken_away_is_trusted_no_more(listen: Listen, hospital: Hospital) -> None:
-    pair = hospital.issue("ct1.example")
-    tls = hospital.listener()
-    context = hospital.client(pair)
-    with listen(tls=tls) as running:
-        assert c_echo(running.port, context)
-        hospital.stranger.cert_pem.write_to_path(hospital.ca)
-        with counted("tls_unknown_signer"):
-            assert not c_echo(running.port, context)
-
-
-@pytest.mark.parametrize("days", [20, -1])
-def test_an_end_that_is_near_is_told(days: int, listen: Listen, hospital: Hospital) -> None:
-    tls = hospital.listener()
-    hospital.issue("vigil.hospital.example", starts_days=-90, ends_days=days + 0.5)
-    context = hospital.client(hospital.issue("ct1.example"))
-    with listen(tls=tls) as running, capture_logs() as logs:
-        c_echo(running.port, context)
-        c_echo(running.port, context)
-    (told,) = [each for each in logs if each["event"] == "certificate_ends"]
-    assert told["log_level"] == ("warning" if days > 0 else "error")
-    assert f"expires in {days} days" in told["problem"] if days > 0 else "has expired" in told["problem"]
-
-
-def test_missing_files_end_the_start_with_words(listen: Listen, hospital: Hospital) -> None:
-    tls = hospital.listener()
-    tls["key_file"].unlink()
-    with pytest.raises(Rejected, match=r"listener: tls.certificate_file .*No such file"), listen(tls=tls):
-        pass
 
 
 def test_several_processes_speak_tls(hospital: Hospital, tmp_path: Path) -> None:

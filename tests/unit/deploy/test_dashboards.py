@@ -1,8 +1,7 @@
 """The dashboards and what provisions them, against what Grafana documents of its JSON model; PromQL by promtool."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,16 @@ import pytest
 import yaml
 
 from app.cli.metrics_page import every_figure
+from tests.unit.deploy.dashboards import DASHBOARDS, Dashboard, every_expression, expressions, panels, read
 from tests.unit.deploy.test_alerts import promtool, rules
 
-DASHBOARDS = ("destinations", "overview", "system")
 PANEL_TYPES = {"row", "stat", "table", "timeseries"}
 UNITS = {"none", "short", "s", "bytes", "Bps", "percentunit"}
 """IDs of Grafana's unit formats."""
-VARIABLES = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "6h"}
 COLUMNS = 24
 OTHERS = {"up"}
 """Figures that are no part of docs/metrics.md: Prometheus' own."""
 WORD = re.compile(r"\b(?:vigil_\w+|up)\b(?!:)")
-
-Dashboard = Mapping[str, Any]
 
 
 @pytest.fixture(scope="module", params=DASHBOARDS)
@@ -30,28 +26,10 @@ def dashboard(request: pytest.FixtureRequest, root: Path) -> Dashboard:
     return read(root, request.param)
 
 
-def read(root: Path, name: str) -> Dashboard:
-    found: Dashboard = json.loads((root / "deploy" / "grafana" / "dashboards" / f"{name}.json").read_text())
-    return found
-
-
 def provisioned(root: Path, what: str) -> Mapping[str, Any]:
     (file,) = (root / "deploy" / "grafana" / "provisioning" / what).iterdir()
     found: Mapping[str, Any] = yaml.safe_load(file.read_text())
     return found
-
-
-def panels(dashboard: Dashboard) -> list[Mapping[str, Any]]:
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-
-
-def expressions(dashboard: Dashboard) -> Iterator[str]:
-    for panel in panels(dashboard):
-        for target in panel["targets"]:
-            yield target["expr"]
-    for annotation in dashboard["annotations"]["list"]:
-        if "expr" in annotation:
-            yield annotation["expr"]
 
 
 def names(expression: str) -> set[str]:
@@ -107,9 +85,7 @@ def test_panels_do_not_lie_upon_each_other(dashboard: Dashboard) -> None:
 @pytest.mark.debian
 def test_every_expression_is_promql(root: Path, tmp_path: Path) -> None:
     """promtool checks rules, so each expression becomes one."""
-    found = [expression for name in DASHBOARDS for expression in expressions(read(root, name))]
-    for name, value in VARIABLES.items():
-        found = [expression.replace(name, value) for expression in found]
+    found = every_expression(root)
     made = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(found)]
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": made}]}))
     checked = promtool("check", "rules", tmp_path / "panels.yml")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.study import Header, Instance, Series
+from app.study import Header, Instance, Series, Study
 from bundles.common.contract import FindingOutput, Service, Window
 from bundles.common.geometry import Plane, StackGeometry
 
@@ -30,6 +30,10 @@ def make_series(
     origins = tuple((0.0, 0.0, 5.0 * number) for number in range(slices))
     geometry = StackGeometry(512, 512, (1, 0, 0), (0, 1, 0), (0.5, 0.5), origins, plane) if plane else None
     return Series(uid, stack, modality, instances, {"Modality": modality, **headers}, geometry)
+
+
+def make_study(*series: Series) -> Study:
+    return Study("1.2", "0" * 16, tuple(series))
 
 
 def make_service(accepts: dict[str, object] | None = None, **changes: object) -> Service:

@@ -96,3 +96,14 @@ def save(folder: Path, datasets: Sequence[FileDataset], order: Sequence[int] | N
         dataset.save_as(path, enforce_file_format=True)
         paths.append(path)
     return paths
+
+
+def radiograph(**changes: object) -> Dataset:
+    values = np.asarray([[0, 100], [1000, 1023]], dtype=np.uint16)
+    image = ct_slice(
+        pixels=values, Modality="CR", BitsStored=10, HighBit=9, RescaleSlope=None, RescaleIntercept=None,
+        ImagePositionPatient=None, ImageOrientationPatient=None, PhotometricInterpretation="MONOCHROME1",
+    )  # fmt: skip
+    for keyword, value in changes.items():
+        setattr(image, keyword, value)
+    return image
