@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bundles.common.strict import ConfigurationError
+from pretraining.experiments import drawing
 from pretraining.experiments.report import write_report
 from pretraining.experiments.table import ResultTable
 
@@ -170,3 +171,21 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
     assert "| turned by 10° | -0.188 (-0.250 to -0.125) | -0.094 (-0.125 to -0.062) |" in page
     assert [path.name for path in pictures] == ["tried_small_mass_changes.svg"]
     assert "![tried small mass changes]" in page
+
+
+@pytest.mark.parametrize(("findings", "across"), [(1, 1), (2, 2), (5, 3)])
+def test_a_legend_of_many_long_names_lies_below_the_panels_and_hides_nothing(findings: int, across: int) -> None:
+    names = [f"SimCLR on the training images of everybody, number {number}" for number in range(8)]
+    figure, panels = drawing._panels(findings, len(names))
+    for panel in panels:
+        for number, name in enumerate(names):
+            panel.plot([0, 1], [number, number], label=name)
+    drawing._legend(figure)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert len({round(panel.get_position().x0, 3) for panel in panels}) == across
+    below = min(panel.get_tightbbox().y0 for panel in panels)
+    assert legend.get_window_extent().y1 <= below
+    assert 0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    assert min(panel.get_window_extent().height for panel in panels) > 0.5 * figure.bbox.height / (findings / across)
