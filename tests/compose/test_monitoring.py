@@ -5,7 +5,6 @@ import urllib.parse
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,7 +101,12 @@ def test_it_counts_what_was_sent(watched: Stack, prometheus: Prometheus, fresh: 
     )
 
 
-def test_the_alert_of_missing_workers_begins_to_wait(watched: Stack, prometheus: Prometheus, tmp_path: Path) -> None:
-    assert "VigilNoWorker" not in prometheus.alerts()
+def test_the_alert_of_missing_workers_begins_to_wait(watched: Stack, prometheus: Prometheus) -> None:
+    """While the workers start it waits too; where they live it ends, and where they are gone it waits again."""
+
+    def waits() -> bool:
+        return "VigilNoWorker" in prometheus.alerts()
+
+    watched.until(lambda: not waits(), "the end of VigilNoWorker with two workers that live")
     docker("stop", *(str(each["Id"]) for each in watched.containers("worker")))
-    watched.until(lambda: "VigilNoWorker" in prometheus.alerts(), lambda: f"VigilNoWorker in {prometheus.alerts()}")
+    watched.until(waits, "VigilNoWorker without workers")
