@@ -21,6 +21,8 @@ WORKDIR /build
 RUN python3 -m venv --without-pip /opt/vigil/venv
 COPY constraints.txt ./
 COPY deploy/image/install deploy/image/install-torch deploy/image/
+# Another package index, where this network has a mirror.
+ARG PIP_INDEX_URL
 # cpu or cuda. TORCH_INDEX: where the CPU builds lie; empty where the wheelhouse, or your index, has them.
 ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -92,6 +94,7 @@ LABEL org.opencontainers.image.title="vigil" \
 
 # ---- the workshop: pretraining, training and evaluation, with every part of itk. Mount data and output as volumes.
 FROM packages AS packages-train
+ARG PIP_INDEX_URL
 RUN python3 deploy/image/requirements.py train > requirements-train.txt \
     && ./deploy/image/install --requirement requirements-train.txt \
     && ./deploy/image/install itk

@@ -48,6 +48,9 @@ class RegionOutput(Strict):
         threshold: Boxes of lower scores are not shown. Boxes of attention are, whatever their score.
         limit: Most boxes that are shown in one image, those of the highest scores.
         kind: `detection`, or `attention` where the box only says where a classifier of the whole image looked.
+        heat: Key with how much each part of the image spoke for the finding, 0 to 1: (rows, columns), or one for each
+            class (classes, rows, columns). It covers the whole source image, at any resolution. None for bundles that
+            give none.
     """
 
     boxes: str = "boxes"
@@ -57,6 +60,7 @@ class RegionOutput(Strict):
     threshold: float = Field(0.5, ge=0, lt=1)
     limit: int = Field(10, ge=1, le=100)
     kind: Literal["detection", "attention"] = "detection"
+    heat: str | None = None
 
 
 class SegmentationOutput(Strict):

@@ -8,13 +8,14 @@ from monai.transforms import Transform
 
 from bundles.chest_classification.scripts.task import Task, probabilities, scaled
 from bundles.common.gradcam import SHARE
-from bundles.common.radiograph.attention import region_of
+from bundles.common.radiograph.attention import over_source, region_of
 from bundles.common.radiograph.placement import Placement
 
 
 class Classesd(Transform):  # type: ignore[misc]  # MONAI is untyped
     """Turn `pred`, an item of `GradCamInferer` for all classes, into `probabilities` (classes,), and add `boxes`,
-    `scores`, `classes`: where it looked for each class.
+    `scores`, `classes`: where it looked for each class, and `attention` (classes, rows, columns), the heat maps over
+    the source from 0 to 1.
 
     `boxes` (regions, 4) are edges x0, y0, x1, y1 in pixels of the source, x to the right, y down; the score of each is
     the probability of its class in the image. A class for which nothing spoke has none. A region is a hint for the eye
@@ -53,6 +54,7 @@ class Classesd(Transform):  # type: ignore[misc]  # MONAI is untyped
         item["boxes"] = torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
         item["classes"] = torch.tensor(list(boxes), dtype=torch.int64)
         item["scores"] = found[item["classes"]]
+        item["attention"] = over_source(heat, placement)
         if self.heat:
             item["heat"] = heat
         return item

@@ -22,6 +22,12 @@ def point_of(heat: Tensor, placement: Placement) -> Tensor:
     return torch.tensor([[(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]])
 
 
+def over_source(heat: Tensor, placement: Placement) -> Tensor:
+    """The part of a heat map (..., rows, columns) of the input that the source covers, without the padding."""
+    rows, columns = placement.scaled
+    return heat[..., :rows, :columns].clone()
+
+
 def content_of(placement: Placement) -> Box:
     """Where the radiograph lies in the input."""
     rows, columns = placement.scaled

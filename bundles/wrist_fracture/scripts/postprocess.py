@@ -7,14 +7,14 @@ import torch
 from monai.transforms import Transform
 
 from bundles.common.gradcam import SHARE
-from bundles.common.radiograph.attention import point_of, region_of
+from bundles.common.radiograph.attention import over_source, point_of, region_of
 from bundles.common.radiograph.placement import Placement
 from bundles.wrist_fracture.scripts.network import FINDING
 
 
 class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
     """Turn `pred`, an item of `GradCamInferer`, into `probabilities` (1,), and add where the network looked: `boxes`,
-    `scores`, `classes`.
+    `scores`, `classes`, and `attention` (rows, columns), the heat map over the source from 0 to 1.
 
     `boxes` (0 or 1, 4) are edges x0, y0, x1, y1 in pixels of the source, x to the right, y down; the only score is the
     probability of the image, the only class 0. There is none where nothing spoke for a fracture. The region is a hint
@@ -50,6 +50,7 @@ class FractureRegiond(Transform):  # type: ignore[misc]  # MONAI is untyped
         item["boxes"] = torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
         item["scores"] = probability.expand(len(edges)).clone()
         item["classes"] = torch.zeros(len(edges), dtype=torch.int64)
+        item["attention"] = over_source(heat, placement)
         if self.heat:
             item["heat"], item["pointed"] = heat, point_of(heat, placement)
         return item

@@ -62,6 +62,13 @@ def test_the_region_lies_on_the_bright_mark(tmp_path: Path, rows: int, columns: 
     assert found["scores"].tolist() == found["probabilities"].tolist()
     assert found["classes"].tolist() == [0]
     assert as_plain(found)["region"] == pytest.approx(box, abs=0.05)
+    # The map that people see covers the source alone, at a resolution of its own.
+    seen = found["attention"]
+    assert seen.shape == found["heat"].shape if rows == columns else seen.numel() < SIZE**2
+    assert seen.shape[0] / seen.shape[1] == pytest.approx(rows / columns, rel=0.01)
+    hot = (seen > 0.5).nonzero().float() * max(rows, columns) / SIZE
+    assert hot.amin(dim=0).tolist() == pytest.approx([y0, x0], abs=cell)
+    assert hot.amax(dim=0).tolist() == pytest.approx([y1, x1], abs=cell)
 
 
 def test_nothing_bright_has_no_region(tmp_path: Path) -> None:
