@@ -96,6 +96,8 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
     expected, there = about["runs"], len(result.runs)
     if there < expected:
         lines += [f"**Not finished:** {there} of {expected} runs are in the table.", ""]
+    if not there:
+        return lines
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
     lines += _changes(result)
     for task, label in about["tasks"].items():

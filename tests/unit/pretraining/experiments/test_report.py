@@ -189,3 +189,10 @@ def test_a_legend_of_many_long_names_lies_below_the_panels_and_hides_nothing(fin
     assert legend.get_window_extent().y1 <= below
     assert 0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
     assert min(panel.get_window_extent().height for panel in panels) > 0.5 * figure.bbox.height / (findings / across)
+
+
+def test_an_experiment_without_runs_says_so_and_has_no_empty_headings(tmp_path: Path) -> None:
+    ResultTable(tmp_path / "evidence").append([about()])
+    assert write_report(tmp_path / "evidence", tmp_path / "evidence.md") == []
+    page = (tmp_path / "evidence.md").read_text()
+    assert page.endswith("\n**Not finished:** 0 of 12 runs are in the table.\n")
