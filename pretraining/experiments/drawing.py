@@ -92,7 +92,8 @@ def draw_boxes(path: Path, result: Result, task: str) -> bool:
 def draw_curves(path: Path, result: Result, task: str) -> bool:
     """Draw the validation by epoch, mean and standard deviation of the runs, a panel for each share; False without."""
     fractions, starts = result.fractions(task), result.about["initialisations"]
-    curves = {(start, share): _curves(result.of(task, start, share)) for start in starts for share in fractions}
+    drawn = (result.about.get("curves") or {}).get(task, "score")
+    curves = {(start, share): _curves(result.of(task, start, share), drawn) for start in starts for share in fractions}
     if not any(len(values) and values.shape[1] > 1 for values in curves.values()):
         return False
     figure, panels = _panels(len(fractions), len(starts))
@@ -105,7 +106,7 @@ def draw_curves(path: Path, result: Result, task: str) -> bool:
             colour, line = COLOURS[number % len(COLOURS)], LINES[number % len(LINES)]
             panel.plot(epochs, mean, color=colour, linestyle=line, label=result.about["starts"][start])
             panel.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-        panel.set(title=f"{share:.0%} of the labels", xlabel="epoch", ylabel="validation")
+        panel.set(title=f"{share:.0%} of the labels", xlabel="epoch", ylabel=f"validation, {drawn}")
     _legend(figure)
     _save(figure, path)
     return True
@@ -140,9 +141,9 @@ def draw_changes(path: Path, result: Result, finding: str) -> bool:
     return drawn
 
 
-def _curves(runs: Sequence[Row]) -> Any:
-    """(runs, epochs) of the validation's score, cut to the shortest run."""
-    found = [[row.get("score") for row in run.get("curve") or ()] for run in runs if run["state"] == "done"]
+def _curves(runs: Sequence[Row], name: str) -> Any:
+    """(runs, epochs) of a figure of the validation, cut to the shortest run."""
+    found = [[row.get(name) for row in run.get("curve") or ()] for run in runs if run["state"] == "done"]
     whole = [[float(value) for value in curve] for curve in found if curve and None not in curve]
     if not whole:
         return np.zeros((0, 0))

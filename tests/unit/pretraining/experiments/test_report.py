@@ -196,3 +196,31 @@ def test_an_experiment_without_runs_says_so_and_has_no_empty_headings(tmp_path: 
     assert write_report(tmp_path / "evidence", tmp_path / "evidence.md") == []
     page = (tmp_path / "evidence.md").read_text()
     assert page.endswith("\n**Not finished:** 0 of 12 runs are in the table.\n")
+
+
+def test_the_figure_of_the_validation_that_a_task_names_is_drawn(tmp_path: Path) -> None:
+    rows = every()
+    for row in rows:
+        row["curve"] = [{"epoch": one["epoch"], "auroc": one["score"]} for one in row.get("curve") or ()]
+    ResultTable(tmp_path / "evidence").append(rows)
+    drawn = write_report(tmp_path / "evidence", tmp_path / "evidence.md")
+    assert "tried_small_probe_curves.svg" not in [path.name for path in drawn]
+    ResultTable(tmp_path / "evidence").append([about() | {"key": "said", "curves": {"probe": "auroc"}}])
+    drawn = write_report(tmp_path / "evidence", tmp_path / "evidence.md")
+    assert "tried_small_probe_curves.svg" in [path.name for path in drawn]
+
+
+def test_figures_at_a_probability_of_one_half_have_a_table_each(tmp_path: Path) -> None:
+    rows = every()
+    for row in rows:
+        if row.get("initialisation") == "random":
+            row["figures"] = [
+                *row["figures"],
+                {"finding": "mass", "stratum": "all", "metric": "half_recall", "value": 0.5, "low": 0.25, "high": 0.75},
+            ]
+    ResultTable(tmp_path).append(rows)
+    write_report(tmp_path, tmp_path / "page.md")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    cell = "0.500 ± 0.000 (0.250 to 0.750)"
+    head = lines.index("Recall at a probability of 0.5:")
+    assert lines[head + 4 : head + 6] == [f"| random weights | mass | {cell} | {cell} |", ""]
