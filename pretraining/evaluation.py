@@ -35,8 +35,9 @@ class Question:
         size: Of the view, (rows, columns) or (depth, rows, columns).
         within: Names of labels by whose values the test images are measured apart as well, such as the view position.
         replicates: Of the bootstrap over patients.
-        datalist: JSON with sections of images of the store; it then says which are learned from (training and
-            validation) and which measured on (test), in the place of the store's splits. None for the splits.
+        datalist: JSON with sections of images of the store; it then says which are learned from (training alone, so
+            that a share of the labels is what it says) and which measured on (test), in the place of the store's
+            splits. None for the splits.
     """
 
     store: Path
@@ -166,7 +167,7 @@ def sections(store: ImageStore, datalist: Path) -> dict[str, frozenset[str]]:
             f"{datalist}: {len(seen)} test images are in the split 'train' of {store.folder}, which encoders see; "
             "split both by the same patients and shares"
         )
-    return {"learn": frozenset(keys["training"] + keys["validation"]), "test": frozenset(keys["test"])}
+    return {"learn": frozenset(keys["training"]), "test": frozenset(keys["test"])}
 
 
 def batches(store: ImageStore, size: int = BATCH) -> Iterator[RawBatch]:

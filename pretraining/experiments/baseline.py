@@ -20,7 +20,7 @@ PLACES = ("place", "from_middle")
 def write_baseline(
     datalist: Path, keys: Sequence[str], output: Path, findings: Sequence[str] = (), seed: int = 0
 ) -> int:
-    """Learn each finding from training and validation, score the test images.
+    """Learn each finding from the training images alone, as networks do, score the test images.
 
     Args:
         datalist: File.
@@ -39,8 +39,7 @@ def write_baseline(
     cases: list[Case] = []
     for finding in findings or content.findings:
         learn, test = (
-            [each for row in content.rows(*sections) for each in _asked(row, finding)]
-            for sections in (("training", "validation"), ("test",))
+            [each for row in content.rows(section) for each in _asked(row, finding)] for section in ("training", "test")
         )
         cases += _scored(finding, (learn, test), _features(datalist, keys, learn + test), seed)
     write_cases(output, cases)

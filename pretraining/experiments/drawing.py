@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +19,8 @@ from pretraining.experiments.table import Row
 SALT = {"svg.hashsalt": "vigil"}
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 MARKERS = "osD^v"
+# Panels in a row: a page shows all figures equally wide.
+ACROSS = 3
 
 
 def draw_areas(path: Path, result: Result, task: str) -> bool:
@@ -25,9 +28,11 @@ def draw_areas(path: Path, result: Result, task: str) -> bool:
     findings, fractions = result.findings(task), result.fractions(task)
     if not findings:
         return False
-    figure, panels = _panels(len(findings))
+    starts = result.about["initialisations"]
+    figure, panels = _panels(len(findings), len(starts))
+    middle = (len(starts) - 1) / 2
     for panel, finding in zip(panels, findings, strict=True):
-        for number, start in enumerate(result.about["initialisations"]):
+        for number, start in enumerate(starts):
             found = [_all(result.of(task, start, share), finding) for share in fractions]
             places = [place for place, figures in enumerate(found) if figures]
             if not places:
@@ -36,7 +41,7 @@ def draw_areas(path: Path, result: Result, task: str) -> bool:
                 [[fmean(one[end] for one in found[at]) for end in ("value", "low", "high")] for at in places]
             )
             panel.errorbar(
-                np.array(places) + 0.06 * (number - 1),
+                np.array(places) + 0.06 * (number - middle),
                 means[:, 0],
                 np.abs(means[:, 1:].T - means[:, 0]),
                 color=COLOURS[number % len(COLOURS)],
@@ -48,8 +53,9 @@ def draw_areas(path: Path, result: Result, task: str) -> bool:
             )
         panel.axhline(0.5, color="0.7", linewidth=0.8, linestyle=":")
         panel.set_xticks(range(len(fractions)), [f"{share:.0%}" for share in fractions])
+        panel.set_xlim(-0.5, len(fractions) - 0.5)
         panel.set(title=finding, xlabel="share of the labels", ylabel="AUROC, 95 % interval")
-    panels[-1].legend(frameon=False, fontsize=8)
+    _legend(figure)
     _save(figure, path)
     return True
 
@@ -59,7 +65,7 @@ def draw_boxes(path: Path, result: Result, task: str) -> bool:
     findings, fractions, starts = result.findings(task), result.fractions(task), result.about["initialisations"]
     if not any(len(result.of(task, start, share)) > 1 for start in starts for share in fractions):
         return False
-    figure, panels = _panels(len(findings))
+    figure, panels = _panels(len(findings), len(starts))
     width = 0.8 / len(starts)
     for panel, finding in zip(panels, findings, strict=True):
         for number, start in enumerate(starts):
@@ -78,7 +84,7 @@ def draw_boxes(path: Path, result: Result, task: str) -> bool:
                 box.set(facecolor=COLOURS[number % len(COLOURS)], alpha=0.6, label=label)
         panel.set_xticks(range(len(fractions)), [f"{share:.0%}" for share in fractions])
         panel.set(title=finding, xlabel="share of the labels", ylabel="AUROC of each run")
-    panels[-1].legend(frameon=False, fontsize=8)
+    _legend(figure)
     _save(figure, path)
     return True
 
@@ -86,10 +92,11 @@ def draw_boxes(path: Path, result: Result, task: str) -> bool:
 def draw_curves(path: Path, result: Result, task: str) -> bool:
     """Draw the validation by epoch, mean and standard deviation of the runs, a panel for each share; False without."""
     fractions, starts = result.fractions(task), result.about["initialisations"]
-    curves = {(start, share): _curves(result.of(task, start, share)) for start in starts for share in fractions}
+    drawn = (result.about.get("curves") or {}).get(task, "score")
+    curves = {(start, share): _curves(result.of(task, start, share), drawn) for start in starts for share in fractions}
     if not any(len(values) and values.shape[1] > 1 for values in curves.values()):
         return False
-    figure, panels = _panels(len(fractions))
+    figure, panels = _panels(len(fractions), len(starts))
     for panel, share in zip(panels, fractions, strict=True):
         for number, start in enumerate(starts):
             values = curves[start, share]
@@ -99,8 +106,8 @@ def draw_curves(path: Path, result: Result, task: str) -> bool:
             colour, line = COLOURS[number % len(COLOURS)], LINES[number % len(LINES)]
             panel.plot(epochs, mean, color=colour, linestyle=line, label=result.about["starts"][start])
             panel.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-        panel.set(title=f"{share:.0%} of the labels", xlabel="epoch", ylabel="validation")
-    panels[-1].legend(frameon=False, fontsize=8)
+        panel.set(title=f"{share:.0%} of the labels", xlabel="epoch", ylabel=f"validation, {drawn}")
+    _legend(figure)
     _save(figure, path)
     return True
 
@@ -110,7 +117,7 @@ def draw_changes(path: Path, result: Result, finding: str) -> bool:
     found = changes.kinds(result)
     fractions = result.fractions(changes.unchanged(result))
     drawn = False
-    figure, panels = _panels(len(found))
+    figure, panels = _panels(len(found), len(changes.starts(result)) * len(fractions))
     for panel, (kind, values) in zip(panels, found.items(), strict=True):
         for number, start in enumerate(changes.starts(result)):
             for line, fraction in enumerate(fractions):
@@ -129,14 +136,14 @@ def draw_changes(path: Path, result: Result, finding: str) -> bool:
         panel.axhline(0, color="0.7", linewidth=0.8, linestyle=":")
         panel.set(title=finding, xlabel=kind, ylabel="AUROC, changed minus unchanged")
     if drawn:
-        panels[-1].legend(frameon=False, fontsize=8)
+        _legend(figure)
         _save(figure, path)
     return drawn
 
 
-def _curves(runs: Sequence[Row]) -> Any:
-    """(runs, epochs) of the validation's score, cut to the shortest run."""
-    found = [[row.get("score") for row in run.get("curve") or ()] for run in runs if run["state"] == "done"]
+def _curves(runs: Sequence[Row], name: str) -> Any:
+    """(runs, epochs) of a figure of the validation, cut to the shortest run."""
+    found = [[row.get(name) for row in run.get("curve") or ()] for run in runs if run["state"] == "done"]
     whole = [[float(value) for value in curve] for curve in found if curve and None not in curve]
     if not whole:
         return np.zeros((0, 0))
@@ -154,9 +161,25 @@ def _all(runs: Sequence[Row], finding: str) -> list[Row]:
     ]
 
 
-def _panels(count: int) -> tuple[Any, Any]:
-    figure = new_figure(1.5 + 3.6 * count, 3.6)
-    return figure, np.atleast_1d(figure.subplots(1, count, sharey=True))
+def _panels(count: int, entries: int) -> tuple[Any, Any]:
+    """A figure and its panels, at most ACROSS beside each other, with room for a legend of so many entries below."""
+    columns = min(count, ACROSS)
+    rows = math.ceil(count / columns)
+    figure = new_figure(1.5 + 3.6 * columns, 3.4 * rows + 0.2 * math.ceil(entries / columns))
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for empty in panels[count:]:
+        empty.remove()
+    return figure, panels[:count]
+
+
+def _legend(figure: Any) -> None:
+    """One for all panels, below them, so that it hides nothing; as many columns as there are panels in a row."""
+    named: dict[str, Any] = {}
+    for panel in figure.axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    columns = min(len(figure.axes), ACROSS)
+    figure.legend(named.values(), named, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
 def _save(figure: Any, path: Path) -> None:

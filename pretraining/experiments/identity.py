@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -76,7 +77,12 @@ def data_digest(folder: Path, names: Iterable[str], datalist: Mapping[str, Any])
 def machine() -> str:
     """Where something ran, without its name: processor, cores of this process, accelerator, torch."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{_processor()}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+    return f"{_processor()}, {cores()} cores{gpu}, torch {torch.__version__}"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def write_datalist(
     *,
     findings: Sequence[str],
     metadata: Sequence[str],
-    shares: Shares = SHARES,
+    split_of: Callable[[str], str] = SHARES.split_of,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `FOLDER/datalist.json`; a patient goes into the section of the split that a store gives them.
@@ -40,12 +40,12 @@ def write_datalist(
         rows: With `path`, `patient`, the findings (0, 1 or nothing) and the metadata.
         findings: Keys that are labels.
         metadata: Keys that are told beside.
-        shares: Parts of the patients, as in the configuration of the store.
+        split_of: Hashed patient to the split of a store: "train", "validate" or "test".
         about: What the file says of all images.
     """
     content: dict[str, Any] = {**(about or {}), **{name: [] for name in SECTIONS}}
     for row in rows:
-        split = shares.split_of(patient_id(str(row["patient"])))
+        split = split_of(patient_id(str(row["patient"])))
         content[SECTION_OF[split]].append(
             {
                 "image": Path(row["path"]).name,

@@ -228,7 +228,7 @@ def _run_key(
     task, start, fraction, seed = place
     data_hash, code = made_of
     steps = experiment.tasks[task].model_dump(
-        mode="json", exclude={"label", "classes", "panels", "curve", "findings", "trained", "change"}
+        mode="json", exclude={"label", "classes", "panels", "curve", "at_half", "findings", "trained", "change"}
     )
     # What is asked of the metadata does not depend on the networks.
     asked: list[Any] = [list(experiment.data.metadata)] if start == METADATA else [steps, code]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ import typer
 
 from bundles.common.metrics.cases import patient_id
 from pretraining.data.errors import ArchiveError
+from pretraining.experiments.held_out import is_held_out, judged_at_last, judged_by_attempts
 from pretraining.experiments.layout import (
     DATALIST,
     SHARES,
@@ -215,17 +216,27 @@ def expanded(
 ) -> None:
     """The 1000 of NIH with labels; without labels its training patients' images, and those with the 64² set as well."""
     with _told():
+        labelled, own, more = _lay_out_with_more(folder, nih_rows(data), tuple(FINDINGS), SHARES.split_of)
+    typer.echo(f"{labelled} images with labels; {own} images in pretrain, {more} in pretrain_more")
+
+
+@app.command()
+def attempts(
+    data: Annotated[Path, typer.Argument(help="Folder that holds cxr_nih and cxr_nih64")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where images, labels.csv, datalist.json, pretrain and pretrain_more go")
+    ],
+    *,
+    at_last: Annotated[bool, typer.Option("--at-last", help="Measure on the patients whom no attempt saw")] = False,
+) -> None:
+    """The 1000 of NIH as `expanded`, for attempts at pretraining; the patients held out for the end are left out."""
+    with _told():
         rows = nih_rows(data)
-        labelled = [row for row in rows if not row["small"]]
-        lay_out(folder, labelled)
-        write_datalist(folder, labelled, findings=tuple(FINDINGS), metadata=("view", "age", "female"))
-        own = link_unlabelled(folder)
-        # Both sets are of the same people: their split decides for both.
-        split = {str(row["patient"]): SHARES.split_of(patient_id(str(row["patient"]))) for row in rows}
-        more = link_more(
-            folder, [row["path"] for row in rows if row["small"] and split[str(row["patient"])] == "train"]
-        )
-    typer.echo(f"{len(labelled)} images with labels; {own} images in pretrain, {more} in pretrain_more")
+        if not at_last:
+            rows = [row for row in rows if not is_held_out(patient_id(str(row["patient"])))]
+        split_of = judged_at_last if at_last else judged_by_attempts
+        labelled, own, more = _lay_out_with_more(folder, rows, ("finding",), split_of)
+    typer.echo(f"{labelled} images with labels; {own} images in pretrain, {more} in pretrain_more")
 
 
 @app.command()
@@ -241,6 +252,19 @@ def added(
         found = (path for source in sources for path in source.rglob("*") if path.suffix.lower() in IMAGES)
         count = link_more(folder, found)
     typer.echo(f"{count} images in {folder / 'pretrain_more'}")
+
+
+def _lay_out_with_more(
+    folder: Path, rows: Sequence[Mapping[str, Any]], findings: Sequence[str], split_of: Callable[[str], str]
+) -> tuple[int, int, int]:
+    """Counts of the 1000 with labels, of their training patients' images, and of these with the 64² set's."""
+    labelled = [row for row in rows if not row["small"]]
+    lay_out(folder, labelled)
+    write_datalist(folder, labelled, findings=findings, metadata=("view", "age", "female"), split_of=split_of)
+    own = link_unlabelled(folder)
+    # Both sets are of the same people: their split decides for both.
+    added = [row["path"] for row in rows if row["small"] and split_of(patient_id(str(row["patient"]))) == "train"]
+    return len(labelled), own, link_more(folder, added)
 
 
 @contextmanager

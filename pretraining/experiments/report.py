@@ -96,6 +96,8 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
     expected, there = about["runs"], len(result.runs)
     if there < expected:
         lines += [f"**Not finished:** {there} of {expected} runs are in the table.", ""]
+    if not there:
+        return lines
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
     lines += _changes(result)
     for task, label in about["tasks"].items():
@@ -151,6 +153,10 @@ def _others(result: Result, task: str) -> list[str]:
         "boxes_froc_average": "Boxes, fROC average",
         "boxes_average_precision": "Boxes, average precision",
         "accuracy": "Accuracy of the likeliest class",
+        "half_accuracy": "Accuracy at a probability of 0.5",
+        "half_recall": "Recall at a probability of 0.5",
+        "half_specificity": "Specificity at a probability of 0.5",
+        "half_f1": "F1 at a probability of 0.5",
     }
     lines: list[str] = []
     for metric, label in metrics.items():

@@ -10,15 +10,19 @@ from bundles.common.checkpoints import read_validation
 from bundles.common.metrics.cases import FILE as CASES
 from bundles.common.metrics.cases import read_cases
 from bundles.common.metrics.writing import JSON as EVALUATION
+from bundles.common.strict import ConfigurationError
 from pretraining.experiments import statistics
 from pretraining.experiments.identity import digest, machine
 from pretraining.experiments.plan import Plan, Run
 from pretraining.experiments.preparing import Prepared
-from pretraining.experiments.spec import Experiment, Variant
+from pretraining.experiments.spec import METADATA, Experiment, Variant
 from pretraining.experiments.statistics.classes import accuracies
 from pretraining.experiments.table import Row
 from pretraining.experiments.work import Outcome
 from pretraining.progress import CURVE, read_curve
+
+HALF = "probability 0.5"
+HALF_METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "f1": "f1"}
 
 
 def row_key(plan: Plan, run: Run) -> str:
@@ -71,6 +75,8 @@ class Rows:
             "replicates": experiment.statistics.replicates,
             "runs": len(self.plan.runs),
         }
+        if curves := {name: task.curve for name, task in experiment.tasks.items() if task.train}:
+            row["curves"] = curves
         changes = {name: task.change.model_dump() for name, task in experiment.tasks.items() if task.change}
         if changes:
             row["changes"] = changes
@@ -107,9 +113,12 @@ class Rows:
         made = [*statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)]
         if self.experiment.tasks[run.task].classes:
             made += accuracies(cases, parts, replicates=how.replicates, seed=how.seed)
+        half = (
+            _half_figures(folder) if self.experiment.tasks[run.task].at_half and run.initialisation != METADATA else ()
+        )
         curve = read_validation(folder / "train")
         return {
-            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder)],
+            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder), *half],
             "pretraining": self._pretraining(run),
             "curve": curve,
             "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
@@ -134,6 +143,28 @@ def _box_figures(folder: Path) -> list[dict[str, Any]]:
         for name, one in found.items()
         for metric in ("froc_average", "average_precision")
     ]
+
+
+def _half_figures(folder: Path) -> list[dict[str, Any]]:
+    """Accuracy, recall, specificity and F1 where a probability of 0.5 and more is called present.
+
+    Raises:
+        ConfigurationError: The evaluation has no such point.
+    """
+    path = folder / EVALUATION
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["classification"]
+        points = {name: one["points"][HALF]["figures"] for name, one in found.items()}
+        return [
+            {"finding": name, "stratum": statistics.ALL, "metric": f"half_{metric}", **_interval(figures[key])}
+            for name, figures in points.items()
+            for metric, key in HALF_METRICS.items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} has no figures at a probability of 0.5 ({type(error).__name__}: {error}); leave at_half out, or "
+            "name a bundle that writes them"
+        ) from error
 
 
 def _interval(value: Any) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from bundles.common.metrics.cases import FILE as CASES
 from pretraining.experiments import panels
 from pretraining.experiments.comparing import comparisons
 from pretraining.experiments.datalists import write_share
-from pretraining.experiments.identity import digest
+from pretraining.experiments.identity import cores, digest
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
-from pretraining.experiments.pool import LocalPool, Pool, cores, shown
+from pretraining.experiments.pool import LocalPool, Pool, shown
 from pretraining.experiments.preparing import Prepared, prepare
 from pretraining.experiments.rows import Rows, row_key
 from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant, base_of

@@ -115,7 +115,8 @@ class Task(Strict):
         classes: The findings exclude each other: Stuart-Maxwell compares how often each is called; accuracy too.
         panels: Draws where the trained networks look, all starts beside each other; `models` is filled in. Once for
             each share, with the first seed.
-        curve: Of the validation's figures, the one whose convergence is told; larger is better.
+        curve: Of the validation's figures, the one that is drawn and whose convergence is told; larger is better.
+        at_half: Accuracy, recall, specificity and F1 at a probability of 0.5 as well, from the bundle's own evaluation.
         trained: Task of the experiment that this one comes `after`, whose networks are measured as they are;
             `{trained}` is the folder of the run with the same start, share and seed.
         change: Of the test images; None with `trained` where they are as they are.
@@ -128,6 +129,7 @@ class Task(Strict):
     classes: bool = False
     panels: Step | None = None
     curve: str = "score"
+    at_half: bool = False
     trained: str | None = None
     change: ChangeOfImages | None = None
 

@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bundles.common.metrics.cases import patient_id
+from pretraining.experiments.datalists import read
 from pretraining.experiments.layout import SHARES
 from pretraining.experiments.prepare import app, nih_rows
 from tests.integration.pretraining.runs import ROOT, losses, textures, volumes
@@ -28,15 +29,15 @@ SHRUNK: dict[str, Any] = {
 }
 
 
-def nih(folder: Path) -> Path:
+def nih(folder: Path, own: int = 8, both: int = 12) -> Path:
     """Two sets as they lie in the folder of real images: 8 images, and 5 of which the first also has one."""
-    for name, numbers in (("cxr_nih", range(8)), ("cxr_nih64", range(7, 12))):
+    for name, numbers in (("cxr_nih", range(own)), ("cxr_nih64", range(own - 1, both))):
         (folder / name / "images").mkdir(parents=True)
         with (folder / name / "labels.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["image", "patient_id", "view", "findings"])
             for number, pixels in zip(numbers, textures(len(numbers)), strict=True):
-                finding = "Mass|Nodule" if number < 4 else "No Finding"
+                finding = "Mass|Nodule" if number < own / 2 else "No Finding"
                 writer.writerow([f"{number:02d}.png", number // 2, "AP" if number % 2 else "PA", finding])
                 Image.fromarray(pixels).save(folder / name / "images" / f"{number:02d}.png")
     return folder
@@ -98,6 +99,33 @@ def test_no_image_of_a_tested_patient_is_added_without_labels(tmp_path: Path) ->
     assert (nothing.exit_code, "none is no folder of images" in nothing.output) == (1, True)
     done = CliRunner().invoke(app, command[:-1])
     assert (done.exit_code, done.output.split()[0]) == (0, str(len(own) + 5)), done.output
+
+
+def test_attempts_see_no_image_of_the_patients_of_the_last_comparison(tmp_path: Path) -> None:
+    data, seen = nih(tmp_path / "data", 80, 160), {}
+    for name, options in (("attempts", []), ("last", ["--at-last"])):
+        ended = CliRunner().invoke(app, ["attempts", str(data), str(tmp_path / name), *options])
+        assert ended.exit_code == 0, ended.output
+        seen[name] = read(tmp_path / name / "datalist.json")
+    patients = {
+        name: {part: {row["patient"] for row in found.rows(part)} for part in ("training", "test")}
+        for name, found in seen.items()
+    }
+    last, attempted = patients["last"], patients["attempts"]
+    assert last["training"] == attempted["training"] | attempted["test"]
+    assert all(part for found in patients.values() for part in found.values())
+    of = {row["path"].resolve(): row["patient"] for row in nih_rows(data)}
+    shown = {
+        name: {
+            of[path.resolve()] for part in ("images", "pretrain_more") for path in (tmp_path / name / part).iterdir()
+        }
+        for name in patients
+    }
+    assert not shown["attempts"] & last["test"]
+    for name, found in patients.items():
+        unlabelled = {of[path.resolve()] for path in (tmp_path / name / "pretrain_more").iterdir()}
+        assert found["training"] < unlabelled
+        assert not unlabelled & found["test"]
 
 
 @pytest.mark.parametrize("recipe", ["simclr", "moco", "swav"])

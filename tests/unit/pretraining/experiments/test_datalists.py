@@ -132,6 +132,19 @@ def test_the_metadata_baseline_knows_what_the_view_gives_away(tmp_path: Path) ->
         write_baseline(one, ["view"], tmp_path / "cases.csv")
 
 
+def test_the_metadata_baseline_learns_from_the_training_section_alone(tmp_path: Path) -> None:
+    views = {"AP": [n for n in range(80) if n % 2], "PA": [n for n in range(80, 240) if n % 2 == 0]}
+    path = datalist(
+        tmp_path,
+        training=rows(80, having=views["AP"]),
+        validation=rows(160, first=80, having=views["PA"]),  # says the opposite, and twice as often
+        test=rows(20, first=240, having=range(241, 260, 2)),
+    )
+    write_baseline(path, ["view"], tmp_path / "cases.csv")
+    found = read_cases(tmp_path / "cases.csv")
+    assert min(case.score for case in found if case.truth) > max(case.score for case in found if not case.truth)
+
+
 NAMES = Names("blood", ("left", "right"), "blood in a slice")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bundles.common.strict import ConfigurationError
+from pretraining.experiments import drawing
 from pretraining.experiments.report import write_report
 from pretraining.experiments.table import ResultTable
 
@@ -170,3 +171,56 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
     assert "| turned by 10° | -0.188 (-0.250 to -0.125) | -0.094 (-0.125 to -0.062) |" in page
     assert [path.name for path in pictures] == ["tried_small_mass_changes.svg"]
     assert "![tried small mass changes]" in page
+
+
+@pytest.mark.parametrize(("findings", "across"), [(1, 1), (2, 2), (5, 3)])
+def test_a_legend_of_many_long_names_lies_below_the_panels_and_hides_nothing(findings: int, across: int) -> None:
+    names = [f"SimCLR on the training images of everybody, number {number}" for number in range(8)]
+    figure, panels = drawing._panels(findings, len(names))
+    for panel in panels:
+        for number, name in enumerate(names):
+            panel.plot([0, 1], [number, number], label=name)
+    drawing._legend(figure)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert len({round(panel.get_position().x0, 3) for panel in panels}) == across
+    below = min(panel.get_tightbbox().y0 for panel in panels)
+    assert legend.get_window_extent().y1 <= below
+    assert 0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    assert min(panel.get_window_extent().height for panel in panels) > 0.5 * figure.bbox.height / (findings / across)
+
+
+def test_an_experiment_without_runs_says_so_and_has_no_empty_headings(tmp_path: Path) -> None:
+    ResultTable(tmp_path / "evidence").append([about()])
+    assert write_report(tmp_path / "evidence", tmp_path / "evidence.md") == []
+    page = (tmp_path / "evidence.md").read_text()
+    assert page.endswith("\n**Not finished:** 0 of 12 runs are in the table.\n")
+
+
+def test_the_figure_of_the_validation_that_a_task_names_is_drawn(tmp_path: Path) -> None:
+    rows = every()
+    for row in rows:
+        row["curve"] = [{"epoch": one["epoch"], "auroc": one["score"]} for one in row.get("curve") or ()]
+    ResultTable(tmp_path / "evidence").append(rows)
+    drawn = write_report(tmp_path / "evidence", tmp_path / "evidence.md")
+    assert "tried_small_probe_curves.svg" not in [path.name for path in drawn]
+    ResultTable(tmp_path / "evidence").append([about() | {"key": "said", "curves": {"probe": "auroc"}}])
+    drawn = write_report(tmp_path / "evidence", tmp_path / "evidence.md")
+    assert "tried_small_probe_curves.svg" in [path.name for path in drawn]
+
+
+def test_figures_at_a_probability_of_one_half_have_a_table_each(tmp_path: Path) -> None:
+    rows = every()
+    for row in rows:
+        if row.get("initialisation") == "random":
+            row["figures"] = [
+                *row["figures"],
+                {"finding": "mass", "stratum": "all", "metric": "half_recall", "value": 0.5, "low": 0.25, "high": 0.75},
+            ]
+    ResultTable(tmp_path).append(rows)
+    write_report(tmp_path, tmp_path / "page.md")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    cell = "0.500 ± 0.000 (0.250 to 0.750)"
+    head = lines.index("Recall at a probability of 0.5:")
+    assert lines[head + 4 : head + 6] == [f"| random weights | mass | {cell} | {cell} |", ""]

@@ -1,0 +1,38 @@
+"""What a run's folder gives to the table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bundles.common.strict import ConfigurationError
+from pretraining.experiments.rows import _half_figures
+
+
+def evaluation(folder: Path, point: str) -> Path:
+    """As bundles/common/metrics writes it, with two of its figures."""
+    names = ("accuracy", "sensitivity", "specificity", "precision", "f1")
+    figures = {name: {"value": number / 8, "low": 0.0, "high": 1.0} for number, name in enumerate(names)}
+    found = {"classification": {"fracture": {"points": {point: {"figures": figures}}}}}
+    (folder / "evaluation.json").write_text(json.dumps(found))
+    return folder
+
+
+def test_accuracy_recall_specificity_and_f1_come_from_the_evaluation_of_the_bundle(tmp_path: Path) -> None:
+    found = _half_figures(evaluation(tmp_path, "probability 0.5"))
+    assert [(one["metric"], one["value"]) for one in found] == [
+        ("half_accuracy", 0.0),
+        ("half_recall", 0.125),
+        ("half_specificity", 0.25),
+        ("half_f1", 0.5),
+    ]
+    assert {(one["finding"], one["stratum"], one["low"], one["high"]) for one in found} == {
+        ("fracture", "all", 0.0, 1.0)
+    }
+
+
+def test_an_evaluation_without_that_point_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"has no figures at a probability of 0\.5 \(KeyError"):
+        _half_figures(evaluation(tmp_path, "operating point"))
+    with pytest.raises(ConfigurationError, match="leave at_half out"):
+        _half_figures(tmp_path / "none")
