@@ -19,7 +19,8 @@ PATIENCE_S = 60
 def site(root: Path, tmp_path: Path) -> Path:
     """A tree with what setup needs."""
     (tmp_path / "deploy").mkdir()
-    shutil.copy2(root / "deploy" / "setup", tmp_path / "deploy" / "setup")
+    for name in ("setup", "lib.sh"):
+        shutil.copy2(root / "deploy" / name, tmp_path / "deploy" / name)
     return tmp_path
 
 
