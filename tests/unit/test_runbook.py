@@ -15,6 +15,7 @@ SCRIPT = re.compile(r"(?<![\w/.])deploy/(setup|backup|restore|image/[a-z-]+)\b((
 COMPOSE = re.compile(r"docker[ -]compose ([^`|;&)\n]*)")
 VALUE, FLAG = True, False
 OF_BOTH: Mapping[str, Mapping[str, bool]] = {
+    "build": {},
     "up": {"--detach": FLAG, "-d": FLAG, "--build": FLAG, "--scale": VALUE},
     "down": {"--volumes": FLAG},
     "ps": {"--all": FLAG, "-a": FLAG, "-q": FLAG},
