@@ -25,8 +25,9 @@ from app.outcomes import State
 from tests.e2e.conftest import ROOT, Service, installed
 from tests.integration.receive.dcmtk import free_port
 from tests.integration.workflow.tiny import ct_slices, write_bundle, write_files
+from tests.unit.deploy.dashboards import DASHBOARDS, VARIABLES, expressions, read
 from tests.unit.deploy.test_alerts import rules
-from tests.unit.deploy.test_dashboards import DASHBOARDS, VARIABLES, expressions, names, read
+from tests.unit.deploy.test_dashboards import names
 
 pytestmark = [pytest.mark.debian, pytest.mark.timeout(400)]
 

@@ -43,7 +43,7 @@ def everything(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=list(GARBAGE))
 def test_garbage_is_aborted_once_and_told_in_a_line(listen: Listen, garbage: bytes) -> None:
-    with listen() as running, capture_logs() as logs:
+    with capture_logs() as logs, listen() as running:
         with connected(running.port, 1) as (stranger,):
             stranger.sendall(garbage)
             began = time.monotonic()
@@ -59,7 +59,7 @@ def test_garbage_is_aborted_once_and_told_in_a_line(listen: Listen, garbage: byt
 
 def test_garbage_is_counted_and_told_with_its_address_and_size(listen: Listen) -> None:
     garbage = GARBAGE["a request of four gigabytes"]
-    with listen() as running, capture_logs() as logs, counted("protocol"), connected(running.port, 1) as (stranger,):
+    with capture_logs() as logs, listen() as running, counted("protocol"), connected(running.port, 1) as (stranger,):
         stranger.sendall(garbage)
         assert everything(stranger) == A_ABORT + b"\0\0\0\0"
     (told,) = [each for each in logs if each["event"] == "protocol_error"]
@@ -69,7 +69,7 @@ def test_garbage_is_counted_and_told_with_its_address_and_size(listen: Listen) -
 
 
 def test_who_goes_on_after_our_abort_is_cut_off(listen: Listen) -> None:
-    with listen() as running, capture_logs() as logs, connected(running.port, 1) as (stranger,):
+    with capture_logs() as logs, listen() as running, connected(running.port, 1) as (stranger,):
         stranger.sendall(b"\x09" * 6)
         deadline = time.monotonic() + 20
         with pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012  the end comes in one of many calls
@@ -80,7 +80,7 @@ def test_who_goes_on_after_our_abort_is_cut_off(listen: Listen) -> None:
 
 
 def test_nonsense_within_an_association_is_one_line(listen: Listen) -> None:
-    with listen() as running, capture_logs() as logs:
+    with capture_logs() as logs, listen() as running:
         with associated(running.port) as association:
             association.dul.socket.socket.sendall(b"\x09\0\0\0\0\0" * 200)
             deadline = time.monotonic() + 20
@@ -129,7 +129,7 @@ def test_a_silent_connection_ends_in_time_and_is_counted(listen: Listen) -> None
 def test_a_knock_at_the_door_is_nothing(listen: Listen) -> None:
     """As load balancers do it."""
     before = silent_ones()
-    with listen() as running, capture_logs() as logs, connected(running.port, 1) as (knock,):
+    with capture_logs() as logs, listen() as running, connected(running.port, 1) as (knock,):
         knock.shutdown(socket.SHUT_WR)
         assert everything(knock) == b""
     assert silent_ones() == before

@@ -114,6 +114,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
     ("GET", "/study/{key}/documents/{name}/picture"): Role.VIEWER,
     ("GET", "/study/{key}/documents/{name}/pdf"): Role.VIEWER,
     ("GET", "/study/{key}/series/{number}"): Role.VIEWER,
+    ("GET", "/study/{key}/series/{number}/heat/{name}"): Role.VIEWER,
     ("GET", "/study/{key}/series/{number}/slices/{index}"): Role.VIEWER,
     ("GET", "/study/{key}/series/{number}/thumbnail"): Role.VIEWER,
     ("POST", "/study/{key}/replay"): Role.OPERATOR,
@@ -163,7 +164,7 @@ NEEDS: dict[tuple[str, str], Role | None] = {
 }
 FILLED = {
     "key": "0" * 32,
-    "name": "none.css",
+    "name": "0" * 32,
     "image": "none.png",
     "part": "findings",
     "number": "1",
