@@ -79,6 +79,9 @@ def draw_boxes(path: Path, result: Result, task: str) -> bool:
                 medianprops={"color": BLACK},
                 manage_ticks=False,
             )
+            for place, each in zip(places, values, strict=True):
+                # A box of two runs alone looks like more than it is.
+                panel.plot([place] * len(each), each, ".", color=BLACK, markersize=4)
             for box in drawn["boxes"]:
                 label = result.about["starts"][start] if box is drawn["boxes"][0] else ""
                 box.set(facecolor=COLOURS[number % len(COLOURS)], alpha=0.6, label=label)
