@@ -1,7 +1,8 @@
 // The image stack of a study: scroll, window, zoom, what is drawn; everything by mouse and by keyboard.
 import { PRESETS, paint } from "./study-window.js";
 import { Slices } from "./study-slices.js";
-import { HeatMaps, LOOKED } from "./study-heat.js";
+import { HeatMaps } from "./study-heat.js";
+import { cornerOf, saidOf } from "./study-words.js";
 import { drawCorner, drawEdges, drawMarks, drawScale, drawStrip, placement, toImage } from "./study-drawing.js";
 
 const byId = (id) => document.getElementById(id);
@@ -204,7 +205,7 @@ export class Viewer {
     drawMarks(context, place, drawn, this.layers, unit);
     drawEdges(context, this.canvas, this.series.edges, unit);
     drawScale(context, this.canvas, place, this.series, unit);
-    drawCorner(context, this.canvas, this.#corner(), unit);
+    drawCorner(context, this.canvas, cornerOf(this), unit);
     this.#strip();
     // For tests, and for whoever drives the page: what stands on the screen.
     Object.assign(this.root.dataset, {
@@ -218,15 +219,6 @@ export class Viewer {
     });
   }
 
-  #corner() {
-    const lines = [`${this.index + 1} / ${this.series.slices}`];
-    const position = this.series.positions_mm[this.index];
-    if (position !== undefined) lines.push(`${position.toFixed(1)} mm${this.series.between_mm ? `, every ${this.series.between_mm.toFixed(1)} mm` : ""}`);
-    lines.push(`C ${this.window.centre.toFixed(0)}  W ${this.window.width.toFixed(0)}${this.slice.units === "HU" ? " HU" : ""}`);
-    if (this.value !== undefined) lines.push(this.value);
-    return lines;
-  }
-
   #strip() {
     const strip = byId("viewer-strip"), scores = this.series.scores[0];
     strip.hidden = !scores || this.series.slices < 2 || !this.layers.heat;
@@ -235,16 +227,8 @@ export class Viewer {
 
   #say() {
     if (!this.series) return;
-    const words = [`${this.series.slices > 1 ? "Slice" : "Image"} ${this.index + 1} of ${this.series.slices}`];
-    for (const scores of this.series.scores.slice(0, 3)) {
-      const value = scores.values[this.index];
-      if (value !== null) words.push(`${scores.finding.replaceAll("_", " ")} ${(Math.floor(1000 * value) / 10).toFixed(1)} %`);
-    }
-    const drawn = (this.marks.get(this.index) || []).filter((mark) => this.layers[mark.layer]).map((mark) => mark.label);
-    if (drawn.length) words.push(drawn.join(", "));
-    if (this.#heat) words.push(`heat map: ${LOOKED.join(" ")}`);
-    if (this.slice) words.push(`window ${this.window.centre.toFixed(0)} / ${this.window.width.toFixed(0)}`);
-    const said = words.join("; ");
+    const drawn = (this.marks.get(this.index) || []).filter((mark) => this.layers[mark.layer]);
+    const said = saidOf(this, drawn, this.#heat !== undefined);
     byId("viewer-said").textContent = said;
     this.canvas.setAttribute("aria-label", said);
   }

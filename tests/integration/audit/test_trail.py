@@ -29,7 +29,7 @@ from tests.integration.receive.certificates import Hospital
 from tests.unit.audit.judge import judged, read, told
 from tests.unit.receive.objects import make_object, to_file
 from tests.unit.report.factory import MADE_AT, make_report, make_study
-from tests.unit.web.test_access import csrf_in
+from tests.unit.web.house import csrf_in
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -23,7 +23,7 @@ from tests.unit.audit.judge import read, told
 from tests.unit.receive.objects import make_object, to_file
 from tests.unit.report.factory import MADE_AT, STUDY_UID, make_report, make_study
 from tests.unit.web.api.test_uploads import served
-from tests.unit.web.test_access import House
+from tests.unit.web.house import House
 
 SLICES = 4
 OTHER = "1.2.77"

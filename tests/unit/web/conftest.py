@@ -7,7 +7,7 @@ import pytest
 from app.access import Role
 from app.settings import Settings
 from app.tokens import make
-from tests.unit.web.test_access import PROXY, House, raw
+from tests.unit.web.house import PROXY, ROLES, House, raw
 
 
 @pytest.fixture
@@ -26,3 +26,20 @@ def house_of(tmp_path: Path):  # type: ignore[no-untyped-def]
         )
 
     return build
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    secrets, lines = {}, []
+    for role in ROLES:
+        secrets[role.value], token = make(f"the-{role}", role)
+        lines.append(token.line())
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# who may\n\n" + "".join(lines))
+    proxy = {
+        "addresses": [PROXY],
+        "user_header": "X-Forwarded-User",
+        "groups_header": "X-Forwarded-Groups",
+        "roles": {"radiology": "viewer", "pacs-admins": "operator", "it": "admin"},
+    }
+    return House(Settings.model_validate(raw(tmp_path, tokens_file=tokens, proxy=proxy)), secrets)

@@ -16,7 +16,8 @@ from app.web.guard import COOKIE, CSRF_HEADER
 from app.web.headers import HEADERS
 from app.web.notices import KEPT_S, MOST, MOST_TYPED, Notice, Notices
 from app.web.ways import login_address, own_address, page_of_form
-from tests.unit.web.test_access import FILLED, NEEDS, House, csrf_in
+from tests.unit.web.house import House, csrf_in
+from tests.unit.web.test_access import FILLED, NEEDS
 
 Build = Callable[..., House]
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}

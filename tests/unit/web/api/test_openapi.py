@@ -22,7 +22,7 @@ from app.workflow_migration import migrate
 from app.worklist import Worklist
 from tests.unit.receive.objects import make_object, to_file
 from tests.unit.report.factory import MADE_AT, STUDY_UID, make_report, make_study
-from tests.unit.web.test_access import House
+from tests.unit.web.house import House
 
 EXAMPLES = 8
 KEY = f"{uid_hash(STUDY_UID)}-{'1' * 16}"

@@ -18,7 +18,7 @@ from app.receive.spool import Spool
 from app.study import uid_hash
 from app.web.guard import CSRF_HEADER, LARGEST_FORM
 from tests.unit.receive.objects import make_object, to_file
-from tests.unit.web.test_access import House, csrf_in
+from tests.unit.web.house import House, csrf_in
 
 Build = Callable[..., House]
 UPLOADS, SESSIONS = "/api/v1/uploads", "/api/v1/upload-sessions"
