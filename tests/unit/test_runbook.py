@@ -123,3 +123,12 @@ def test_a_check_is_not_asked_of_a_container_that_runs(root: Path) -> None:
     """It would look at the settings of its start."""
     for page in [root / "README.md", *(root / "docs").rglob("*.md")]:
         assert not re.search(r"exec (-T )?\w+ python -m app (check|prune)\b", page.read_text()), page.name
+
+
+def test_a_proxy_of_a_build_is_named_as_apt_knows_it(folder: Path) -> None:
+    """In small letters; Docker hands both on, and apt passes the others by."""
+    page = (folder / "install.md").read_text()
+    assert {"http_proxy", "https_proxy"} == {
+        name for name in re.findall(r"--build-arg (\w+)=", page) if "proxy" in name
+    }
+    assert not re.search(r"--build-arg [A-Z]+_PROXY", page)
