@@ -35,10 +35,10 @@ serve: $(ENV) ## Run the service: make serve CONFIG=my.yaml
 check: $(ENV) ## Say whether a configuration can work: make check CONFIG=my.yaml
 	$(BIN)/python -m app check --config $(CONFIG)
 
-test: $(ENV) ## Run every test in PROCESSES=2 (needs dcmtk, dicom3tools, orthanc and postgresql: see .ci/packages)
+test: $(ENV) ## Run every test in PROCESSES=2 (first: xargs -a .ci/packages sudo apt-get install)
 	$(BIN)/python -m pytest -m "not bench and not gpu and not compose" -n $(PROCESSES) --dist loadgroup --durations=60 --durations-min=5 $(ARGS)
 
-test-compose: $(ENV) ## Run the containers against a PACS: restarts, kills, a full disk (needs Docker)
+test-compose: $(ENV) ## Run the containers against a PACS: restarts, kills, a full disk (needs Docker, and dcmtk as make test does)
 	@tests/compose/engine.sh check || { echo "How to get one: tests/compose/engine.sh says it at its top." >&2; exit 1; }
 	$(BIN)/python -m pytest -m compose -n 0 --timeout=1200 tests/compose $(ARGS)
 
@@ -58,7 +58,7 @@ bench: $(ENV) ## Measure ingest, turnaround and memory against peers in the same
 verify: $(ENV) ## Check every bundle against the contract
 	$(BIN)/python -m bundles.verify
 
-experiments: $(ENV) ## Run every small experiment that EVIDENCE=docs/evidence lacks, then the report (DATA=folder of real images)
+experiments: $(ENV) ## Run every small experiment that EVIDENCE=docs/evidence lacks, then the report; those on real images need DATA=folder
 	$(BIN)/python -m pretraining.experiments run all --table $(EVIDENCE) $(if $(DATA),--data $(DATA)) $(ARGS)
 	$(MAKE) --no-print-directory evidence-report
 

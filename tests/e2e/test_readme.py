@@ -149,3 +149,24 @@ def test_the_links_of_the_readme_lead_somewhere(root: Path) -> None:
     text = (root / "README.md").read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
     assert [link for link in links if not (root / link).exists()] == []
+
+
+def rows(page: str) -> set[tuple[str, ...]]:
+    """What was measured, and its bound, in the rows of the table of benchmarks."""
+    table = page.partition("| What | Measured | Bound |")[2].partition("\n\n")[0].splitlines()[2:]
+    return {tuple(cell.strip() for cell in line.strip("|").split(" | "))[1:] for line in table}
+
+
+def test_the_measurements_of_the_readme_are_those_of_the_whole_table(root: Path) -> None:
+    short, whole = ((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measurements.md"))
+    assert len(rows(short)) == 5
+    assert rows(short) <= rows(whole)
+    of_a_run = re.compile(r"2 cores of an AMD EPYC, without a GPU, [\d-]+, [\d:]+ UTC")
+    assert of_a_run.findall(short) == of_a_run.findall(whole) != []
+
+
+def test_the_packages_can_be_given_to_apt_as_they_stand(root: Path) -> None:
+    """By xargs, as the README says, and by .ci/run, which takes every line for a package: no comments, no blanks."""
+    lines = (root / ".ci" / "packages").read_text().splitlines()
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", line)] == []
