@@ -17,6 +17,7 @@ from app.settings import Settings
 log = structlog.get_logger()
 
 OVERDUE_S = 600.0
+NOBODY_LOOKS = "no worker looks at it"
 
 
 class Standing(StrEnum):
@@ -116,9 +117,13 @@ def _dead(outcome: StudyOutcome, receipt: Receipt) -> Delivery:
     )
 
 
+def is_overdue(waiting: Waiting) -> bool:
+    """Whether a worker would have looked at a delivery long ago, if one ran."""
+    return waiting.until + OVERDUE_S < time.time()
+
+
 def _waits(outcome: StudyOutcome, waiting: Waiting) -> Delivery:
-    overdue = waiting.until + OVERDUE_S < time.time()
-    by_hand = f"no worker looks at it: start one; else python -m app replay {outcome.key} --config FILE"
+    by_hand = f"{NOBODY_LOOKS}: start one; else python -m app replay {outcome.key} --config FILE"
     return Delivery(
         study=outcome.key,
         document=waiting.document,
@@ -128,7 +133,7 @@ def _waits(outcome: StudyOutcome, waiting: Waiting) -> Delivery:
         reason=waiting.detail,
         received_at=outcome.received_at,
         until=waiting.until,
-        advice=by_hand if overdue else "nothing: it is looked at again by itself",
+        advice=by_hand if is_overdue(waiting) else "nothing: it is looked at again by itself",
     )
 
 

@@ -11,6 +11,7 @@ from app import outcomes, revisions, workflow_metrics
 from app.breakers import Breakers
 from app.commitments import Ledger
 from app.deliver import deliver, deliver_all
+from app.deliveries import NOBODY_LOOKS, is_overdue
 from app.destinations import Destination, DicomDestination, commitment_of
 from app.documents import Document, Receipt, Waiting
 from app.errors import AppError, Rejected, Retryable
@@ -26,6 +27,8 @@ log = structlog.get_logger()
 LONGEST_BACKOFF_S = 300.0
 HELD_BACK = "held back: the destination failed several times in a row and is left alone for a while"
 GOES_ON = "its delivery goes on by itself"
+WITH_A_WORKER = f"{GOES_ON} while a worker runs"
+GOES_ON_WITH_ONE = f"its delivery goes on once a worker runs; {NOBODY_LOOKS}"
 FIRST, LATER = 1, 2
 """Priorities in the queue of deliveries that have to be tried again."""
 
@@ -148,11 +151,17 @@ def _replay_to(settings: Settings, known: StudyOutcome, peer: Destination) -> Se
         workflow_metrics.DELIVERIES.labels(peer.name, outcome).inc()
         log.info("document_replayed", study=known.key[:12], destination=peer.name, outcome=outcome)
     after = outcomes.record(settings.results / known.key, lambda found: _with_receipts(found, receipts))
-    open_ones = {(each.document, each.destination) for each in after.pending}
-    return [
-        replace(each, detail=f"{each.detail}; {GOES_ON}") if (each.document, each.destination) in open_ones else each
-        for each in receipts
-    ]
+    open_ones = {(each.document, each.destination): _goes_on(after, each) for each in after.pending}
+    further = [(each, open_ones.get((each.document, each.destination))) for each in receipts]
+    return [replace(each, detail=f"{each.detail}; {words}") if words else each for each, words in further]
+
+
+def _goes_on(known: StudyOutcome, shipment: Shipment) -> str:
+    """What becomes of a delivery that was tried by hand in vain and has not ended."""
+    waiting = outcomes.waiting_of(known, shipment)
+    if waiting is None:
+        return WITH_A_WORKER
+    return GOES_ON_WITH_ONE if is_overdue(waiting) else GOES_ON
 
 
 def _deliver_all(documents: Sequence[Document], peer: Destination, ledger: Ledger) -> Iterator[Receipt]:

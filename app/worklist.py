@@ -185,6 +185,7 @@ class Worklist:
         with asking(self.engine) as connection:
             worklist_table.put(connection, rows)
             worklist_table.remove(connection, gone)
+        self._coming.begun(row.key.partition("-")[0] for row in rows)
 
     def _rows(self, keys: Sequence[str], before: Mapping[str, Row]) -> tuple[list[Row], list[str]]:
         """What the index is to hold of these revisions, and which of them are gone."""

@@ -1,7 +1,7 @@
 """Rows of the index for studies that no worker has begun: entered as images come, gone once the study is begun."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,7 +48,7 @@ class ArrivalRows:
     _took: float = field(default=0.0, init=False)
 
     def seen(self, *, waited_for: bool) -> Mapping[str, int] | None:
-        """What waits for a worker now; None where it is too early to look again.
+        """What is marked for a worker now; None where it is too early to look again.
 
         To be asked before outcomes are looked at: a study that is begun meanwhile is then in either.
 
@@ -58,17 +58,18 @@ class ArrivalRows:
         began = self.clock()
         if began < self._due or (waited_for and self._took > CHEAP_S):
             return None
-        found = {**self._unmarked, **self.arrivals.marked()}
+        found = self.arrivals.marked()
         self._took = self.clock() - began
         self._due = began + self._took * (SHARE + 1)
         return found
 
     def enter(self, engine: sa.Engine, seen: Mapping[str, int], *, waited_for: bool) -> None:
-        """Bring the rows up to what was seen, a part of them at a time.
+        """Bring the rows up to what was seen, and to what lies there without a mark, a part of them at a time.
 
         Raises:
             Retryable: The database does not answer, or is not set up.
         """
+        seen = {**self._unmarked, **seen}
         entered = self._entered
         if entered is None:
             with asking(engine) as connection:
@@ -87,9 +88,17 @@ class ArrivalRows:
             del entered[study]
         for study in fresh:
             entered[study] = seen[study], now
-        for study in begun:
-            self._unmarked.pop(study, None)
+        self.begun(begun)
         self._entered = entered
+
+    def begun(self, studies: Iterable[str]) -> None:
+        """Leave out studies that have an outcome by now, unless a mark says that more has come.
+
+        Args:
+            studies: Hashes of their UIDs.
+        """
+        for study in studies:
+            self._unmarked.pop(study, None)
 
     def compare(self, spooled: Mapping[str, int], known: frozenset[str]) -> None:
         """Find what lies in the spool without a mark and without an outcome, as after a power cut.

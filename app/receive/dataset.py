@@ -10,6 +10,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
+from app.study import uid_hash
+
 IMPLEMENTATION_CLASS_UID: Final = "2.25.187432659071435508214360928417560239571"
 IMPLEMENTATION_VERSION: Final = "VIGIL_0_1"
 
@@ -40,6 +42,11 @@ class Identity:
 
     study_instance_uid: str
     sop_instance_uid: str
+
+    @property
+    def hashes(self) -> tuple[str, str]:
+        """By what the spool knows study and image."""
+        return uid_hash(self.study_instance_uid), uid_hash(self.sop_instance_uid)
 
 
 def is_uid(text: str) -> bool:

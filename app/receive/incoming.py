@@ -3,13 +3,14 @@
 import contextlib
 import mmap
 import os
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from app.receive.dataset import Buffer, Identity, UnintelligibleError, identify, is_uid
@@ -18,6 +19,9 @@ DIGEST_LENGTH = 16
 _BUFFER = 1 << 17
 _GROUP_LENGTH_END = 144  # preamble, "DICM" and FileMetaInformationGroupLength (PS3.10 §7.1)
 _HEADERS = 4 << 20
+# What pydicom raises of damaged meta information.
+_DAMAGED = (ValueError, EOFError, NotImplementedError, BytesLengthException, struct.error)
+_HEARD_EVERY_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ class Incoming:
         sop_instance_uid: What the C-STORE command calls the object.
         transfer_syntax_uid: How the data set is encoded.
         place: Moves the finished, fsynced file to where it belongs and makes that durable.
+        hear: Called at the begin and every second or so while bytes come.
+
+    Attributes:
+        size: Bytes of the data set so far.
+        heard: When the last of them came, Unix time in ns.
     """
 
     def __init__(
@@ -55,18 +64,23 @@ class Incoming:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         place: Callable[[Path, Identity, str, int], Stored],
+        *,
+        hear: Callable[[], None],
     ) -> None:
         self._path = path
         self._header = len(header)
         self._sop_instance_uid = sop_instance_uid
         self._transfer_syntax_uid = transfer_syntax_uid
         self._place = place
+        self._hear = hear
         # Half the time of BLAKE2b where the processor has SHA instructions, and the sender waits for it.
         self._digest = sha256()
         self.size = 0
         self._file = path.open("xb+", buffering=_BUFFER)
+        self.heard = self._told = time.time_ns()
         try:
             self._file.write(header)
+            hear()
         except OSError:
             self.discard()
             raise
@@ -80,6 +94,11 @@ class Incoming:
         self._file.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)
+        self.heard = time.time_ns()
+        # Also where the clock was set back.
+        if not 0 <= self.heard - self._told < _HEARD_EVERY_NS:
+            self._told = self.heard
+            self._hear()
 
     def commit(self) -> Stored:
         """Make the instance durable under its final name; afterwards, and only then, it may be acknowledged.
@@ -99,15 +118,15 @@ class Incoming:
         finally:
             self.discard()
 
-    def study_uid(self) -> str | None:
-        """StudyInstanceUID of what has come so far; None where it does not tell.
+    def identity(self) -> Identity | None:
+        """UIDs of what has come so far; None where it does not tell them.
 
         Raises:
             OSError: The disk is full or broken.
         """
         self._file.flush()
         try:
-            return self._identify().study_instance_uid
+            return self._identify()
         except UnintelligibleError:
             return None
 
@@ -133,13 +152,13 @@ class Incoming:
         return identity
 
 
-def study_uid_of(half: Path) -> str | None:
-    """StudyInstanceUID of what a dead process left half received; None where it does not tell."""
+def identity_of(half: Path) -> Identity | None:
+    """UIDs of what a dead process left half received; None where it does not tell them."""
     try:
         with half.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
             length = _GROUP_LENGTH_END + int.from_bytes(mapped[_GROUP_LENGTH_END - 4 : _GROUP_LENGTH_END], "little")
             syntax = read_file_meta_info(half).get("TransferSyntaxUID", "")
-            uid = identify(mapped[length : length + _HEADERS], str(syntax)).study_instance_uid
-    except (UnintelligibleError, InvalidDicomError, ValueError, OSError):
+            found = identify(mapped[length : length + _HEADERS], str(syntax))
+    except (UnintelligibleError, InvalidDicomError, OSError, *_DAMAGED):
         return None
-    return uid if is_uid(uid) else None
+    return found if is_uid(found.study_instance_uid) else None

@@ -3,20 +3,28 @@
 The lock (flock) belongs to the process, so that an association ends with it even after kill -9: a lock that can be
 taken means a dead sender. An association that is released removes its file first; one that ends in any other way leaves
 it, and whoever meets it without its lock turns it into marks of interruption (`interruptions`).
+
+Its time of change says when the sender was last heard of: an image was begun, went on (about every second) or was
+placed. Besides keys of studies it names images that were cut off, in lines of "study image".
 """
 
 import contextlib
 import fcntl
 import os
+import threading
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import structlog
 
+from app.receive.dataset import Identity
 from app.receive.folders import sync_folder
+from app.receive.incoming import identity_of
 from app.receive.interruptions import Interruptions
 
 KEY_LENGTH = 32
@@ -25,25 +33,45 @@ _NEW = ".new-"
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Those of a spool that tell of senders.
+
+    Attributes:
+        associations: Of the presences.
+        studies: Of the studies.
+        incoming: Of what is half received, by the name of its association.
+    """
+
+    associations: Path
+    studies: Path
+    incoming: Path
+
+    def there(self, key: str) -> frozenset[str]:
+        """Hashes of the SOP Instance UIDs of all images of a study."""
+        return frozenset(_instance(path.name) for path in (self.studies / key).glob("*.dcm"))
+
+
 class Presence:
     """One living association, from the first C-STORE to release, abort or the death of its process.
 
     Args:
-        folder: Of the spool's presences.
+        folders: Of the spool.
         interruptions: What a release takes back.
-        studies: Folder of the spool's studies.
     """
 
-    def __init__(self, folder: Path, interruptions: Interruptions, studies: Path) -> None:
+    def __init__(self, folders: Folders, interruptions: Interruptions) -> None:
         self.id = uuid.uuid4().hex
-        self._folder = folder
+        self._folders = folders
+        self._folder = folder = folders.associations
         self._path = folder / self.id
         self._interruptions = interruptions
-        self._studies = studies
+        self._lock = threading.RLock()
         self._marks: dict[str, str] = {}
         self._begun: dict[str, int] = {}
         self._sent: dict[str, set[str]] = {}
         self._grown: set[str] = set()
+        self._halves: dict[str, set[str]] = {}
         # Locked under a name nobody looks at, then renamed: a reader never meets a file that is not locked yet.
         new = folder / f"{_NEW}{self.id}"
         self._descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
@@ -57,6 +85,7 @@ class Presence:
             OSError: The disk is full or broken.
         """
         if key in self._marks:
+            self.hear()
             return
         os.write(self._descriptor, f"{key}\n".encode())
         # The evidence, if the machine goes down before the sender has finished.
@@ -67,13 +96,47 @@ class Presence:
 
     def sends(self, key: str, name: str) -> None:
         """Note an image of an announced study, by the name of its file. Comes before the file is there."""
-        # When this association was last heard of; see `interruptions`.
-        if self._descriptor >= 0:
-            os.utime(self._descriptor)
+        self.hear()
         self._sent.setdefault(key, set()).add(_instance(name))
-        known = self._studies / key
+        known = self._folders.studies / key
         if self._marks[key] and key not in self._grown and not any(known.glob(f"{_instance(name)}.*")):
             self._grown.add(key)
+
+    def hear(self, at: int | None = None) -> None:
+        """Note that this association was heard of; see `interruptions`.
+
+        Args:
+            at: When, Unix time in ns; None is now. Nothing that was heard later is forgotten.
+
+        Raises:
+            OSError: The disk is broken.
+        """
+        with self._lock:
+            if self._descriptor < 0:
+                return
+            if at is None:
+                os.utime(self._descriptor)
+            elif at > self._heard():
+                os.utime(self._descriptor, ns=(at, at))
+
+    def cut_off(self, key: str, instance: str, heard: int) -> None:
+        """Name an image that did not come to its end, durably: until it comes, nobody has sent this study wholly.
+
+        Args:
+            key: Of its study.
+            instance: Hash of its SOP Instance UID.
+            heard: When its last bytes came, Unix time in ns; who names it now may only have waited since.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        with self._lock:
+            last = max(self._heard(), heard)
+            self.announce(key)
+            os.write(self._descriptor, f"{key} {instance}\n".encode())
+            os.fsync(self._descriptor)
+            os.utime(self._descriptor, ns=(last, last))
+            self._halves.setdefault(key, set()).add(instance)
 
     def is_excused(self) -> bool:
         """Whether all that it brought came again by another way, wholly, while nothing more was heard of this one."""
@@ -81,7 +144,9 @@ class Presence:
         with contextlib.suppress(OSError):
             heard = self._heard()
             return bool(self._marks) and all(
-                self._interruptions.excuses(self.id, key, heard) for key in list(self._marks)
+                self._interruptions.excuses(self.id, key, heard)
+                and self._folders.there(key).issuperset(self._halves.get(key, ()))
+                for key in list(self._marks)
             )
         return False
 
@@ -122,30 +187,27 @@ class Presence:
         if not (token or silent or key in self._interruptions):
             return
         # After looking at the others: an image of theirs that is not seen here was heard of since.
-        whole = self._sent_all(key)
+        there = self._folders.there(key)
+        whole = self._sent.get(key, set()) >= there
         if token and (whole or key in self._grown):
             self._interruptions.clear(key, token)
         if whole:
-            self._interruptions.clear_before(key, self._begun[key])
-            for association, heard in silent.items():
-                self._interruptions.excuse(association, key, heard)
+            self._interruptions.clear_before(key, self._begun[key], there)
+            for association in silent:
+                self._interruptions.excuse(association, key, self._begun[key])
 
-    def _silent(self, key: str) -> dict[str, int]:
-        """Other associations that send a study and are silent since this one began it; when they were last heard of."""
-        found = {}
+    def _silent(self, key: str) -> list[str]:
+        """Other associations that send a study and are silent since this one began it."""
+        found = []
         for path in self._folder.iterdir():
             if path.name != self.id and not path.name.startswith(_NEW):
                 with contextlib.suppress(FileNotFoundError):
-                    heard = path.stat().st_mtime_ns
-                    if heard < self._begun[key] and key in _read(path)[1]:
-                        found[path.name] = heard
+                    if path.stat().st_mtime_ns < self._begun[key] and key in _read(path).keys:
+                        found.append(path.name)
         return found
 
     def _heard(self) -> int:
         return os.fstat(self._descriptor).st_mtime_ns
-
-    def _sent_all(self, key: str) -> bool:
-        return self._sent.get(key, set()) >= {_instance(path.name) for path in (self._studies / key).glob("*.dcm")}
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +223,7 @@ def _instance(name: str) -> str:
     return name.partition(".")[0]
 
 
-def living(folder: Path, interruptions: Interruptions) -> Counter[str]:
+def living(folders: Folders, interruptions: Interruptions) -> Counter[str]:
     """Count the living associations of every study, and mark what dead ones left unfinished.
 
     Returns:
@@ -170,28 +232,28 @@ def living(folder: Path, interruptions: Interruptions) -> Counter[str]:
         look tries again.
     """
     counts: Counter[str] = Counter()
-    for path in folder.iterdir():
+    for path in folders.associations.iterdir():
         if path.name.startswith(_NEW):
             continue
-        alive, keys = _read(path)
-        if alive or not _bury(path, interruptions):
-            counts.update(keys)
+        evidence = _read(path)
+        if evidence.alive or not _bury(path, folders, interruptions):
+            counts.update(evidence.keys)
     return counts
 
 
 def is_alive(folder: Path, identifier: str) -> bool:
     """Whether that association's process still holds its lock."""
-    return _read(folder / identifier)[0]
+    return _read(folder / identifier).alive
 
 
 def sweep(folder: Path) -> None:
     """Remove files whose sender died between creating and renaming them. For a listener's start."""
     for path in folder.glob(f"{_NEW}*"):
-        if not _read(path)[0]:
+        if not _read(path).alive:
             path.unlink(missing_ok=True)
 
 
-def _bury(path: Path, interruptions: Interruptions) -> bool:
+def _bury(path: Path, folders: Folders, interruptions: Interruptions) -> bool:
     """Turn the file of a dead association into marks, in one process only: a second mark could come too late.
 
     Returns:
@@ -201,10 +263,15 @@ def _bury(path: Path, interruptions: Interruptions) -> bool:
         with interruptions.alone():
             # Gone where another process was here before.
             if path.exists():
-                heard = path.stat().st_mtime_ns
-                for key in sorted(_read(path)[1]):
-                    if not interruptions.excuses(path.name, key, heard):
-                        interruptions.mark(key, heard)
+                evidence = _read(path)
+                # Nobody was left to name what a killed process was receiving.
+                left = tuple(_left(folders.incoming, path.name))
+                heard = max([path.stat().st_mtime_ns, *(at for at, _ in left)])
+                halves = evidence.halves.union(found.hashes for _, found in left if found is not None)
+                for key in sorted(evidence.keys):
+                    lacking = {half for study, half in halves if study == key} - folders.there(key)
+                    if lacking or not interruptions.excuses(path.name, key, heard):
+                        interruptions.mark(key, heard, lacking)
                 path.unlink(missing_ok=True)
                 interruptions.forget(path.name)
     except OSError as error:
@@ -213,20 +280,40 @@ def _bury(path: Path, interruptions: Interruptions) -> bool:
     return True
 
 
-def _read(path: Path) -> tuple[bool, frozenset[str]]:
-    """Whether an association lives, and the studies it was sending; none for one that was released."""
+def _left(incoming: Path, association: str) -> Iterator[tuple[int, Identity | None]]:
+    """What a dead sender left half received: when its last bytes came (ns), and what it is, where it tells that."""
+    for path in incoming.glob(f"{association}-*"):
+        # Another process may have removed it, which has marked its study.
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stat().st_mtime_ns, identity_of(path)
+
+
+class _Evidence(NamedTuple):
+    """What the file of an association says: whether it lives, which studies it was sending, and as pairs of study and
+    image what was cut off.
+    """
+
+    alive: bool = False
+    keys: frozenset[str] = frozenset()
+    halves: frozenset[tuple[str, str]] = frozenset()
+
+
+def _read(path: Path) -> _Evidence:
+    """Read the file of an association; it says nothing where that was released."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False, frozenset()
+        return _Evidence()
     try:
         alive = not _is_free(descriptor)
         state = os.fstat(descriptor)
         # Removed before its lock was freed: released between our opening and our looking.
         if not alive and state.st_nlink == 0:
-            return False, frozenset()
+            return _Evidence()
         lines = os.read(descriptor, state.st_size).decode("ascii", "replace").split("\n")
-        return alive, frozenset(line for line in lines if len(line) == KEY_LENGTH)
+        keys = frozenset(line for line in lines if len(line) == KEY_LENGTH)
+        halves = (line.partition(" ") for line in lines if len(line) == 2 * KEY_LENGTH + 1)
+        return _Evidence(alive, keys, frozenset((study, half) for study, _, half in halves))
     finally:
         os.close(descriptor)
 

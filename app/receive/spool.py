@@ -21,9 +21,9 @@ from pathlib import Path
 from app.receive import presence as presences
 from app.receive.dataset import Buffer, Identity, file_header
 from app.receive.folders import locked, sync_folder
-from app.receive.incoming import Incoming, Stored, study_uid_of
+from app.receive.incoming import Incoming, Stored, identity_of
 from app.receive.interruptions import Interruptions
-from app.receive.presence import Presence
+from app.receive.presence import Folders, Presence
 from app.receive.pruning import Tombstones, digits
 from app.study import Arrival, uid_hash
 
@@ -53,6 +53,7 @@ class Spool:
         pruned = folder / "pruned"
         for part in (self._studies, self._incoming, self._active, self._associations, interrupted, pruned):
             part.mkdir(parents=True, exist_ok=True)
+        self._folders = Folders(self._associations, self._studies, self._incoming)
         self._interruptions = Interruptions(interrupted)
         self._tombstones = Tombstones(pruned)
         sync_folder(folder)
@@ -84,11 +85,12 @@ class Spool:
         left = 0
         for path in self._incoming.iterdir():
             if not presences.is_alive(self._associations, path.name.partition("-")[0]):
-                uid, heard = study_uid_of(path), _changed(path)
-                if uid is not None:
+                found, heard = identity_of(path), _changed(path)
+                if found is not None:
                     # It may be the first of its study in that association, whose presence does not name it then.
+                    key, half = found.hashes
                     with self._interruptions.alone():
-                        self._interruptions.mark(uid_hash(uid), heard)
+                        self._interruptions.mark(key, heard, [half])
                 path.unlink(missing_ok=True)
                 left += 1
         return left
@@ -101,7 +103,7 @@ class Spool:
         """
         # First those that died before: what this one finishes later was interrupted earlier.
         self._mark_interrupted()
-        return Presence(self._associations, self._interruptions, self._studies)
+        return Presence(self._folders, self._interruptions)
 
     def leave(self, presence: Presence, *, released: bool) -> None:
         """End an association's presence; its studies are marked as interrupted unless it was released.
@@ -153,7 +155,23 @@ class Spool:
             sop_instance_uid,
             transfer_syntax_uid,
             place,
+            hear=presence.hear,
         )
+
+    def cut_off(self, presence: Presence, incoming: Incoming) -> None:
+        """Note that an instance did not come to its end; it may be the first of its study in that association.
+
+        Args:
+            presence: The association it comes from.
+            incoming: What has come of it, neither committed nor discarded.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        presence.hear(incoming.heard)
+        found = incoming.identity()
+        if found is not None:
+            presence.cut_off(*found.hashes, incoming.heard)
 
     def store(
         self,
@@ -213,7 +231,7 @@ class Spool:
         return Stored(target, key, size, new)
 
     def _mark_interrupted(self) -> None:
-        presences.living(self._associations, self._interruptions)
+        presences.living(self._folders, self._interruptions)
 
     def _make_study(self, key: str) -> None:
         folder = self._studies / key
@@ -278,7 +296,7 @@ class Spool:
         """From the markers' names, contents and times, which were read before this is called: an association that is
         not counted any more has nothing on its way.
         """
-        sending = presences.living(self._associations, self._interruptions)
+        sending = presences.living(self._folders, self._interruptions)
         found = []
         for key, content, last in markers:
             first = content.partition("\n")[0]
@@ -347,7 +365,7 @@ class Spool:
 
     def _is_arriving(self, key: str) -> bool:
         # Associations first: one that is not counted any more has left its marker.
-        sending = presences.living(self._associations, self._interruptions)
+        sending = presences.living(self._folders, self._interruptions)
         return sending[key] > 0 or (self._active / key).exists()
 
     def study_keys(self) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ class StorageService:
         """
         try:
             if not released:
-                self._announce_half_received()
+                self._name_half_received()
         except OSError as error:
             _log.error("half_image_not_named", errno=error.errno, problem=error.strerror)
         self._reset()
@@ -171,11 +171,10 @@ class StorageService:
         """How many studies the association has sent images of."""
         return self._presence.studies if self._presence else 0
 
-    def _announce_half_received(self) -> None:
-        """Name the study of the image that was cut off: it may be the first of its study in this association."""
-        uid = self._incoming.study_uid() if self._incoming is not None else None
-        if uid is not None and self._presence is not None:
-            self._presence.announce(uid_hash(uid))
+    def _name_half_received(self) -> None:
+        """Name the image that was cut off."""
+        if self._incoming is not None and self._presence is not None:
+            self._spool.cut_off(self._presence, self._incoming)
 
     def _begin(self, command: Command, context: Context) -> None:
         self.tally.requests += 1

@@ -20,7 +20,6 @@ from app.receive.part10 import EMPTY_ZIP, ZIP, FileHead, NotDicomError, read_hea
 from app.receive.presence import Presence
 from app.receive.spool import Spool
 from app.receive.storage import Brought
-from app.study import uid_hash
 
 AE_TITLE: Final = "VIGIL_UPLOAD"
 """Stands in the spooled files for the calling AE title."""
@@ -140,9 +139,8 @@ class Upload:
         """Note that a file did not come to its end; its study is not whole until it comes again."""
         with self._lock:
             self._broken.add(name)
-            uid = incoming.study_uid() if incoming is not None else None
-            if uid is not None:
-                self.presence.announce(uid_hash(uid))
+            if incoming is not None:
+                self.spool.cut_off(self.presence, incoming)
 
 
 class Arriving:

@@ -9,6 +9,7 @@ from app import reruns
 from app.errors import Rejected, Retryable
 from app.outcomes import StudyOutcome
 from app.settings import Settings
+from app.web.begun import only_begun
 from app.web.guard import Visitor
 from app.web.witness import Witness
 
@@ -26,6 +27,7 @@ def ask_again(settings: Settings, witness: Witness, visitor: Visitor, outcome: S
     Raises:
         HTTPException: 409, it cannot be analysed again or need not be; 503, not at this moment.
     """
+    only_begun(outcome)
     log.info("rerun_asked", study=outcome.key[:12], user=visitor.name)
     try:
         asked = reruns.ask(settings, outcome.key)

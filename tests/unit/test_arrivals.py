@@ -125,6 +125,28 @@ def test_a_comparison_keeps_arrivals_and_finds_those_without_a_mark(worklist: Wo
     assert set(listed(worklist)) == {begun.key, key_of(uid_hash(f"{UID}.1"))}
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_one_without_a_mark_gives_way_to_its_revision_at_once(
+    more: bool, worklist: Worklist, settings: Settings
+) -> None:
+    """As after a power cut; a mark that comes meanwhile says that there is more than was begun."""
+    now = [100.0]
+    worklist._coming.clock = lambda: now[0]
+    spool = receive(settings)
+    (arrival,) = spool.arrivals()
+    spool.settle(arrival)
+    worklist.compare()
+    assert listed(worklist) == [KEY]
+    files = spool.files(STUDY)
+    begun = StudyOutcome(f"{STUDY}-{revision_of(files)}", 5.0, files=tuple(file.name for file in files))
+    if more:
+        receive(settings, 2)
+    outcomes.begin(settings.results, begun)
+    for _ in range(3):
+        now[0] += AGAIN_S + 1
+        assert set(listed(worklist)) == ({KEY, begun.key} if more else {begun.key})
+
+
 def test_rows_of_another_run_are_taken_over(settings: Settings) -> None:
     engine = with_tables(settings)
     spool = receive(settings)

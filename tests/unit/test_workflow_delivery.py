@@ -73,6 +73,23 @@ def test_a_replay_in_vain_does_not_end_a_delivery_that_goes_on(down: tuple[Setti
     assert (after.state, after.waiting, after.receipts) == (State.PROCESSING, known.waiting, ())
 
 
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        (0.0, "goes on once a worker runs; no worker looks at it"),
+        (None, "its delivery goes on by itself while a worker runs"),
+    ],
+)
+def test_a_replay_in_vain_promises_nothing_that_only_a_worker_can_keep(
+    until: float | None, words: str, down: tuple[Settings, StudyOutcome]
+) -> None:
+    settings, known = down
+    left = () if until is None else tuple(replace(each, until=until) for each in known.waiting)
+    outcomes.record(settings.results / known.key, lambda found: replace(found, waiting=left))
+    (receipt,) = replay(settings, known.key)
+    assert receipt.detail.endswith(words)
+
+
 def test_a_replay_in_vain_of_a_dead_letter_stays_one(down: tuple[Settings, StudyOutcome]) -> None:
     settings, known = down
     dead = Receipt("pacs", known.documents[0].path.name, False, 5, "given up")

@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.web.api.parameters import ONLY_KNOWN
 from app.web.api.problems import errors_of
 from app.web.api.studies import KeyOrUid, known_study
+from app.web.begun import only_begun
 from app.web.guard import FORM, form_of
 from app.web.login import CurrentVisitor
 from app.web.witness import Witness
@@ -88,7 +89,7 @@ def add_replay(app: FastAPI, settings: Settings, witness: Witness) -> None:
 
         Each is tried once, and what a destination has already is a duplicate there.
         """
-        known = known_study(settings, key)
+        known = only_begun(known_study(settings, key))
         log.info("replay_asked", study=known.key[:12], user=visitor.name)
         try:
             receipts = replay(settings, known.key, wanted.destination, even_superseded=wanted.even_superseded)

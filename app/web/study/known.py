@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from fastapi import HTTPException
 
-from app.arrivals import Arrivals, is_arrival
+from app.arrivals import Arrivals, begun_as, is_arrival
 from app.errors import AppError
 from app.outcomes import OUTCOME, StudyOutcome
 from app.reassembly import files_of, reassemble
@@ -112,7 +112,11 @@ class Known:
         if is_arrival(outcome.key) or self._arrivals.marked_at(study) is None:
             return ""
         coming = self._arrivals.outcome(study)
-        return "" if coming is None or set(coming.files) <= set(outcome.files) else coming.key
+        if coming is None or set(coming.files) <= set(outcome.files):
+            return ""
+        # A worker drops the marker only after it has begun the newest revision.
+        begun = any((self.settings.results / key / OUTCOME).is_file() for key in begun_as(coming))
+        return "" if begun else coming.key
 
     def _why_gone(self, outcome: StudyOutcome) -> str:
         """What the records tell of images that are not here any more: when they went, and how they had come."""

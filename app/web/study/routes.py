@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from app.documents import Receipt
 from app.errors import Rejected
 from app.settings import Settings
+from app.web.begun import only_begun
 from app.web.guard import Visitor
 from app.web.health import Pulse
 from app.web.login import CurrentVisitor, Posted
@@ -177,7 +178,7 @@ class _Deeds:
         """Send the documents of a study once more, as the command `replay` does."""
 
         def done() -> Response:
-            outcome = self._known.outcome(key)
+            outcome = only_begun(self._known.outcome(key))
             log.info("replay_asked", study=outcome.key[:12], user=visitor.name)
             destination, force = fields.get("destination") or None, fields.get("force") == "yes"
             try:

@@ -1,11 +1,13 @@
 """A sender that breaks off leaves durable evidence; one that comes back and finishes takes it away."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -184,8 +186,9 @@ time.sleep(60)
 """
 
 
-def kill_in_the_middle(folder: Path, half: Dataset) -> None:
-    """A process that has stored 1.2.0 of study 1.2 and is receiving `half` dies by kill -9."""
+@contextlib.contextmanager
+def killed_in_the_middle(folder: Path, half: Dataset) -> Iterator[None]:
+    """A process that has stored 1.2.0 of study 1.2 and is receiving `half`; it dies by kill -9 at the end."""
     for name, made in (("whole", make_object("1.2", "1.2.0")), ("half", half)):
         (folder / name).write_bytes(encode(made))
     process = subprocess.Popen(
@@ -198,9 +201,16 @@ def kill_in_the_middle(folder: Path, half: Dataset) -> None:
     with process, process.stdout:
         try:
             assert process.stdout.readline() == "ready\n"
+            yield
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def kill_in_the_middle(folder: Path, half: Dataset) -> None:
+    """Begin and kill it."""
+    with killed_in_the_middle(folder, half):
+        pass
 
 
 def test_a_killed_listener_leaves_the_mark_to_whoever_looks_next(spool: Spool, tmp_path: Path) -> None:

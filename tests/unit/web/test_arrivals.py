@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from app import outcomes
 from app.arrivals import Arrivals, key_of
+from app.outcomes import StudyOutcome
 from app.receive.spool import Spool
 from app.settings import Settings
-from app.study import uid_hash
+from app.study import revision_of, uid_hash
 from app.web.health import Pulse
 from app.web.server import create_app
 from app.web.worklist import mark_of
@@ -108,3 +110,30 @@ def test_pages_say_that_no_worker_answers(client: TestClient, monkeypatch: pytes
         assert "No worker answers" in client.get(address).text
     assert f'data-turn="{mark_of(1, silent=True)}"' in client.get("/").text
     assert mark_of(1, silent=True) != mark_of(1, silent=False)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_old_revisions_tell_of_further_images_only_until_they_are_begun(
+    interrupted: bool, client: TestClient, settings: Settings
+) -> None:
+    spool = Spool(settings.spool.folder, 0)
+    study = uid_hash(STUDY_UID)
+    files = spool.files(study)
+    if interrupted:
+        (settings.spool.folder / "interrupted" / study).write_text("x\n0\n")
+
+    def begin(count: int) -> str:
+        part, broken = files[:count], interrupted and count == len(files)
+        key = f"{study}-{revision_of(part, interrupted=broken)}"
+        return outcomes.begin(
+            settings.results,
+            StudyOutcome(key, 1000.0, files=tuple(each.name for each in part), study_uid=STUDY_UID, interrupted=broken),
+        ).key
+
+    old = begin(2)
+    words = "Further images of this study have come"
+    assert words in client.get(f"/study/{old}").text
+    new = begin(len(files))
+    assert (settings.spool.folder / "active" / study).exists()
+    for key in (old, new):
+        assert words not in client.get(f"/study/{key}").text

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from app import outcomes, reruns
+from app.arrivals import key_of
 from app.assignment import Decision
 from app.outcomes import StudyOutcome
 from app.retention import pruning
+from app.study import uid_hash
 from tests.unit.report.factory import STUDY_UID, make_study
 from tests.unit.web.study.received import Site, begun, spooled
 
@@ -80,3 +82,22 @@ def test_only_operators_ask(role: str, status: int, site: Site, known: StudyOutc
     answer = site.client(role).post(f"/api/v1/studies/{known.key}/rerun")
     assert answer.status_code == status
     assert len(questions(site)) == (status == 202)
+
+
+@pytest.mark.parametrize("deed", ["rerun", "replay"])
+@pytest.mark.parametrize("named_by", ["key", "hash", "uid"])
+def test_of_a_study_that_no_worker_has_begun_one_is_told_to_wait(
+    named_by: str, deed: str, site: Site, tmp_path: Path
+) -> None:
+    make_study(tmp_path / "in")
+    spooled(site.settings, sorted((tmp_path / "in").glob("*.dcm")))
+    study = uid_hash(STUDY_UID)
+    name = {"key": key_of(study), "hash": study, "uid": STUDY_UID}[named_by]
+    client = site.client("operator")
+    assert client.get(f"/api/v1/studies/{name}").status_code == 200
+    words = "no worker has begun this study yet; wait until it is finished"
+    answer = client.post(f"/api/v1/studies/{name}/{deed}")
+    assert (answer.status_code, answer.json()["detail"]) == (409, words)
+    page = client.post(f"/study/{name}/{deed}")
+    assert (page.status_code, words in page.text.lower()) == (409, True)
+    assert questions(site) == []
