@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from app.errors import Failed, Rejected
 from app.settings import Database
-from app.workflow_database import address
+from app.workflow_database import address, is_damage
 
 SQLITE, DUMP = "database.sqlite", "database.dump"
 TIMEOUT_S = 3600.0
@@ -38,7 +38,7 @@ def copy_out(database: Database, folder: Path, through: Path | None = None) -> N
 
     Raises:
         Rejected: A pipe is given, but the database is a file.
-        Failed: pg_dump is missing or fails.
+        Failed: pg_dump is missing or fails; or the file cannot be read, or its copy written.
     """
     url = address(database)
     if through is not None:
@@ -50,8 +50,21 @@ def copy_out(database: Database, folder: Path, through: Path | None = None) -> N
     if url.get_backend_name() != "sqlite":
         _run(url, "pg_dump", "--format=custom", f"--file={folder / DUMP}")
         return
-    with closing(sqlite3.connect(str(url.database))) as source, closing(sqlite3.connect(folder / SQLITE)) as target:
-        source.backup(target)
+    try:
+        with closing(sqlite3.connect(str(url.database))) as source, closing(sqlite3.connect(folder / SQLITE)) as target:
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise Failed(_not_copied(str(url.database), folder / SQLITE, error)) from error
+
+
+def _not_copied(source: str, target: Path, error: sqlite3.Error) -> str:
+    """SQLite says what went wrong, and not which of the two files it was, but for damage: the copy is new."""
+    if is_damage(error):
+        return f"the database {source} is damaged ({error}); put the last backup back (docs/runbook/backup.md)"
+    return (
+        f"the database {source} was not copied to {target} ({error}); make room there, see owner and mode of both, and "
+        "take the backup again into an empty folder"
+    )
 
 
 def put_back(database: Database, folder: Path, name: str, through: Path | None = None) -> None:

@@ -280,19 +280,34 @@ def studies(settings: Settings, limit: int = 100) -> list[StudyOutcome]:
     return list(islice(newest(settings), limit))
 
 
-def newest(settings: Settings, received_until: float | None = None) -> Iterator[StudyOutcome]:
+def newest(
+    settings: Settings,
+    received_until: float | None = None,
+    damaged: Callable[[Path, float, Rejected], None] | None = None,
+) -> Iterator[StudyOutcome]:
     """Every study revision by the time of its last image, the newest first, then by key; reads no more than is taken.
 
     Args:
         settings: Of the installation.
         received_until: Unix time; leaves out what came later.
+        damaged: Called with the folder of an outcome that cannot be read, the Unix time of its last change and what is
+            wrong with it, which is then left out.
+
+    Raises:
+        Rejected: A file is damaged, and nobody wants to be told of those.
     """
     found: list[tuple[float, str, StudyOutcome]] = []
     for changed_at, folder in _newest_change_first(settings.results.glob(f"*/{OUTCOME}")):
         # Nothing changes before it was received: what is left is older than what came after this change.
         while found and -found[0][0] > changed_at:
             yield heapq.heappop(found)[2]
-        outcome = read(folder)
+        try:
+            outcome = read(folder)
+        except Rejected as error:
+            if damaged is None:
+                raise
+            damaged(folder, changed_at, error)
+            continue
         if outcome is not None and (received_until is None or outcome.received_at <= received_until):
             heapq.heappush(found, (-outcome.received_at, outcome.key, outcome))
     while found:

@@ -1,5 +1,6 @@
 """The workflow database: how DBOS is set up on SQLite and PostgreSQL, and the heartbeats of the workers."""
 
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.errors import Rejected, Retryable
+from app.errors import AppError, Failed, Rejected, Retryable
 from app.settings import Database, Settings
 
 log = structlog.get_logger()
@@ -23,6 +24,8 @@ VERSION = "5"
 """Names the steps of the workflows. Recovery resumes only workflows of the same version: bump it when steps change, and
 let the old worker finish first."""
 
+_PRIMARY = 0xFF
+"""Of an extended result code of SQLite: the part that tells what kind of error it is."""
 _WORKERS = sa.Table(
     "vigil_workers",
     sa.MetaData(),
@@ -95,13 +98,22 @@ def shown(url: sa.URL) -> str:
     return f"the database {url.render_as_string(hide_password=True)}"
 
 
-def unreachable(url: sa.URL, error: Exception) -> Retryable:
-    """Say why nobody could connect to a database: it refuses the password, or does not answer.
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says that a file is none of its own, or not whole."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & _PRIMARY in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def unreachable(url: sa.URL, error: Exception) -> AppError:
+    """Say why nobody could use a database: a file that is damaged or cannot be opened, or a server that refuses the
+    password or does not answer.
 
     libpq gives no SQLSTATE (28P01) of a connection that failed, and the server's words are of its own language; but it
     knows whether a password was asked for. The server's last line is told, which names no more than user and database.
     """
     cause = getattr(error, "orig", None) or error
+    if url.get_backend_name() == "sqlite":
+        return _unusable(url, cause)
     connection = getattr(cause, "pgconn", None)
     if connection is None or not connection.used_password:
         return Retryable(f"{shown(url)} does not answer; start the server, or see database.url")
@@ -110,6 +122,19 @@ def unreachable(url: sa.URL, error: Exception) -> Retryable:
         f"{shown(url)} refuses us ({said}); if it is the password: database.password_file must hold the one that the "
         "database was made with or changed to. Put the old file back, or give the database the new one "
         "(docs/runbook/operations.md, 'A new database password')"
+    )
+
+
+def _unusable(url: sa.URL, cause: BaseException) -> AppError:
+    said = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    if is_damage(cause):
+        return Failed(
+            f"{shown(url)} is damaged ({said}); stop the service and put the last backup back "
+            "(docs/runbook/backup.md), or see database.url: it may name another file"
+        )
+    return Retryable(
+        f"{shown(url)} cannot be used ({said}); see owner and mode of the file and its folder, the room on its disk, "
+        "and whether database.url names the right one"
     )
 
 

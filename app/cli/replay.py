@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +14,7 @@ from app import revisions
 from app.audit.deliveries import tell_replayed
 from app.destinations import Destination
 from app.documents import Receipt
-from app.errors import Rejected
+from app.errors import AppError, Rejected
 from app.outcomes import StudyOutcome, newest
 from app.settings import Settings
 from app.words import visible
@@ -20,6 +22,8 @@ from app.workflow_delivery import destinations_of, replay
 
 IN_VAIN = 3
 """Studies one after the other of which something was not taken: then the destination is to be mended first."""
+
+_log = structlog.get_logger()
 
 
 def replay_with_table(
@@ -88,7 +92,8 @@ def _replay_one(settings: Settings, study: str, destination: str | None, *, even
 def _replay_all(settings: Settings, begin: float, end: float, destination: str | None) -> int:
     """The oldest first, so that a run which was broken off can go on where it ended."""
     peers = destinations_of(settings, destination)
-    chosen = [(each.received_at, each.key) for each in _received(settings, begin, end, peers)]
+    found, damaged = _received(settings, begin, end, peers)
+    chosen = [(each.received_at, each.key) for each in found]
     console = Console(soft_wrap=True, highlight=False)
     taken, in_vain = 0, list[float]()
     for received_at, key in sorted(chosen):
@@ -99,20 +104,33 @@ def _replay_all(settings: Settings, begin: float, end: float, destination: str |
             console.print(f"stopped: {IN_VAIN} studies in a row were not taken; mend that, then go on with the rest by")
             console.print(f"--since {datetime.fromtimestamp(math.floor(in_vain[0]), UTC):%Y-%m-%dT%H:%M:%S}")
             break
-    console.print(f"{taken} of {len(chosen)} studies were taken" if chosen else "no study of that time has a document")
-    return 0 if taken == len(chosen) else 1
+    words = f"{taken} of {len(chosen)} studies were taken" if chosen else "no study of that time has a document"
+    unread = f"; {damaged} that may be of that time cannot be read, see outcome_damaged in the log" if damaged else ""
+    console.print(words + unread)
+    return 0 if taken == len(chosen) and not damaged else 1
 
 
-def _received(settings: Settings, begin: float, end: float, peers: Sequence[Destination]) -> list[StudyOutcome]:
-    """The studies of a time that have something to send, but for those that a newer revision stands for."""
-    found = []
-    for each in newest(settings, end):
+def _received(
+    settings: Settings, begin: float, end: float, peers: Sequence[Destination]
+) -> tuple[list[StudyOutcome], int]:
+    """The studies of a time that have something to send, but for those that a newer revision stands for.
+
+    And how many cannot be read, which the log names: when they came is not known, but nothing came after it changed.
+    """
+    found, unread = [], list[str]()
+
+    def damaged(folder: Path, changed_at: float, error: Rejected) -> None:
+        if changed_at >= begin:
+            _log.error("outcome_damaged", study=folder.name[:12], reason=str(error))
+            unread.append(folder.name)
+
+    for each in newest(settings, end, damaged):
         if each.received_at < begin:
             break
         wanted = any(peer.wants(document) for peer in peers for document in each.documents)
         if wanted and each.received_at < end and not revisions.relation(settings.results, each).superseded_by:
             found.append(each)
-    return found
+    return found, len(unread)
 
 
 def _replay_quietly(settings: Settings, key: str, destination: str | None, console: Console) -> bool:
@@ -120,7 +138,7 @@ def _replay_quietly(settings: Settings, key: str, destination: str | None, conso
     receipts: tuple[Receipt, ...] = ()
     try:
         receipts = replay(settings, key, destination)
-    except Rejected as error:
+    except AppError as error:
         told = Text(visible(str(error)), style="bold red")
     else:
         tell_replayed(settings, key, receipts)

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -45,6 +46,26 @@ def _loop_that_ends_paused(association: Association) -> None:
 
 
 Association._run_reactor = _loop_that_ends_paused  # noqa: SLF001
+
+
+def _paused(association: Association) -> bool:
+    """Whether an association's loop rests, so that another thread may talk and hear."""
+    return bool(vars(association).get("_is_paused", False))
+
+
+def _note_paused(association: Association, value: bool) -> None:
+    """Believe the loop's own thread alone, once its first value is set, and whoever ends the loop.
+
+    A report (N-EVENT-REPORT) is served by another thread, which in pynetdicom 3.0.4 says in the end that the loop does
+    not rest. Where it does, since `release` has just stopped it, `release` would wait without end.
+    """
+    first = "_is_paused" not in vars(association)
+    ended = value and association._kill  # noqa: SLF001
+    if first or ended or threading.current_thread() is association:
+        vars(association)["_is_paused"] = value
+
+
+Association._is_paused = property(_paused, _note_paused)  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)

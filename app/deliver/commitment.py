@@ -1,12 +1,17 @@
 """Ask a DICOM peer whether it keeps what it took: storage commitment as SCU (PS3.4 Annex J)."""
 
+import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 from pydicom import Dataset
 from pynetdicom import build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RQ
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import A_RELEASE
 
 from app.commitments import PUSH_MODEL, PUSH_MODEL_INSTANCE, SUCCESS, Answer, Ledger, take_report
 from app.deliver.association import associate, close
@@ -44,6 +49,59 @@ REASONS: Final = {
 }
 
 log = structlog.get_logger()
+_END_OF_COMMAND: Final = 0b11
+"""Of a message control header: the last fragment of a command (PS3.8 section E.2)."""
+
+
+class _Responses:
+    """Keeps our release of an association behind our responses to the reports that came on it.
+
+    pynetdicom 3.0.4 serves a report in a thread of its own, in which we write the answer down before we respond. Who
+    sees the answer and releases at once is faster than the response, which then comes in a state that forbids it (PS3.8
+    table 9-10, Evt9 in Sta7): the upper layer ends, and the peer never hears that we know.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        """Wait no longer than that, seconds, for a response to go out."""
+        self._wait_s = wait_s
+        self._owed = 0
+        self._changed = threading.Condition()
+
+    @property
+    def handlers(self) -> list[tuple[evt.EventType, Callable[[evt.Event], None]]]:
+        """What the association is to tell this."""
+        return [
+            (evt.EVT_DIMSE_RECV, self._received),
+            (evt.EVT_PDU_SENT, self._sent),
+            (evt.EVT_CONN_CLOSE, self._closed),
+            (evt.EVT_ACSE_SENT, self._before_release),
+        ]
+
+    def _received(self, event: evt.Event) -> None:
+        """A report has come; the upper layer's own thread tells it, before anybody serves it."""
+        if isinstance(event.message, N_EVENT_REPORT_RQ):
+            self._owe(self._owed + 1)
+
+    def _sent(self, event: evt.Event) -> None:
+        """After a report the only commands that we send are responses; the upper layer's thread tells this, too."""
+        if isinstance(event.pdu, P_DATA_TF) and self._owed:
+            ends = [int(each.message_control_header_byte, 2) for each in event.pdu.presentation_data_value_items]
+            self._owe(self._owed - sum(each & _END_OF_COMMAND == _END_OF_COMMAND for each in ends))
+
+    def _closed(self, _: evt.Event) -> None:
+        self._owe(0)
+
+    def _owe(self, number: int) -> None:
+        with self._changed:
+            self._owed = number
+            self._changed.notify_all()
+
+    def _before_release(self, event: evt.Event) -> None:
+        """Our own release, or abort: this is told before it is queued behind what is to be sent."""
+        if isinstance(event.primitive, A_RELEASE):
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._owed <= 0, self._wait_s):
+                    log.warning("commitment_response_not_sent", waited_s=self._wait_s)
 
 
 def ask(document: Document, destination: DicomDestination, ledger: Ledger, wait_s: float) -> tuple[str, Answer | None]:
@@ -71,7 +129,10 @@ def ask(document: Document, destination: DicomDestination, ledger: Ledger, wait_
         association = associate(
             peer_of(destination),
             [build_context(PUSH_MODEL)],
-            handlers=[(evt.EVT_N_EVENT_REPORT, take_report, [ledger])],
+            handlers=[
+                (evt.EVT_N_EVENT_REPORT, take_report, [ledger]),
+                *_Responses(destination.timeout_s).handlers,
+            ],
         )
     except Rejected as error:
         raise Rejected(

@@ -109,16 +109,20 @@ def add_login(app: FastAPI, guard: Guard, told: Callable[[Visitor, str], None], 
 def _add_logout(app: FastAPI, guard: Guard, told: Callable[[Visitor, str], None]) -> None:
     @app.post(LOGOUT, include_in_schema=False)
     def log_out(request: Request, fields: Posted) -> Response:
-        visitor = guard.visitor(request)
+        visitor, own = guard.visitor(request), is_own(request)
+        answer = RedirectResponse("/login", 303)
         if visitor is not None and visitor.by is By.SESSION:
-            # An old page may always end its session; another site may not, and its forms come without the cookie.
-            if not (is_own(request) or guard.signatures.csrf_fits(visitor.subject, fields.get(CSRF_FIELD, ""))):
+            # An old page may always end its session; another site may not.
+            if not (own or guard.signatures.csrf_fits(visitor.subject, fields.get(CSRF_FIELD, ""))):
                 raise HTTPException(
                     403, "another page asked for this log-out; use the button of a page of this service"
                 )
             guard.end(request.cookies.get(COOKIE, ""))
             told(visitor, "logout")
-        answer = RedirectResponse("/login", 303)
+        elif not own:
+            # A form of another site comes without the cookie (SameSite), which says nothing of who is logged in: an
+            # answer that deletes it would end their session all the same.
+            return answer
         answer.delete_cookie(COOKIE)
         return answer
 

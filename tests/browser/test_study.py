@@ -1,6 +1,7 @@
 """The study page in a real Chromium: open a finding, scroll, window, toggle contours, by mouse and by keyboard."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -219,3 +220,29 @@ def grey(value: float, centre: float, width: float) -> int:
     if value > centre - 0.5 + (width - 1) / 2:
         return 255
     return math.floor(((value - (centre - 0.5)) / (width - 1) + 0.5) * 255 + 0.5)
+
+
+def test_a_list_of_all_series_leads_to_their_images(page: Page, head: StudyOutcome) -> None:
+    page.goto(f"/study/{head.key}/all/series")
+    first = page.locator(".series-button").first
+    first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/study/{head.key}#series-1-slice-1")
+    wait_for(page, "shown", "0")
+
+
+def test_a_list_of_all_series_that_stands_in_the_page_opens_them_there(page: Page, head: StudyOutcome) -> None:
+    """As the link "Show all" of a study of many series puts it there."""
+    page.goto(f"/study/{head.key}")
+    expect(page.locator("#viewer")).to_have_attribute("data-shown", re.compile(r"\d+"))
+    page.evaluate(
+        """async (address) => {
+          document.querySelector("main").append(Object.assign(document.createElement("div"), {id: "all-series"}));
+          await vigil.swap("#all-series", address);
+        }""",
+        f"/study/{head.key}/all/series",
+    )
+    before = page.url
+    page.locator("#all-series a.series-button").first.click()
+    expect(page.locator("#viewer-frame")).to_be_focused()
+    assert page.url == before

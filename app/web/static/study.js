@@ -17,13 +17,17 @@ if (root) {
     viewer.frame.focus({ preventScroll: true });
   };
   document.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;  // a link in a tab of its own
     const link = event.target.closest("[data-go-series]");
     if (link) {
       event.preventDefault();
       show(Number(link.dataset.goSeries), Number(link.dataset.goSlice));
     }
     const series = event.target.closest(".series-button");
-    if (series) show(Number(series.dataset.series), null);
+    if (series) {
+      event.preventDefault();  // a link, where the list is one of another page
+      show(Number(series.dataset.series), null);
+    }
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "?" || event.target.closest("input, textarea, select, dialog")) return;

@@ -30,8 +30,17 @@
   }
 
   // As `app.words.visible`: names of files hold what nobody sees, or what turns the text around it, too.
-  const visible = (text) =>
-    String(text).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (each) => `[U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
+  const HIDDEN = new RegExp(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f" +
+    "\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufeff\\uffa0\\ufff0-\\ufffb\\ud800-\\udfff\\u{1bca0}-\\u{1bca3}" +
+    "\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]", "u");
+  const JOINER = /[\u200c\u200d]/;
+  const JOINED = /[\p{Lo}\p{Mn}\p{Mc}]/u;
+  const marked = (each) => `[U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`;
+  const visible = (text) => [...String(text)].map((each, at, all) => {
+    const joins = JOINER.test(each) && JOINED.test(all[at - 1] ?? "") && JOINED.test(all[at + 1] ?? "");
+    return HIDDEN.test(each) && !joins ? marked(each) : each;
+  }).join("");
 
   // What went wrong, in the server's own words where it gave some.
   async function reason(answer) {

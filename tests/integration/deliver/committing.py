@@ -1,5 +1,6 @@
 """A stand-in PACS that does storage commitment as SCP, in the ways that peers do it and some that they must not."""
 
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -140,6 +141,11 @@ class CommittingPacs:
                 self.call_back(answer, kind)
             elif association.is_established:
                 self._say(association, answer, kind)
+
+    def hang_up(self) -> None:
+        """Break the connections that others have opened here."""
+        for each in self._server.active_associations:
+            each.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def call_back(self, answer: Dataset, kind: int) -> None:
         """Open an association to our listener and report there."""

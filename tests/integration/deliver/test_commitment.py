@@ -1,13 +1,14 @@
 """Storage commitment over real associations: answered there, by way of our listener, wrongly, late, or never."""
 
 import json
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, evt
 from structlog.testing import capture_logs
 
 from app.check import State, check_destinations
@@ -19,9 +20,12 @@ from app.commitments import (
     SUCCESS,
     Answer,
     Ledger,
+    take_report,
 )
-from app.deliver import deliver
+from app.deliver import commitment, deliver
+from app.deliver.association import associate, close
 from app.deliver.commitment import ask, verdict
+from app.deliver.dimse import peer_of
 from app.documents import Document
 from app.errors import Rejected, Retryable
 from app.receive.listener import running
@@ -66,6 +70,66 @@ def test_an_answer_on_the_same_association(sr: Document, destination: MakeDestin
     assert answer == Answer((sr.sop_instance_uid,))
     assert verdict(answer, sr.sop_instance_uid) == ""
     assert (pacs.stored, pacs.asked, pacs.statuses) == ([sr.sop_instance_uid], [transaction], [SUCCESS])
+
+
+@pytest.mark.parametrize(("before_s", "after_s", "wait_s"), [(0, 1.0, 20), (1.5, 0, 0.5)])
+def test_the_association_stays_until_a_report_is_answered(  # noqa: PLR0917  pytest gives all of them by name
+    before_s: float, after_s: float, wait_s: float, sr: Document, destination: MakeDestination, ledger: Ledger
+) -> None:
+    """However long our response takes after the answer is seen; also where the report came, but was not yet read."""
+
+    def slow(event: evt.Event, ledger: Ledger) -> tuple[int, None]:
+        time.sleep(before_s)
+        status = take_report(event, ledger)
+        time.sleep(after_s)
+        return status
+
+    with CommittingPacs() as pacs, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commitment, "take_report", slow)
+        _, answer = ask(sr, destination(pacs.port), ledger, wait_s=wait_s)
+    assert (answer, pacs.statuses) == (Answer((sr.sop_instance_uid,)), [SUCCESS])
+
+
+def test_a_peer_that_leaves_after_its_report_holds_nobody_up(
+    sr: Document, destination: MakeDestination, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time-out of the destination is 30 s; nothing is waited for where there is nobody to answer."""
+
+    def lost(event: evt.Event, ledger: Ledger) -> tuple[int, None]:
+        status = take_report(event, ledger)
+        time.sleep(0.5)  # for our release, which then waits already
+        pacs.hang_up()
+        time.sleep(0.5)
+        return status
+
+    monkeypatch.setattr(commitment, "take_report", lost)
+    with CommittingPacs() as pacs:
+        begun = time.monotonic()
+        _, answer = ask(sr, destination(pacs.port, timeout_s=30), ledger, wait_s=20)
+        took_s = time.monotonic() - begun
+    assert answer == Answer((sr.sop_instance_uid,))
+    assert took_s < 20
+
+
+def test_a_report_that_ends_while_we_release_holds_nobody_up(destination: MakeDestination) -> None:
+    """pynetdicom's thread of the report says that the loop goes on, when the release has just stopped it."""
+    with CommittingPacs() as pacs:
+        association = associate(peer_of(destination(pacs.port)), [build_context(PUSH_MODEL)])
+        association._reactor_checkpoint.clear()
+        deadline = time.monotonic() + 20
+        while not association._is_paused:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.1)  # now it rests, and will not say so again
+        for saying in (True, False):
+            association._is_paused = saying
+        releasing = threading.Thread(target=close, args=(association,), daemon=True)
+        releasing.start()
+        releasing.join(20)
+        hangs = releasing.is_alive()
+        association._reactor_checkpoint.set()
+    assert not hangs
+    assert association.is_released
 
 
 @pytest.mark.parametrize("roles", [True, False])

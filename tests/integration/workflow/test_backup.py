@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from app.errors import Failed, Rejected
 from app.heat import heat_file, heat_name, keep_heat
 from app.locks import in_use
 from app.outcomes import FINAL, State
+from app.settings import Database
 from app.workflow_database import open_engine
 from app.workflow_migration import migrate, version_of
 from tests.integration.workflow.conftest import Installation
@@ -241,6 +243,54 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(
     ):
         backup(ours.settings, target)
     assert not (target / SEAL).exists()
+
+
+@pytest.fixture
+def house_of_a_file(tmp_path: Path) -> Installation:
+    """Its database is a file, which is set up."""
+    ours = Installation(tmp_path / "ours", f"sqlite:///{tmp_path}/workflow.sqlite")
+    migrate(ours.settings.database)
+    return ours
+
+
+def test_a_disk_that_is_full_when_the_database_is_copied_is_said_in_a_sentence(
+    house_of_a_file: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def small(path: str | Path) -> sqlite3.Connection:
+        connection = connect(path)
+        if Path(path).name == backup_database.SQLITE:
+            connection.execute("PRAGMA max_page_count=1")  # SQLite's own way to run full
+        return connection
+
+    monkeypatch.setattr(backup_database.sqlite3, "connect", small)
+    with pytest.raises(Failed, match=r"was not copied to .*database or disk is full.*; make room there"):
+        backup(house_of_a_file.settings, tmp_path / "backup")
+    assert not (tmp_path / "backup" / SEAL).exists()
+
+
+def test_a_database_whose_middle_is_damaged_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "workflow.sqlite").write_bytes(b"SQLite" * 1000)
+    with pytest.raises(Failed, match=r"workflow\.sqlite is damaged .*; put the last backup back"):
+        backup_database.copy_out(Database(url=f"sqlite:///{tmp_path}/workflow.sqlite"), tmp_path)
+
+
+def test_a_file_that_is_no_database_is_not_told_to_be_a_server(house_of_a_file: Installation, tmp_path: Path) -> None:
+    taken = tmp_path / "backup"
+    backup(house_of_a_file.settings, taken)
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"workflow.sqlite{suffix}").unlink(missing_ok=True)
+    (tmp_path / "workflow.sqlite").write_bytes(b"no database " * 1000)
+    for attempt in (
+        lambda: backup(house_of_a_file.settings, tmp_path / "another"),
+        lambda: restore(house_of_a_file.settings, taken),
+    ):
+        with pytest.raises(
+            Failed, match=r"is damaged \(file is not a database\); .*put the last backup back"
+        ) as caught:
+            attempt()
+        assert "server" not in str(caught.value)
 
 
 def test_a_restore_that_cannot_write_says_so(installation: Installation, taken: Path, tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """`replay --since`: every study of a time goes out once more, the oldest first, each told with what came of it."""
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from app import outcomes
+from app import outcomes, workflow_delivery
 from app.cli.replay import IN_VAIN, instant, replay_with_table
 from app.demo.pacs import Pacs
 from app.destinations import DicomDestination
@@ -84,6 +89,69 @@ def test_a_destination_that_takes_nothing_ends_it_and_says_where_to_go_on(
     assert f"0 of {IN_VAIN + 2} studies were taken" in told
     assert of_time(installation(tmp_path, pacs.port), "2023-11-15T00:00:00") == 0
     assert len(pacs.arrived) == IN_VAIN + 2
+
+
+def test_a_damaged_outcome_holds_back_no_other_study(
+    tmp_path: Path, sr: Document, pacs: Pacs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = installation(tmp_path, pacs.port)
+    keys = [received(settings, sr, number, DAY + number).key for number in range(3)]
+    (settings.results / keys[1] / outcomes.OUTCOME).write_text("{")
+    with capture_logs() as logs:
+        assert of_time(settings, "2023-11-15") == 1
+    assert len(pacs.arrived) == 2
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("2 of 2 studies were taken; 1 that may be of that time cannot be read")
+    assert [each["study"] for each in logs if each["event"] == "outcome_damaged"] == [keys[1][:12]]
+
+
+def test_a_damaged_outcome_from_before_the_time_is_none_of_it(
+    tmp_path: Path, sr: Document, pacs: Pacs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = installation(tmp_path, pacs.port)
+    old = settings.results / received(settings, sr, 1, DAY - HOUR).key / outcomes.OUTCOME
+    old.write_text("{")
+    os.utime(old, (DAY - HOUR, DAY - HOUR))
+    assert of_time(settings, "2023-11-15") == 0
+    assert "no study of that time has a document\n" in capsys.readouterr().out
+
+
+def test_what_cannot_be_written_down_ends_it_with_a_line_like_any_other(
+    tmp_path: Path, sr: Document, pacs: Pacs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = installation(tmp_path, pacs.port)
+    for number in range(IN_VAIN + 1):
+        received(settings, sr, number, DAY + number)
+
+    def full(folder: Path, outcome: StudyOutcome) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outcomes, "_write", full)
+    assert of_time(settings, "2023-11-15") == 1
+    told = capsys.readouterr().out
+    assert told.count("No space left on device; make room") == IN_VAIN
+    assert f"stopped: {IN_VAIN} studies in a row were not taken" in told
+    assert "--since 2023-11-15T00:00:00\n" in told
+
+
+def test_a_study_that_is_removed_meanwhile_ends_no_other(
+    tmp_path: Path, sr: Document, pacs: Pacs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = installation(tmp_path, pacs.port)
+    keys = [received(settings, sr, number, DAY + number).key for number in range(2)]
+    sending = workflow_delivery.sending
+
+    def late(results: Path, known: StudyOutcome, destination: str) -> AbstractContextManager[tuple[StudyOutcome, ...]]:
+        if known.key == keys[0]:
+            shutil.rmtree(results / known.key)
+        return sending(results, known, destination)
+
+    monkeypatch.setattr(workflow_delivery, "sending", late)
+    assert of_time(settings, "2023-11-15") == 1
+    assert len(pacs.arrived) == 1
+    told = capsys.readouterr().out
+    assert "is missing; send the study again" in told
+    assert "1 of 2 studies were taken" in told
 
 
 def test_a_time_without_studies_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,19 @@ def test_another_site_logs_nobody_out(said: dict[str, str], house_of: Build) -> 
     assert client.get("/api/v1/studies").status_code == 200
 
 
+@pytest.mark.parametrize("said", [CROSS, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}, {}])
+def test_another_sites_form_which_comes_without_the_cookie_takes_none_away(
+    said: dict[str, str], house_of: Build
+) -> None:
+    """`SameSite=Strict` keeps the cookie out of such a form; only our own page's answer may delete it."""
+    house = house_of()
+    answer = house.client().post("/logout", data={"csrf": "1.AAAA"}, headers=BROWSER | said)
+    assert "set-cookie" not in answer.headers
+    assert "clear-site-data" not in answer.headers
+    ours = house.client().post("/logout", headers=BROWSER | OWN)
+    assert ours.headers["set-cookie"].startswith(f'{COOKIE}="";')
+
+
 def test_a_form_lasts_as_long_as_its_session(house_of: Build) -> None:
     house = house_of(http={"access": house_of().settings.http.access.model_dump(mode="json") | {"session_hours": 100}})
     client = house.logged_in("operator")

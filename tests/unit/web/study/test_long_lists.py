@@ -112,6 +112,20 @@ def test_every_list_is_read_to_its_end_page_by_page(site: Site, tmp_path: Path, 
     assert pages == -(-expected[part] // PAGE)
 
 
+def test_series_on_a_page_without_images_lead_to_the_page_that_shows_them(site: Site, tmp_path: Path) -> None:
+    make_study(tmp_path / "in")
+    outcome, study = begun(site.settings, spooled(site.settings, sorted((tmp_path / "in").glob("*.dcm"))))
+    finished(site.settings, outcome, study, lesion_report(study, site.settings.results / outcome.key))
+    listed = site.client().get(f"/study/{outcome.key}/all/series").text
+    link = f'<a class="button series-button" href="/study/{outcome.key}#series-1-slice-1" data-series="0">'
+    assert link in listed
+    assert '<button type="button" class="series-button"' not in listed
+    page = site.client().get(f"/study/{outcome.key}").text
+    assert '<button type="button" class="series-button" data-series="0">' in page
+    for text in (listed, page):
+        assert (text.count("<a "), text.count("<button ")) == (text.count("</a>"), text.count("</button>"))
+
+
 def test_lesions_take_no_place_of_a_finding_and_the_most_certain_come_first(site: Site, tmp_path: Path) -> None:
     make_study(tmp_path / "in")
     outcome, study = begun(site.settings, spooled(site.settings, sorted((tmp_path / "in").glob("*.dcm"))))
