@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -298,8 +298,3 @@ def _blocked(before: dict[str, Outcome], run: Run) -> Outcome | None:
 def _told(job: Job, outcome: Outcome) -> str:
     why = f": {outcome.reason}" if outcome.reason else ""
     return f"{outcome.state}: {job.title}, {outcome.seconds:.0f} s{why}"
-
-
-def failures(summaries: Iterable[Summary]) -> list[str]:
-    """Reasons of all that failed."""
-    return [reason for summary in summaries for reason in summary.reasons]
