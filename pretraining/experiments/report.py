@@ -15,6 +15,8 @@ from pretraining.experiments.reading import Result, read_results
 from pretraining.experiments.table import Row
 
 DASH = "–"
+# Test images with a finding, and without, from which a part is shown without a mark.
+ENOUGH = 10
 TESTS = {"bootstrap": "Bootstrap", "delong": "DeLong", "mcnemar": "McNemar", "paired_t": "Paired t"}
 HEAD = """# Evidence: does pretraining help?
 
@@ -29,7 +31,8 @@ a linear model on what the file's header says: what a start is worth is its dist
 first minus second on the same test images and seeds: the bootstrap draws patients and means over runs; DeLong and
 McNemar take the mean score of the runs and images as independent (McNemar on as many calls as there are findings);
 the paired t-test takes runs. p-values are two-sided and not corrected for their number. Where the interval of a
-difference includes 0, nothing was shown.
+difference includes 0, nothing was shown. A part is marked *few* where fewer than 10 of its test images have the
+finding, or fewer than 10 lack it: its figures say next to nothing.
 """
 
 
@@ -145,7 +148,8 @@ def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequ
         cells.append(_cell(figures))
     if all(cell == DASH for cell in cells):
         return []
-    return [f"| {result.about['starts'][start]} | {stratum} | {' | '.join(cells)} | {' | '.join(counts)} |"]
+    part = _part(result, task, finding, stratum)
+    return [f"| {result.about['starts'][start]} | {part} | {' | '.join(cells)} | {' | '.join(counts)} |"]
 
 
 def _others(result: Result, task: str) -> list[str]:
@@ -197,10 +201,10 @@ def _differences(result: Result, task: str) -> list[str]:
     for (fraction, finding, stratum, first, second), tests in sorted(groups.items(), key=lambda one: _order(one[0])):
         if "bootstrap" not in tests:
             continue
-        drawn = tests["bootstrap"]
+        drawn, part = tests["bootstrap"], _part(result, task, finding, stratum)
         ps = " | ".join(_p(tests.get(test)) for test in TESTS)
         lines.append(
-            f"| {fraction:.0%} | {finding} | {stratum} | {starts[first]} {DASH} {starts[second]} "
+            f"| {fraction:.0%} | {finding} | {part} | {starts[first]} {DASH} {starts[second]} "
             f"| {_signed(drawn['value'])} | {_signed(drawn['low'])} to {_signed(drawn['high'])} "
             f"| {ps} | {drawn['runs']} |"
         )
@@ -308,6 +312,13 @@ def _strata(result: Result, task: str, finding: str) -> list[str]:
         if figure["finding"] == finding and figure["metric"] == "auroc"
     }
     return sorted(names, key=lambda name: (name != "all", name))
+
+
+def _part(result: Result, task: str, finding: str, stratum: str) -> str:
+    """The name of a part, marked where too few images lie behind its figures."""
+    found = (_figure(row, finding, stratum, "auroc") for row in result.runs if row["task"] == task)
+    few = any(figure and min(figure["positives"], figure["negatives"]) < ENOUGH for figure in found)
+    return f"{stratum} (*few*)" if few else stratum
 
 
 def _figure(row: Row, finding: str, stratum: str, metric: str) -> Row | None:

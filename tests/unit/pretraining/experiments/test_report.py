@@ -224,3 +224,21 @@ def test_figures_at_a_probability_of_one_half_have_a_table_each(tmp_path: Path) 
     cell = "0.500 ± 0.000 (0.250 to 0.750)"
     head = lines.index("Recall at a probability of 0.5:")
     assert lines[head + 4 : head + 6] == [f"| random weights | mass | {cell} | {cell} |", ""]
+
+
+@pytest.mark.parametrize(("counts", "marked"), [((9, 40), True), ((40, 9), True), ((10, 10), False)])
+def test_a_part_with_few_images_of_a_class_is_marked(tmp_path: Path, counts: tuple[int, int], marked: bool) -> None:
+    rows = every()
+    for row in rows:
+        for figure in row.get("figures") or ():
+            if figure["stratum"] != "all":
+                figure["positives"], figure["negatives"] = counts
+    apart = [
+        {**row, "stratum": "view = AP", "key": f"apart{row['test']}"} for row in rows if row["kind"] == "comparison"
+    ]
+    ResultTable(tmp_path).append([*rows, *apart])
+    write_report(tmp_path, tmp_path / "page.md")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    name = "view = AP (*few*)" if marked else "view = AP"
+    assert sum(f"| {name} |" in line for line in lines) == 4
+    assert sum("| all |" in line for line in lines) == 4

@@ -248,3 +248,9 @@ def test_random_weights_can_be_measured_on_other_images(tmp_path: Path) -> None:
     measured = evaluation(plan.experiment.tasks["probe"], encoder)
     assert measured.set == {**PROBE["evaluate"]["set"], "dataset_dir": "{folder}/bands"}  # type: ignore[index]
     assert evaluation(plan.experiment.tasks["probe"], None) is plan.experiment.tasks["probe"].evaluate
+
+
+def test_where_the_set_tells_the_finding_sets_are_measured_apart() -> None:
+    for name in ("cxr_labels", "cxr_views"):
+        for variant in VARIANTS:
+            assert read_experiment(find(name), variant).data.within == ("view", "small")
