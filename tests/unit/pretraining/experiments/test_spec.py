@@ -8,7 +8,7 @@ import yaml
 
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments.plan import check_overrides, chosen, evaluation, make_plan
-from pretraining.experiments.spec import VARIANTS, Step, all_files, find, read_experiment
+from pretraining.experiments.spec import VARIANTS, Step, Variant, all_files, find, read_experiment
 
 PROBE = {
     "label": "probe",
@@ -254,3 +254,15 @@ def test_where_the_set_tells_the_finding_sets_are_measured_apart() -> None:
     for name in ("cxr_labels", "cxr_views"):
         for variant in VARIANTS:
             assert read_experiment(find(name), variant).data.within == ("view", "small")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_asked_at_last_is_one_of_the_attempts_to_the_letter(variant: Variant) -> None:
+    last, tried = (read_experiment(find(name), variant) for name in ("cxr_held_out", "cxr_attempts"))
+    chosen = last.encoders["chosen"]
+    (winner,) = [one for one in tried.encoders.values() if one.step == chosen.step]
+    assert winner.evaluate == chosen.evaluate
+    assert winner.label == chosen.label
+    assert last.tasks == tried.tasks
+    assert chosen.each_seed
+    assert "once chosen by cross-validation" in last.data.notes
