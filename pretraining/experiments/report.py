@@ -30,9 +30,10 @@ the standard deviation over runs (seeds). *Random weights* is the same network w
 a linear model on what the file's header says: what a start is worth is its distance from both. Differences are
 first minus second on the same test images and seeds: the bootstrap draws patients and means over runs; DeLong and
 McNemar take the mean score of the runs and images as independent (McNemar on as many calls as there are findings);
-the paired t-test takes runs. p-values are two-sided and not corrected for their number. Where the interval of a
-difference includes 0, nothing was shown. A part is marked *few* where fewer than 10 of its test images have the
-finding, or fewer than 10 lack it: its figures say next to nothing.
+the paired t-test takes runs. The bootstrap covers the test patients alone: after another pretraining, or with other
+labels, a difference can be another one by more than its interval says. p-values are two-sided and not corrected for
+their number. Where the interval of a difference includes 0, nothing was shown. A part is marked *few* where fewer
+than 10 of its test images have the finding, or fewer than 10 lack it: its figures say next to nothing.
 """
 
 
@@ -104,7 +105,14 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
     lines += _changes(result)
     for task, label in about["tasks"].items():
-        lines += [f"### {label}", "", *_areas(result, task), *_others(result, task), *_differences(result, task)]
+        lines += [
+            f"### {label}",
+            "",
+            *_served(result, task),
+            *_areas(result, task),
+            *_others(result, task),
+            *_differences(result, task),
+        ]
         lines += [*_convergence(result, task), *_panels(result, task)]
     lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
     return [*lines, *_pretrained(result), *_lost(result), *_made(result)]
@@ -120,6 +128,21 @@ def _changes(result: Result) -> list[str]:
         for fraction in result.fractions(task):
             lines += [f"{finding}, {fraction:.0%} of labels:", "", *changes.lines(result, finding, fraction), ""]
     return lines
+
+
+def _served(result: Result, task: str) -> list[str]:
+    """Which starts have one encoder for several runs: those tell nothing of another pretraining."""
+    lines = []
+    for start in result.about["initialisations"]:
+        runs = [row for row in result.runs if (row["task"], row["initialisation"]) == (task, start)]
+        seeds = {row["seed"] for row in runs}
+        encoders = {row["pretraining"]["encoder"] for row in runs if row.get("pretraining")}
+        if len(encoders) == 1 and len(seeds) > 1:
+            lines.append(
+                f"{result.about['starts'][start]}: one encoder served all {len(seeds)} seeds; ± and the paired t tell "
+                "nothing of another pretraining."
+            )
+    return [line for told in lines for line in (told, "")]
 
 
 def _areas(result: Result, task: str) -> list[str]:

@@ -242,3 +242,17 @@ def test_a_part_with_few_images_of_a_class_is_marked(tmp_path: Path, counts: tup
     name = "view = AP (*few*)" if marked else "view = AP"
     assert sum(f"| {name} |" in line for line in lines) == 4
     assert sum("| all |" in line for line in lines) == 4
+
+
+def test_one_encoder_behind_several_runs_is_said(tmp_path: Path) -> None:
+    told = "SimCLR: one encoder served all 2 seeds; ± and the paired t tell nothing of another pretraining."
+    ResultTable(tmp_path / "one").append(every())
+    write_report(tmp_path / "one", tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text().splitlines().count(told) == 1
+    rows = every()
+    for row in rows:
+        if row.get("pretraining"):
+            row["pretraining"] = row["pretraining"] | {"encoder": f"e{row['seed']}"}
+    ResultTable(tmp_path / "each").append(rows)
+    write_report(tmp_path / "each", tmp_path / "page.md")
+    assert "one encoder served" not in (tmp_path / "page.md").read_text()
