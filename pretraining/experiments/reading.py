@@ -20,7 +20,7 @@ class Result:
         runs: The latest of each task, start, share and seed, in the order of the table.
         comparisons: Of these runs alone.
         panels: Where pages lie on which the networks of these runs are looked at.
-        older: Runs that a newer one stands for.
+        older: Runs that a newer one stands for, and those that the description asks for no more.
         mixed: Sentences on what differs between the runs.
     """
 
@@ -93,7 +93,9 @@ def _of(row: Row) -> tuple[str, str]:
 
 def _result(about: Row, rows: Sequence[Row]) -> Result:
     runs = [row for row in rows if row["kind"] == "run"]
-    latest = {(row["task"], row["initialisation"], row["fraction"], row["seed"]): row for row in runs}
+    latest = {
+        (row["task"], row["initialisation"], row["fraction"], row["seed"]): row for row in runs if _wanted(about, row)
+    }
     kept = tuple(latest.values())
     keys = {row["key"] for row in kept}
     compared: dict[tuple[object, ...], Row] = {}
@@ -106,6 +108,16 @@ def _result(about: Row, rows: Sequence[Row]) -> Result:
     panels = {(row["task"], row["fraction"]): row for row in rows if row["kind"] == "panels" and set(row["of"]) <= keys}
     return Result(
         about, kept, tuple(compared.values()), tuple(panels.values()), len(runs) - len(kept), tuple(_mixed(kept))
+    )
+
+
+def _wanted(about: Row, run: Row) -> bool:
+    """Whether the latest description still asks for a run; descriptions of old tables name no shares and seeds."""
+    return (
+        run["task"] in about["tasks"]
+        and run["initialisation"] in about["initialisations"]
+        and run["fraction"] in about.get("fractions", [run["fraction"]])
+        and run["seed"] in about.get("seeds", [run["seed"]])
     )
 
 

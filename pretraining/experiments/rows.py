@@ -74,6 +74,9 @@ class Rows:
             "reference": experiment.statistics.reference,
             "replicates": experiment.statistics.replicates,
             "runs": len(self.plan.runs),
+            "fractions": list(experiment.fractions),
+            "seeds": list(experiment.seeds),
+            "also": [list(pair) for pair in experiment.statistics.also],
         }
         if curves := {name: task.curve for name, task in experiment.tasks.items() if task.train}:
             row["curves"] = curves

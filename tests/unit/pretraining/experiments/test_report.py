@@ -8,6 +8,7 @@ import pytest
 
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments import drawing
+from pretraining.experiments.reading import read_results
 from pretraining.experiments.report import write_report
 from pretraining.experiments.table import ResultTable
 
@@ -256,3 +257,27 @@ def test_one_encoder_behind_several_runs_is_said(tmp_path: Path) -> None:
     ResultTable(tmp_path / "each").append(rows)
     write_report(tmp_path / "each", tmp_path / "page.md")
     assert "one encoder served" not in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"initialisations": ["random", "metadata"], "starts": {"random": "r", "metadata": "m"}, "runs": 8},
+        {"fractions": [1.0], "runs": 6},
+        {"seeds": [1], "runs": 6},
+        {"tasks": {"other": "Other"}, "runs": 12},
+    ],
+)
+def test_runs_that_an_edited_recipe_asks_for_no_more_are_older_ones(tmp_path: Path, edited: dict[str, Any]) -> None:
+    # They are of other code, and no run of the new recipe takes their place.
+    rows = every()
+    plan = {"fractions": [1.0, 0.5], "seeds": [0, 1], **edited, "key": "edited"}
+    table = ResultTable(tmp_path)
+    table.append(rows)
+    table.append([about() | plan])
+    write_report(tmp_path, tmp_path / "page.md")
+    (result,) = read_results(tmp_path)
+    kept = 0 if "tasks" in edited else edited["runs"]
+    assert (len(result.runs), result.older) == (kept, 12 - kept)
+    page = (tmp_path / "page.md").read_text()
+    assert (f"{12 - kept} older runs are in the table and not shown." in page) == bool(kept)
