@@ -120,17 +120,17 @@ def _new(there: Iterable[Row], rows: Iterable[Mapping[str, Any]]) -> dict[str, R
     keys: set[str] = set()
     last: dict[tuple[str, str], str] = {}
     found: dict[str, Row] = {}
-    for row in there:
-        keys.add(row["key"])
-        if row["kind"] == DESCRIPTION:
-            last[row["experiment"], row["variant"]] = row["key"]
+    for known in there:
+        keys.add(known["key"])
+        if known["kind"] == DESCRIPTION:
+            last[known["experiment"], known["variant"]] = known["key"]
     for row in rows:
         key = str(row["key"])
         if row["kind"] == DESCRIPTION:
             of = (row["experiment"], row["variant"])
             if last.get(of, "").partition(AGAIN)[0] == key:
                 continue
-            times = sum(known.partition(AGAIN)[0] == key for known in keys)
+            times = sum(one.partition(AGAIN)[0] == key for one in keys)
             key = last[of] = f"{key}{AGAIN}{times}" if times else key
         if key not in keys:
             keys.add(key)
