@@ -266,3 +266,10 @@ def test_what_is_asked_at_last_is_one_of_the_attempts_to_the_letter(variant: Var
     assert last.tasks == tried.tasks
     assert chosen.each_seed
     assert "once chosen by cross-validation" in last.data.notes
+
+
+def test_nearly_equal_pictures_are_allowed_of_phantoms_alone() -> None:
+    for path in all_files().values():
+        for variant in VARIANTS:
+            data = read_experiment(path, variant).data
+            assert data.name.startswith("phantom") or not data.allow_near, f"{path} ({variant})"
