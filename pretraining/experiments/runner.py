@@ -115,7 +115,7 @@ class Runner:
                 outcomes |= self.base.make(list(bases.values()), shares, outcomes, advance)
             summary = self._train(left, shares, outcomes, advance)
         here, keys = self._finished()
-        self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.keys()))
+        self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.rows()))
         lost = self._look(here, keys)
         return Summary(summary.done, summary.diverged, summary.failed + len(lost), there, (*summary.reasons, *lost))
 
@@ -235,20 +235,18 @@ class Runner:
         values = self._values(folder, run.seed, share)
         values["encoder"] = self._weights(run.encoder) if run.encoder else None
         values["trained"] = str(self._folder(run.base)) if run.base else None
-        # Prepared images are kept for runs of the same code alone.
-        values["cache"] = str(self.settings.work / "cache" / run.code)
+        # Prepared images are kept for runs of the same code and settings alone: MONAI knows them by their file.
+        prepared = digest([run.code, task.train.model_dump(mode="json") if task.train else None])
+        values["cache"] = str(self.settings.work / "cache" / prepared)
         named = (("train", task.train), ("evaluate", evaluation(task, run.encoder)))
         steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
         return Job(run.title, folder, steps, (CASES,), self._threads())
 
     def _share(self, fraction: float, seed: int) -> Path:
+        # Written each time: a file that is there may be of code that drew other patients.
         asked = digest(self.experiment.data.findings)[:6]
         path = self.prepared.folder / f"share_{fraction:g}_{seed}_{asked}.json"
-        return (
-            path
-            if path.is_file()
-            else write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
-        )
+        return write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
 
     def _finished(self) -> tuple[dict[Run, Path], dict[Run, str]]:
         """Runs whose cases are here, and the keys of all; those that another machine made cannot be compared."""
