@@ -10,11 +10,12 @@ from statistics import fmean, median, stdev
 
 from pretraining.data.files import whole_file
 from pretraining.experiments import changes
-from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves
+from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves, plain
 from pretraining.experiments.reading import Result, read_results
 from pretraining.experiments.table import Row
 
 DASH = "–"
+KINDS_OF_PICTURES = ("areas", "runs", "curves", "changes")
 # Test images with a finding, and without, from which a part is shown without a mark.
 ENOUGH = 10
 TESTS = {"bootstrap": "Bootstrap", "delong": "DeLong", "mcnemar": "McNemar", "paired_t": "Paired t"}
@@ -38,7 +39,7 @@ than 10 of its test images have the finding, or fewer than 10 lack it: its figur
 
 
 def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
-    """Write the page and its pictures.
+    """Write the page and its pictures; pictures of earlier pages that this one lacks are removed.
 
     Args:
         table: Folder of the table; pictures go there.
@@ -55,9 +56,13 @@ def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
     pictures: list[Path] = []
     parts = [HEAD.format(table=table.name)]
     for result in results:
-        drawn = list(_drawn(result, table))
+        with plain():
+            drawn = list(_drawn(result, table))
         pictures += drawn
         parts += _section(result, [_link(picture, page) for picture in drawn])
+    # Pictures of a task or an experiment that is gone, by the names that ours have.
+    for path in {path for kind in KINDS_OF_PICTURES for path in table.glob(f"*_{kind}.svg")} - set(pictures):
+        path.unlink()
     page.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(page) as temporary:
         temporary.write_text("\n".join(parts).rstrip("\n") + "\n", encoding="utf-8")

@@ -281,3 +281,24 @@ def test_runs_that_an_edited_recipe_asks_for_no_more_are_older_ones(tmp_path: Pa
     assert (len(result.runs), result.older) == (kept, 12 - kept)
     page = (tmp_path / "page.md").read_text()
     assert (f"{12 - kept} older runs are in the table and not shown." in page) == bool(kept)
+
+
+def test_pictures_are_alike_whatever_the_users_settings_and_none_is_left_over(tmp_path: Path) -> None:
+    import matplotlib as mpl
+
+    ResultTable(tmp_path).append(every())
+    usual = {path.name: path.read_bytes() for path in write_report(tmp_path, tmp_path / "page.md")}
+    for name in ("gone_small_probe_areas.svg", "mine.svg"):
+        (tmp_path / name).write_text("<svg/>")
+    own = {
+        "axes.grid": True,
+        "font.size": 20,
+        "lines.linewidth": 5,
+        "savefig.transparent": True,
+        "svg.fonttype": "none",
+    }
+    with mpl.rc_context(own):
+        again = {path.name: path.read_bytes() for path in write_report(tmp_path, tmp_path / "page.md")}
+        assert mpl.rcParams["font.size"] == 20
+    assert again == usual
+    assert {path.name for path in tmp_path.glob("*.svg")} == {*usual, "mine.svg"}
