@@ -122,15 +122,14 @@ def _wanted(about: Row, run: Row) -> bool:
 
 
 def _mixed(runs: Iterable[Row]) -> list[str]:
-    """What is not the same in all runs of a task; the metadata baseline runs no code of a bundle."""
+    """What is not the same in all runs of a task; the metadata baseline has code of its own."""
     told = []
-    groups: dict[tuple[str, str], dict[str, list[Mapping[str, object]]]] = {}
+    groups: dict[tuple[str, str, bool], dict[str, list[Mapping[str, object]]]] = {}
     for row in runs:
         for what in ("code", "data_hash"):
-            if what == "code" and row["initialisation"] == METADATA:
-                continue
-            groups.setdefault((row["task"], what), {}).setdefault(row[what], []).append(row)
-    for (task, what), found in groups.items():
+            apart = what == "code" and row["initialisation"] == METADATA
+            groups.setdefault((row["task"], what, apart), {}).setdefault(row[what], []).append(row)
+    for (task, what, _), found in groups.items():
         if len(found) > 1:
             words = "code" if what == "code" else "images"
             each = ", ".join(f"{len(rows)} of commit {str(rows[0]['commit'])[:9]}" for rows in found.values())

@@ -121,9 +121,12 @@ def test_a_run_that_diverged_is_shown_and_in_no_mean(tmp_path: Path) -> None:
 def test_runs_of_other_code_or_images_are_refused_or_said(tmp_path: Path) -> None:
     rows = every()
     newer = run("simclr", 0.5, 0, code="0ther", commit="def")
-    metadata = run("metadata", 0.5, 0, code="0ther")
-    ResultTable(tmp_path / "ok").append([*rows, metadata])
+    metadata = [run("metadata", share, seed, code="0ther") for share in (1.0, 0.5) for seed in (0, 1)]
+    ResultTable(tmp_path / "ok").append([*rows, *metadata])
     write_report(tmp_path / "ok", tmp_path / "page.md")
+    ResultTable(tmp_path / "baselines").append([*rows, metadata[0]])
+    with pytest.raises(ConfigurationError, match="1 of commit abc, 3 of commit abc"):
+        write_report(tmp_path / "baselines", tmp_path / "page.md")
     ResultTable(tmp_path / "mixed").append([*rows, newer])
     with pytest.raises(ConfigurationError) as refused:
         write_report(tmp_path / "mixed", tmp_path / "page.md")

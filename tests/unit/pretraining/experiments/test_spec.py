@@ -273,3 +273,13 @@ def test_nearly_equal_pictures_are_allowed_of_phantoms_alone() -> None:
         for variant in VARIANTS:
             data = read_experiment(path, variant).data
             assert data.name.startswith("phantom") or not data.allow_near, f"{path} ({variant})"
+
+
+def test_a_metadata_baseline_depends_on_its_own_code_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = read_experiment(written(tmp_path), "small")
+    before = make_plan(experiment, "small", "images").runs
+    monkeypatch.setattr("pretraining.experiments.plan.files_digest", lambda names: f"changed{len(names)}")
+    after = make_plan(experiment, "small", "images").runs
+    for one, other in zip(before, after, strict=True):
+        assert (one.key != other.key) == (one.initialisation == "metadata")
+        assert (other.code == "changed3") == (other.initialisation == "metadata")
