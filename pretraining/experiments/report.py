@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 from pretraining.data.files import whole_file
-from pretraining.experiments import changes
+from pretraining.experiments import changes, means
 from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves, plain
 from pretraining.experiments.reading import Result, read_results
 from pretraining.experiments.table import Row
@@ -115,6 +115,7 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
             "",
             *_served(result, task),
             *_areas(result, task),
+            *means.lines(result, task),
             *_others(result, task),
             *_differences(result, task),
         ]
@@ -182,6 +183,7 @@ def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequ
 
 def _others(result: Result, task: str) -> list[str]:
     metrics = {
+        "average_precision": "Average precision",
         "boxes_froc_average": "Boxes, fROC average",
         "boxes_average_precision": "Boxes, average precision",
         "accuracy": "Accuracy of the likeliest class",
