@@ -61,6 +61,28 @@ def comparisons(
                     yield {**head, "rows": len(made), **row, "key": f"{key}-{number}"}
 
 
+def unmade(plan: Plan, done: Mapping[Run, Path], keys: Mapping[Run, str], there: Sequence[Row]) -> int:
+    """How many pairs of starts have runs in the table, and no comparison of all of these.
+
+    Args:
+        plan: Of the experiment.
+        done: Finished runs, wherever their cases are.
+        keys: Of the rows of all runs.
+        there: Rows of the table, after `comparisons` were appended.
+    """
+    how = plan.experiment.statistics
+    pairs = [(start, how.reference) for start in plan.experiment.initialisations if start != how.reference]
+    made = {(row["task"], row["first"], row["second"], *row["of"]) for row in there if row["kind"] == "comparison"}
+    lacking = 0
+    for task in plan.experiment.tasks:
+        for fraction in plan.experiment.fractions:
+            for first, second in (*pairs, *how.also):
+                both = _paired(done, task, fraction, first, second)
+                of = sorted(keys[run] for pair in both for run in pair)
+                lacking += bool(both) and (task, first, second, *of) not in made
+    return lacking
+
+
 def _whole(there: Sequence[Row], key: str) -> bool:
     """Whether all rows of a comparison are there: a kill or a full disk can leave some; old rows tell no number."""
     found = [row for row in there if row["kind"] == "comparison" and row["key"].rpartition("-")[0] == key]

@@ -135,3 +135,27 @@ def _mixed(runs: Iterable[Row]) -> list[str]:
             each = ", ".join(f"{len(rows)} of commit {str(rows[0]['commit'])[:9]}" for rows in found.values())
             told.append(f"the runs of '{task}' are of {len(found)} different {words} ({each})")
     return told
+
+
+def uncompared(result: Result) -> int:
+    """Pairs of starts that have runs of one seed with areas, and no comparison."""
+    about = result.about
+    reference = about["reference"]
+    pairs = [(start, reference) for start in about["initialisations"] if start != reference]
+    pairs += [(first, second) for first, second in about.get("also") or ()]
+    there = {(row["task"], row["fraction"], row["first"], row["second"]) for row in result.comparisons}
+    count = 0
+    for task in about["tasks"]:
+        for fraction in result.fractions(task):
+            for first, second in pairs:
+                one, other = (
+                    {
+                        (row["seed"], figure["finding"])
+                        for row in result.of(task, start, fraction)
+                        for figure in row.get("figures") or ()
+                        if (figure["stratum"], figure["metric"]) == ("all", "auroc") and figure["value"] is not None
+                    }
+                    for start in (first, second)
+                )
+                count += bool(one & other) and (task, fraction, first, second) not in there
+    return count

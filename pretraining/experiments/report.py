@@ -11,7 +11,7 @@ from statistics import fmean, median, stdev
 from pretraining.data.files import whole_file
 from pretraining.experiments import changes, means
 from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves, plain
-from pretraining.experiments.reading import Result, read_results
+from pretraining.experiments.reading import Result, read_results, uncompared
 from pretraining.experiments.table import Row
 
 DASH = "–"
@@ -107,6 +107,11 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
         lines += [f"**Not finished:** {there} of {expected} runs are in the table.", ""]
     if not there:
         return lines
+    if count := uncompared(result):
+        told = (
+            f"**Not compared:** {count} pairs of starts; cases of their runs were not where the others were compared."
+        )
+        lines += [told, ""]
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
     lines += _changes(result)
     for task, label in about["tasks"].items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bundles.common.metrics.cases import FILE as CASES
 from pretraining.experiments import panels
-from pretraining.experiments.comparing import comparisons
+from pretraining.experiments.comparing import comparisons, unmade
 from pretraining.experiments.datalists import write_share
 from pretraining.experiments.identity import cores, digest
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
@@ -114,8 +114,14 @@ class Runner:
             if self.base:
                 outcomes |= self.base.make(list(bases.values()), shares, outcomes, advance)
             summary = self._train(left, shares, outcomes, advance)
-        here, keys = self._finished()
+        done, keys = self._finished()
+        here = {run: path for run, path in done.items() if path.is_file()}
         self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.rows()))
+        if len(here) < len(done) and (count := unmade(self.plan, done, keys, self.table.rows())):
+            self.say(
+                f"{count} comparisons cannot be made here: cases of {len(done) - len(here)} runs are not in "
+                f"{self.settings.work}; compare where these runs were made, or run them again with another --table"
+            )
         lost = self._look(here, keys)
         return Summary(summary.done, summary.diverged, summary.failed + len(lost), there, (*summary.reasons, *lost))
 
@@ -249,11 +255,11 @@ class Runner:
         return write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
 
     def _finished(self) -> tuple[dict[Run, Path], dict[Run, str]]:
-        """Runs whose cases are here, and the keys of all; those that another machine made cannot be compared."""
+        """Runs that the table has, with where their cases would be, and the keys of all."""
         folders = {run: self._folder(run) / CASES for run in self.plan.runs}
         keys = {run: row_key(self.plan, run) for run in self.plan.runs}
         done = {row["key"] for row in self.table.rows() if row["kind"] == "run" and row["state"] == "done"}
-        return {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}, keys
+        return {run: path for run, path in folders.items() if keys[run] in done}, keys
 
     def _look(self, here: dict[Run, Path], keys: dict[Run, str]) -> list[str]:
         """Draw where the networks look, where a task wants it; the reasons of what failed."""

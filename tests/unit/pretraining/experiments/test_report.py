@@ -332,3 +332,19 @@ def test_the_mean_over_findings_is_tested_over_runs_and_average_precision_is_tol
     ResultTable(tmp_path / "one").append(every())
     write_report(tmp_path / "one", tmp_path / "one.md")
     assert "mean over" not in (tmp_path / "one.md").read_text()
+
+
+def test_pairs_that_were_not_compared_are_counted(tmp_path: Path) -> None:
+    # Of two pairs at two shares one was compared.
+    ResultTable(tmp_path / "some").append(every())
+    write_report(tmp_path / "some", tmp_path / "page.md")
+    assert "**Not compared:** 3 pairs of starts;" in (tmp_path / "page.md").read_text()
+    pairs = [(first, share) for first in ("simclr", "metadata") for share in (1.0, 0.5)]
+    whole = [
+        compared("bootstrap", 0.1, 0.07)
+        | {"key": f"{first}{share}", "first": first, "fraction": share, "of": [f"{first}{share}0", f"random{share}0"]}
+        for first, share in pairs
+    ]
+    ResultTable(tmp_path / "all").append([*every(), *whole])
+    write_report(tmp_path / "all", tmp_path / "page.md")
+    assert "Not compared" not in (tmp_path / "page.md").read_text()

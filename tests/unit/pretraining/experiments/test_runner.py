@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bundles.common.metrics.cases import Case, write_cases
-from pretraining.experiments.comparing import comparisons
+from pretraining.experiments.comparing import comparisons, unmade
 from pretraining.experiments.plan import Plan, Run, make_plan
 from pretraining.experiments.pool import LocalPool
 from pretraining.experiments.runner import Runner, Settings
@@ -107,3 +107,15 @@ def test_a_share_that_other_code_drew_is_written_again(runner: Runner) -> None:
     right = path.read_text()
     path.write_text("{}")
     assert runner._share(1.0, 0).read_text() == right
+
+
+def test_comparisons_that_cannot_be_made_here_are_counted(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    done = measured(plan, tmp_path)
+    keys = {run: run.key for run in plan.runs}
+    metadata = {case.case: {"view": "PA"} for case in cases(30, 0)}
+    here = {run: path for run, path in done.items() if run.initialisation != "simclr"}
+    made = list(comparisons(plan, here, keys, metadata, []))
+    assert unmade(plan, done, keys, []) == 2
+    assert unmade(plan, done, keys, made) == 1
+    assert unmade(plan, done, keys, [*made, *comparisons(plan, done, keys, metadata, made)]) == 0
