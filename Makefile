@@ -59,8 +59,8 @@ verify: $(ENV) ## Check every bundle against the contract
 	$(BIN)/python -m bundles.verify
 
 experiments: $(ENV) ## Run every small experiment that EVIDENCE=docs/evidence lacks, then the report; those on real images need DATA=folder
-	$(BIN)/python -m pretraining.experiments run all --table $(EVIDENCE) $(if $(DATA),--data $(DATA)) $(ARGS)
-	$(MAKE) --no-print-directory evidence-report
+	@rc=0; $(BIN)/python -m pretraining.experiments run all --table $(EVIDENCE) $(if $(DATA),--data $(DATA)) $(ARGS) || rc=$$?; \
+	  $(MAKE) --no-print-directory evidence-report && exit $$rc
 
 evidence-report: $(ENV) ## Write docs/evidence.md and its pictures from the table of results alone
 	$(BIN)/python -m pretraining.experiments report --table $(EVIDENCE) --page $(EVIDENCE).md

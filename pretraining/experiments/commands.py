@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +30,15 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
+@contextmanager
+def _kept(reasons: list[str], experiment: Experiment) -> Iterator[None]:
+    """Keep why an experiment cannot be run, and go on."""
+    try:
+        yield
+    except (ArchiveError, ConfigurationError, ValueError) as error:
+        reasons.append(f"{experiment.name}: {error}")
+
+
 @app.command()
 def run(
     names: Annotated[list[str], typer.Argument(help="Names, files, or `all`")],
@@ -46,9 +55,12 @@ def run(
     table: Table = TABLE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is left to do, and do nothing")] = False,
 ) -> None:
-    """Run experiments: what the table has is left out, what was killed goes on. Ends with 1 where a run failed."""
+    """Run experiments: what the table has is left out, what was killed goes on.
+
+    Ends with 1 where a run failed and with 2 where an experiment could not be run; the others are run all the same.
+    """
     from pretraining.experiments.pool import ClusterPool, LocalPool, Pool
-    from pretraining.experiments.runner import Runner, Settings, failures
+    from pretraining.experiments.runner import Settings
 
     with _told():
         pool: Pool = LocalPool(jobs)
@@ -57,21 +69,43 @@ def run(
                 work / "slurm", slurm, hours=slurm_hours, cores=slurm_cores, gpus=slurm_gpus, at_a_time=jobs
             )
         settings = Settings(work.resolve(), table, data, pool, jobs, tuple(only or ()))
-        summaries = []
-        for experiment, chosen in _read(names, variant):
+        experiments = list(_read(names, variant))
+    failed, refused = _all_of(experiments, settings, dry_run=dry_run)
+    for reason in (*failed, *refused):
+        typer.echo(f"error: {reason}", err=True)
+    if failed or refused:
+        raise typer.Exit(2 if refused else 1)
+
+
+def _all_of(
+    experiments: Sequence[tuple[Experiment, Variant]], settings: Settings, *, dry_run: bool
+) -> tuple[list[str], list[str]]:
+    """Run each; the reasons of runs that failed, and of experiments that could not be run, which stop no other."""
+    from pretraining.experiments.preparing import check_images
+    from pretraining.experiments.runner import Runner
+
+    failed, refused = list[str](), list[str]()
+    able = []
+    for experiment, variant in experiments:
+        # Before the first training, which can take days.
+        with _kept(refused, experiment):
+            if not dry_run:
+                check_images(experiment.data, settings.images)
+            able.append((experiment, variant))
+    for reason in refused:
+        typer.echo(f"left out: {reason}", err=True)
+    for experiment, variant in able:
+        with _kept(refused, experiment):
             if dry_run:
-                _say_plan(experiment, chosen, settings)
+                _say_plan(experiment, variant, settings)
                 continue
-            summary = Runner(experiment, chosen, settings, typer.echo).run()
+            summary = Runner(experiment, variant, settings, typer.echo).run()
             typer.echo(
                 f"{experiment.name}: {summary.done} done, {summary.diverged} diverged, {summary.failed} failed, "
                 f"{summary.there} in the table before"
             )
-            summaries.append(summary)
-    if reasons := failures(summaries):
-        for reason in reasons:
-            typer.echo(f"error: {reason}", err=True)
-        raise typer.Exit(1)
+            failed += summary.reasons
+    return failed, refused
 
 
 @app.command()

@@ -20,7 +20,7 @@ def comparisons(
     cases: Mapping[Run, Path],
     keys: Mapping[Run, str],
     metadata: Mapping[str, Mapping[str, Any]],
-    there: set[str],
+    there: Sequence[Row],
 ) -> Iterator[Row]:
     """A row for each pair of starts, share, finding, part and test.
 
@@ -29,7 +29,7 @@ def comparisons(
         cases: Finished runs with their `cases.csv`.
         keys: Of the rows of all runs.
         metadata: Of the test images by `case_id`.
-        there: Keys of rows that the table has; what they say is not worked out again.
+        there: Rows of the table; a comparison of which all rows are there is not worked out again.
     """
     experiment = plan.experiment
     reference = experiment.statistics.reference
@@ -43,7 +43,7 @@ def comparisons(
                 runs = sorted(keys[run] for pair in both for run in pair)
                 how = experiment.statistics.model_dump(exclude={"also"})
                 key = digest(["comparison", experiment.name, plan.variant, task, fraction, first, second, runs, how])
-                if any(known.startswith(key) for known in there):
+                if _whole(there, key):
                     continue
                 head = {
                     "kind": "comparison",
@@ -56,9 +56,37 @@ def comparisons(
                     "of": runs,
                     "seeds": [one.seed for one, _ in both],
                 }
-                made = _tested(plan, task, [(cases[one], cases[other]) for one, other in both], metadata)
+                made = list(_tested(plan, task, [(cases[one], cases[other]) for one, other in both], metadata))
                 for number, row in enumerate(made):
-                    yield {**head, **row, "key": f"{key}-{number}"}
+                    yield {**head, "rows": len(made), **row, "key": f"{key}-{number}"}
+
+
+def unmade(plan: Plan, done: Mapping[Run, Path], keys: Mapping[Run, str], there: Sequence[Row]) -> int:
+    """How many pairs of starts have runs in the table, and no comparison of all of these.
+
+    Args:
+        plan: Of the experiment.
+        done: Finished runs, wherever their cases are.
+        keys: Of the rows of all runs.
+        there: Rows of the table, after `comparisons` were appended.
+    """
+    how = plan.experiment.statistics
+    pairs = [(start, how.reference) for start in plan.experiment.initialisations if start != how.reference]
+    made = {(row["task"], row["first"], row["second"], *row["of"]) for row in there if row["kind"] == "comparison"}
+    lacking = 0
+    for task in plan.experiment.tasks:
+        for fraction in plan.experiment.fractions:
+            for first, second in (*pairs, *how.also):
+                both = _paired(done, task, fraction, first, second)
+                of = sorted(keys[run] for pair in both for run in pair)
+                lacking += bool(both) and (task, first, second, *of) not in made
+    return lacking
+
+
+def _whole(there: Sequence[Row], key: str) -> bool:
+    """Whether all rows of a comparison are there: a kill or a full disk can leave some; old rows tell no number."""
+    found = [row for row in there if row["kind"] == "comparison" and row["key"].rpartition("-")[0] == key]
+    return bool(found) and len(found) >= found[0].get("rows", 1)
 
 
 def _paired(cases: Mapping[Run, Path], task: str, fraction: float, first: str, second: str) -> list[tuple[Run, Run]]:

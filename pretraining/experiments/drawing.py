@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,6 +22,17 @@ NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 MARKERS = "osD^v"
 # Panels in a row: a page shows all figures equally wide.
 ACROSS = 3
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Draw as matplotlib does without a matplotlibrc of the user, and name parts alike each time."""
+    import matplotlib as mpl
+
+    # A backend belongs to windows, of which there are none.
+    kept = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
+    with mpl.rc_context({**kept, **SALT}):
+        yield
 
 
 def draw_areas(path: Path, result: Result, task: str) -> bool:
@@ -186,8 +198,6 @@ def _legend(figure: Any) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    from matplotlib import rc_context
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context(SALT):
+    with plain():
         figure.savefig(path, format="svg", metadata=NO_METADATA)

@@ -65,6 +65,11 @@ def code_digest(configs: Iterable[str], root: Path = ROOT) -> str:
     return digest({name: sha256_of(path) for name, path in sorted(kept.items())})
 
 
+def files_digest(names: Iterable[str], root: Path = ROOT) -> str:
+    """Hash of the content of single files, by their paths from the repository's root."""
+    return digest({name: sha256_of(root / name) for name in names})
+
+
 def data_digest(folder: Path, names: Iterable[str], datalist: Mapping[str, Any]) -> str:
     """Hash of a datalist and its images: of their content, or beyond 4 GiB of their sizes, which it says: "sizes-…"."""
     paths = {name: folder / name for name in names}

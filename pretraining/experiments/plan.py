@@ -11,10 +11,12 @@ import yaml
 
 from bundles.common.encoder_weights import read_encoder_manifest
 from bundles.common.strict import ConfigurationError, nearest
-from pretraining.experiments.identity import code_digest, digest
+from pretraining.experiments.identity import code_digest, digest, files_digest
 from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experiment, Step, Task, Variant, base_of
 
 SEPARATOR = "::"
+# What a metadata baseline runs of ours.
+BASELINE = ("pretraining/experiments/baseline.py", "pretraining/probe.py", "pretraining/evaluation.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,9 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
     encoders: dict[tuple[str, int | None], EncoderJob] = {}
     bases = _bases(experiment, variant, data_hash, root)
     runs = []
+    by_metadata = files_digest(BASELINE)
     for name, task in experiment.tasks.items():
-        code = code_digest(_configs(task), root)
+        networks = code_digest(_configs(task), root)
         check_overrides(task.evaluate, f"{experiment.name}, task {name}, evaluate", root)
         for what, step in (("train", task.train), ("panels", task.panels)):
             if step:
@@ -102,6 +105,7 @@ def make_plan(experiment: Experiment, variant: Variant, data_hash: str, root: Pa
             if start == METADATA and task.change:
                 # What the header says does not change with the picture.
                 continue
+            code = by_metadata if start == METADATA else networks
             for fraction in experiment.fractions:
                 for seed in experiment.seeds:
                     encoder = _encoder(experiment, start, seed, encoders, (data_hash, root))
@@ -231,7 +235,7 @@ def _run_key(
         mode="json", exclude={"label", "classes", "panels", "curve", "at_half", "findings", "trained", "change"}
     )
     # What is asked of the metadata does not depend on the networks.
-    asked: list[Any] = [list(experiment.data.metadata)] if start == METADATA else [steps, code]
+    asked: list[Any] = [list(experiment.data.metadata), code] if start == METADATA else [steps, code]
     origin, findings = encoder.key if encoder else start, list(experiment.data.findings)
     if start == METADATA:
         asked += [list(experiment.tasks[task].findings)]

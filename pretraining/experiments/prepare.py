@@ -152,7 +152,7 @@ def mixture(
     with _told():
         rows = mixture_rows(data, folder / "slices", nih_rows(data))
         lay_out(folder, rows)
-        write_datalist(folder, rows, findings=("finding", "hemorrhage"), metadata=("kind", "view", "width"))
+        write_datalist(folder, rows, findings=("finding", "hemorrhage"), metadata=("kind", "set", "view", "width"))
     typer.echo(f"{len(rows)} images in {folder / 'images'}")
 
 

@@ -56,8 +56,7 @@ def prepare(data: Data, work: Path, images: Path | None, say: Callable[[str], No
         ConfigurationError: Real images are needed and no folder was given.
         ArchiveError: A command failed, or the images cannot be taken; the message tells why.
     """
-    if _needs_images(data) and images is None:
-        raise ConfigurationError(f"'{data.name}' needs real images: --data FOLDER, which holds them")
+    check_images(data, images)
     folder = folder_of(data, work, images)
     values = {"folder": str(folder / "laid_out"), "data": str(images), "work": str(work)}
     steps = tuple(
@@ -78,6 +77,20 @@ def prepare(data: Data, work: Path, images: Path | None, say: Callable[[str], No
         )
     data_hash = data_digest(datalist.images, names, datalist.content)
     return Prepared(folder / "laid_out", datalist, data_hash, _leaks(data, folder, datalist, data_hash))
+
+
+def check_images(data: Data, images: Path | None) -> None:
+    """Look whether there is a folder of real images where one is needed.
+
+    Raises:
+        ConfigurationError: No folder was given, or there is none of that name.
+    """
+    if not _needs_images(data):
+        return
+    if images is None:
+        raise ConfigurationError(f"'{data.name}' needs real images: --data FOLDER, which holds them")
+    if not images.is_dir():
+        raise ConfigurationError(f"--data {images} is no folder; '{data.name}' needs real images")
 
 
 def _leaks(data: Data, folder: Path, datalist: Datalist, data_hash: str) -> int:

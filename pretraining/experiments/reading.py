@@ -20,7 +20,7 @@ class Result:
         runs: The latest of each task, start, share and seed, in the order of the table.
         comparisons: Of these runs alone.
         panels: Where pages lie on which the networks of these runs are looked at.
-        older: Runs that a newer one stands for.
+        older: Runs that a newer one stands for, and those that the description asks for no more.
         mixed: Sentences on what differs between the runs.
     """
 
@@ -93,7 +93,9 @@ def _of(row: Row) -> tuple[str, str]:
 
 def _result(about: Row, rows: Sequence[Row]) -> Result:
     runs = [row for row in rows if row["kind"] == "run"]
-    latest = {(row["task"], row["initialisation"], row["fraction"], row["seed"]): row for row in runs}
+    latest = {
+        (row["task"], row["initialisation"], row["fraction"], row["seed"]): row for row in runs if _wanted(about, row)
+    }
     kept = tuple(latest.values())
     keys = {row["key"] for row in kept}
     compared: dict[tuple[object, ...], Row] = {}
@@ -109,18 +111,51 @@ def _result(about: Row, rows: Sequence[Row]) -> Result:
     )
 
 
+def _wanted(about: Row, run: Row) -> bool:
+    """Whether the latest description still asks for a run; descriptions of old tables name no shares and seeds."""
+    return (
+        run["task"] in about["tasks"]
+        and run["initialisation"] in about["initialisations"]
+        and run["fraction"] in about.get("fractions", [run["fraction"]])
+        and run["seed"] in about.get("seeds", [run["seed"]])
+    )
+
+
 def _mixed(runs: Iterable[Row]) -> list[str]:
-    """What is not the same in all runs of a task; the metadata baseline runs no code of a bundle."""
+    """What is not the same in all runs of a task; the metadata baseline has code of its own."""
     told = []
-    groups: dict[tuple[str, str], dict[str, list[Mapping[str, object]]]] = {}
+    groups: dict[tuple[str, str, bool], dict[str, list[Mapping[str, object]]]] = {}
     for row in runs:
         for what in ("code", "data_hash"):
-            if what == "code" and row["initialisation"] == METADATA:
-                continue
-            groups.setdefault((row["task"], what), {}).setdefault(row[what], []).append(row)
-    for (task, what), found in groups.items():
+            apart = what == "code" and row["initialisation"] == METADATA
+            groups.setdefault((row["task"], what, apart), {}).setdefault(row[what], []).append(row)
+    for (task, what, _), found in groups.items():
         if len(found) > 1:
             words = "code" if what == "code" else "images"
             each = ", ".join(f"{len(rows)} of commit {str(rows[0]['commit'])[:9]}" for rows in found.values())
             told.append(f"the runs of '{task}' are of {len(found)} different {words} ({each})")
     return told
+
+
+def uncompared(result: Result) -> int:
+    """Pairs of starts that have runs of one seed with areas, and no comparison."""
+    about = result.about
+    reference = about["reference"]
+    pairs = [(start, reference) for start in about["initialisations"] if start != reference]
+    pairs += [(first, second) for first, second in about.get("also") or ()]
+    there = {(row["task"], row["fraction"], row["first"], row["second"]) for row in result.comparisons}
+    count = 0
+    for task in about["tasks"]:
+        for fraction in result.fractions(task):
+            for first, second in pairs:
+                one, other = (
+                    {
+                        (row["seed"], figure["finding"])
+                        for row in result.of(task, start, fraction)
+                        for figure in row.get("figures") or ()
+                        if (figure["stratum"], figure["metric"]) == ("all", "auroc") and figure["value"] is not None
+                    }
+                    for start in (first, second)
+                )
+                count += bool(one & other) and (task, fraction, first, second) not in there
+    return count

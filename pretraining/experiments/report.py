@@ -9,12 +9,15 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 from pretraining.data.files import whole_file
-from pretraining.experiments import changes
-from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves
-from pretraining.experiments.reading import Result, read_results
+from pretraining.experiments import changes, means
+from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves, plain
+from pretraining.experiments.reading import Result, read_results, uncompared
 from pretraining.experiments.table import Row
 
 DASH = "–"
+KINDS_OF_PICTURES = ("areas", "runs", "curves", "changes")
+# Test images with a finding, and without, from which a part is shown without a mark.
+ENOUGH = 10
 TESTS = {"bootstrap": "Bootstrap", "delong": "DeLong", "mcnemar": "McNemar", "paired_t": "Paired t"}
 HEAD = """# Evidence: does pretraining help?
 
@@ -28,13 +31,15 @@ the standard deviation over runs (seeds). *Random weights* is the same network w
 a linear model on what the file's header says: what a start is worth is its distance from both. Differences are
 first minus second on the same test images and seeds: the bootstrap draws patients and means over runs; DeLong and
 McNemar take the mean score of the runs and images as independent (McNemar on as many calls as there are findings);
-the paired t-test takes runs. p-values are two-sided and not corrected for their number. Where the interval of a
-difference includes 0, nothing was shown.
+the paired t-test takes runs. The bootstrap covers the test patients alone: after another pretraining, or with other
+labels, a difference can be another one by more than its interval says. p-values are two-sided and not corrected for
+their number. Where the interval of a difference includes 0, nothing was shown. A part is marked *few* where fewer
+than 10 of its test images have the finding, or fewer than 10 lack it: its figures say next to nothing.
 """
 
 
 def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
-    """Write the page and its pictures.
+    """Write the page and its pictures; pictures of earlier pages that this one lacks are removed.
 
     Args:
         table: Folder of the table; pictures go there.
@@ -51,9 +56,13 @@ def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
     pictures: list[Path] = []
     parts = [HEAD.format(table=table.name)]
     for result in results:
-        drawn = list(_drawn(result, table))
+        with plain():
+            drawn = list(_drawn(result, table))
         pictures += drawn
         parts += _section(result, [_link(picture, page) for picture in drawn])
+    # Pictures of a task or an experiment that is gone, by the names that ours have.
+    for path in {path for kind in KINDS_OF_PICTURES for path in table.glob(f"*_{kind}.svg")} - set(pictures):
+        path.unlink()
     page.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(page) as temporary:
         temporary.write_text("\n".join(parts).rstrip("\n") + "\n", encoding="utf-8")
@@ -98,10 +107,23 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
         lines += [f"**Not finished:** {there} of {expected} runs are in the table.", ""]
     if not there:
         return lines
+    if count := uncompared(result):
+        told = (
+            f"**Not compared:** {count} pairs of starts; cases of their runs were not where the others were compared."
+        )
+        lines += [told, ""]
     lines += [line for told in result.mixed for line in (f"**Mixed:** {told}.", "")]
     lines += _changes(result)
     for task, label in about["tasks"].items():
-        lines += [f"### {label}", "", *_areas(result, task), *_others(result, task), *_differences(result, task)]
+        lines += [
+            f"### {label}",
+            "",
+            *_served(result, task),
+            *_areas(result, task),
+            *means.lines(result, task),
+            *_others(result, task),
+            *_differences(result, task),
+        ]
         lines += [*_convergence(result, task), *_panels(result, task)]
     lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
     return [*lines, *_pretrained(result), *_lost(result), *_made(result)]
@@ -117,6 +139,21 @@ def _changes(result: Result) -> list[str]:
         for fraction in result.fractions(task):
             lines += [f"{finding}, {fraction:.0%} of labels:", "", *changes.lines(result, finding, fraction), ""]
     return lines
+
+
+def _served(result: Result, task: str) -> list[str]:
+    """Which starts have one encoder for several runs: those tell nothing of another pretraining."""
+    lines = []
+    for start in result.about["initialisations"]:
+        runs = [row for row in result.runs if (row["task"], row["initialisation"]) == (task, start)]
+        seeds = {row["seed"] for row in runs}
+        encoders = {row["pretraining"]["encoder"] for row in runs if row.get("pretraining")}
+        if len(encoders) == 1 and len(seeds) > 1:
+            lines.append(
+                f"{result.about['starts'][start]}: one encoder served all {len(seeds)} seeds; ± and the paired t tell "
+                "nothing of another pretraining."
+            )
+    return [line for told in lines for line in (told, "")]
 
 
 def _areas(result: Result, task: str) -> list[str]:
@@ -145,11 +182,13 @@ def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequ
         cells.append(_cell(figures))
     if all(cell == DASH for cell in cells):
         return []
-    return [f"| {result.about['starts'][start]} | {stratum} | {' | '.join(cells)} | {' | '.join(counts)} |"]
+    part = _part(result, task, finding, stratum)
+    return [f"| {result.about['starts'][start]} | {part} | {' | '.join(cells)} | {' | '.join(counts)} |"]
 
 
 def _others(result: Result, task: str) -> list[str]:
     metrics = {
+        "average_precision": "Average precision",
         "boxes_froc_average": "Boxes, fROC average",
         "boxes_average_precision": "Boxes, average precision",
         "accuracy": "Accuracy of the likeliest class",
@@ -197,10 +236,10 @@ def _differences(result: Result, task: str) -> list[str]:
     for (fraction, finding, stratum, first, second), tests in sorted(groups.items(), key=lambda one: _order(one[0])):
         if "bootstrap" not in tests:
             continue
-        drawn = tests["bootstrap"]
+        drawn, part = tests["bootstrap"], _part(result, task, finding, stratum)
         ps = " | ".join(_p(tests.get(test)) for test in TESTS)
         lines.append(
-            f"| {fraction:.0%} | {finding} | {stratum} | {starts[first]} {DASH} {starts[second]} "
+            f"| {fraction:.0%} | {finding} | {part} | {starts[first]} {DASH} {starts[second]} "
             f"| {_signed(drawn['value'])} | {_signed(drawn['low'])} to {_signed(drawn['high'])} "
             f"| {ps} | {drawn['runs']} |"
         )
@@ -308,6 +347,13 @@ def _strata(result: Result, task: str, finding: str) -> list[str]:
         if figure["finding"] == finding and figure["metric"] == "auroc"
     }
     return sorted(names, key=lambda name: (name != "all", name))
+
+
+def _part(result: Result, task: str, finding: str, stratum: str) -> str:
+    """The name of a part, marked where too few images lie behind its figures."""
+    found = (_figure(row, finding, stratum, "auroc") for row in result.runs if row["task"] == task)
+    few = any(figure and min(figure["positives"], figure["negatives"]) < ENOUGH for figure in found)
+    return f"{stratum} (*few*)" if few else stratum
 
 
 def _figure(row: Row, finding: str, stratum: str, metric: str) -> Row | None:

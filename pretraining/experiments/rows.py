@@ -29,8 +29,10 @@ def row_key(plan: Plan, run: Run) -> str:
     """By which a run is in the table once: itself, its experiment, and how it is measured."""
     experiment = plan.experiment
     how = [experiment.data.within, experiment.statistics.replicates, experiment.statistics.seed]
-    curve = experiment.tasks[run.task].curve
-    return digest(["row", experiment.name, plan.variant, run.key, how, curve])
+    task = experiment.tasks[run.task]
+    # Named where they are set, so that rows of other tasks keep their keys.
+    more = [[name for name in ("at_half", "classes") if getattr(task, name)]] if task.at_half or task.classes else []
+    return digest(["row", experiment.name, plan.variant, run.key, how, task.curve, *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class Rows:
             "reference": experiment.statistics.reference,
             "replicates": experiment.statistics.replicates,
             "runs": len(self.plan.runs),
+            "fractions": list(experiment.fractions),
+            "seeds": list(experiment.seeds),
+            "also": [list(pair) for pair in experiment.statistics.also],
         }
         if curves := {name: task.curve for name, task in experiment.tasks.items() if task.train}:
             row["curves"] = curves

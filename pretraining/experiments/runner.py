@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundles.common.metrics.cases import FILE as CASES
 from pretraining.experiments import panels
-from pretraining.experiments.comparing import comparisons
+from pretraining.experiments.comparing import comparisons, unmade
 from pretraining.experiments.datalists import write_share
 from pretraining.experiments.identity import cores, digest
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
@@ -114,8 +114,14 @@ class Runner:
             if self.base:
                 outcomes |= self.base.make(list(bases.values()), shares, outcomes, advance)
             summary = self._train(left, shares, outcomes, advance)
-        here, keys = self._finished()
-        self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.keys()))
+        done, keys = self._finished()
+        here = {run: path for run, path in done.items() if path.is_file()}
+        self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.rows()))
+        if len(here) < len(done) and (count := unmade(self.plan, done, keys, self.table.rows())):
+            self.say(
+                f"{count} comparisons cannot be made here: cases of {len(done) - len(here)} runs are not in "
+                f"{self.settings.work}; compare where these runs were made, or run them again with another --table"
+            )
         lost = self._look(here, keys)
         return Summary(summary.done, summary.diverged, summary.failed + len(lost), there, (*summary.reasons, *lost))
 
@@ -235,27 +241,25 @@ class Runner:
         values = self._values(folder, run.seed, share)
         values["encoder"] = self._weights(run.encoder) if run.encoder else None
         values["trained"] = str(self._folder(run.base)) if run.base else None
-        # Prepared images are kept for runs of the same code alone.
-        values["cache"] = str(self.settings.work / "cache" / run.code)
+        # Prepared images are kept for runs of the same code and settings alone: MONAI knows them by their file.
+        prepared = digest([run.code, task.train.model_dump(mode="json") if task.train else None])
+        values["cache"] = str(self.settings.work / "cache" / prepared)
         named = (("train", task.train), ("evaluate", evaluation(task, run.encoder)))
         steps = tuple((name, bundle_command(step, values)) for name, step in named if step is not None)
         return Job(run.title, folder, steps, (CASES,), self._threads())
 
     def _share(self, fraction: float, seed: int) -> Path:
+        # Written each time: a file that is there may be of code that drew other patients.
         asked = digest(self.experiment.data.findings)[:6]
         path = self.prepared.folder / f"share_{fraction:g}_{seed}_{asked}.json"
-        return (
-            path
-            if path.is_file()
-            else write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
-        )
+        return write_share(self.prepared.datalist, self.experiment.data.findings, fraction, seed, path)
 
     def _finished(self) -> tuple[dict[Run, Path], dict[Run, str]]:
-        """Runs whose cases are here, and the keys of all; those that another machine made cannot be compared."""
+        """Runs that the table has, with where their cases would be, and the keys of all."""
         folders = {run: self._folder(run) / CASES for run in self.plan.runs}
         keys = {run: row_key(self.plan, run) for run in self.plan.runs}
         done = {row["key"] for row in self.table.rows() if row["kind"] == "run" and row["state"] == "done"}
-        return {run: path for run, path in folders.items() if keys[run] in done and path.is_file()}, keys
+        return {run: path for run, path in folders.items() if keys[run] in done}, keys
 
     def _look(self, here: dict[Run, Path], keys: dict[Run, str]) -> list[str]:
         """Draw where the networks look, where a task wants it; the reasons of what failed."""
@@ -298,8 +302,3 @@ def _blocked(before: dict[str, Outcome], run: Run) -> Outcome | None:
 def _told(job: Job, outcome: Outcome) -> str:
     why = f": {outcome.reason}" if outcome.reason else ""
     return f"{outcome.state}: {job.title}, {outcome.seconds:.0f} s{why}"
-
-
-def failures(summaries: Iterable[Summary]) -> list[str]:
-    """Reasons of all that failed."""
-    return [reason for summary in summaries for reason in summary.reasons]

@@ -15,7 +15,10 @@ from bundles.common.strict import ConfigurationError
 from pretraining.data.files import whole_file
 
 TABLE, FLAT = "results.jsonl", "results.csv"
-KINDS = ("experiment", "run", "comparison", "panels")
+DESCRIPTION = "experiment"
+KINDS = (DESCRIPTION, "run", "comparison", "panels")
+# Before the number of a description that came back.
+AGAIN = "#"
 FLAT_COLUMNS = (
     "experiment", "variant", "task", "initialisation", "fraction", "seed", "state", "finding", "stratum", "metric",
     "value", "low", "high", "positives", "negatives", "patients", "convergence_epoch", "seconds", "commit", "code",
@@ -65,6 +68,9 @@ class ResultTable:
     def append(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Append rows that are not there yet, synced; the CSV follows. Processes may append at the same time.
 
+        The description of an experiment is appended once more where another one came after it, with a number behind its
+        key: the last one is what counts.
+
         Returns:
             How many were new.
 
@@ -74,8 +80,7 @@ class ResultTable:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
             self._cut_broken_end()
-            there = self.keys()
-            new = {row["key"]: dict(row) for row in rows if row["key"] not in there}
+            new = _new(self.rows(), rows)
             if new:
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write("".join(_line(row) for row in new.values()))
@@ -108,6 +113,29 @@ class ResultTable:
             writer = csv.DictWriter(file, FLAT_COLUMNS, extrasaction="ignore", restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(line for row in self.rows() if row["kind"] == "run" for line in _flat(row))
+
+
+def _new(there: Iterable[Row], rows: Iterable[Mapping[str, Any]]) -> dict[str, Row]:
+    """Rows that are to be appended, by key."""
+    keys: set[str] = set()
+    last: dict[tuple[str, str], str] = {}
+    found: dict[str, Row] = {}
+    for known in there:
+        keys.add(known["key"])
+        if known["kind"] == DESCRIPTION:
+            last[known["experiment"], known["variant"]] = known["key"]
+    for row in rows:
+        key = str(row["key"])
+        if row["kind"] == DESCRIPTION:
+            of = (row["experiment"], row["variant"])
+            if last.get(of, "").partition(AGAIN)[0] == key:
+                continue
+            times = sum(one.partition(AGAIN)[0] == key for one in keys)
+            key = last[of] = f"{key}{AGAIN}{times}" if times else key
+        if key not in keys:
+            keys.add(key)
+            found[key] = {**row, "key": key}
+    return found
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -14,8 +14,10 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from pretraining.data.errors import ArchiveError
 from pretraining.experiments import commands  # registers run and report
 from pretraining.experiments.prepare import app
+from pretraining.experiments.runner import Summary
 from pretraining.experiments.table import ResultTable
 from tests.integration.pretraining.runs import ROOT, environment, python
 
@@ -172,3 +174,53 @@ def test_a_dry_run_does_nothing(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, [*arguments(tmp_path, file), "--dry-run"])
     assert (told.exit_code, told.output) == (0, "tried (small): images are not laid out; then 3 runs at most\n")
     assert [path.name for path in tmp_path.iterdir()] == ["tried.yaml"]
+
+
+def test_an_experiment_that_cannot_be_run_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("first", "broken", "last")
+    phantoms = {"name": "squares", "prepare": [["some.module", "{folder}"]], "metadata": ["view"]}
+    files = [experiment(tmp_path / f"{name}.yaml", name=name, data=phantoms) for name in names]
+    needing = experiment(tmp_path / "needing.yaml", name="needing")
+    began = []
+
+    class Made:
+        def __init__(self, asked: Any, *_: Any) -> None:
+            self.name = asked.name
+
+        def run(self) -> Summary:
+            began.append(self.name)
+            if self.name == "broken":
+                raise ArchiveError("the images could not be laid out")
+            return Summary(done=1, reasons=("a run failed",) if self.name == "first" else ())
+
+    monkeypatch.setattr("pretraining.experiments.runner.Runner", Made)
+    asked = ["run", *map(str, (files[0], needing, *files[1:])), "--table", str(tmp_path / "t")]
+    ended = CliRunner().invoke(app, asked)
+    assert ended.exit_code == 2
+    assert began == list(names)
+    left_out = "needing: 'squares' needs real images: --data FOLDER, which holds them"
+    lines = ended.output.splitlines()
+    assert lines.index(f"left out: {left_out}") < lines.index(
+        "first: 1 done, 0 diverged, 0 failed, 0 in the table before"
+    )
+    assert lines[-3:] == [
+        "error: a run failed",
+        f"error: {left_out}",
+        "error: broken: the images could not be laid out",
+    ]
+    assert CliRunner().invoke(app, ["run", str(files[0])]).exit_code == 1
+    elsewhere = CliRunner().invoke(app, ["run", str(needing), "--data", str(tmp_path / "none")])
+    assert (elsewhere.exit_code, "none is no folder; 'squares' needs real images" in elsewhere.output) == (2, True)
+
+
+def test_make_writes_the_page_and_tells_that_an_experiment_failed(tmp_path: Path) -> None:
+    fake = tmp_path / "bin" / "python"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$3" >> {tmp_path}/asked\ntest "$3" != run\n')
+    fake.chmod(0o755)
+    environment_made = tmp_path / "made"
+    environment_made.touch()
+    options = [f"BIN={fake.parent}", f"ENV={environment_made}", "-o", str(environment_made)]
+    ended = subprocess.run(["make", *options, "experiments"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (tmp_path / "asked").read_text().split() == ["run", "report"], ended.stderr
+    assert ended.returncode != 0

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments import drawing
+from pretraining.experiments.reading import read_results
 from pretraining.experiments.report import write_report
 from pretraining.experiments.table import ResultTable
 
@@ -120,9 +122,12 @@ def test_a_run_that_diverged_is_shown_and_in_no_mean(tmp_path: Path) -> None:
 def test_runs_of_other_code_or_images_are_refused_or_said(tmp_path: Path) -> None:
     rows = every()
     newer = run("simclr", 0.5, 0, code="0ther", commit="def")
-    metadata = run("metadata", 0.5, 0, code="0ther")
-    ResultTable(tmp_path / "ok").append([*rows, metadata])
+    metadata = [run("metadata", share, seed, code="0ther") for share in (1.0, 0.5) for seed in (0, 1)]
+    ResultTable(tmp_path / "ok").append([*rows, *metadata])
     write_report(tmp_path / "ok", tmp_path / "page.md")
+    ResultTable(tmp_path / "baselines").append([*rows, metadata[0]])
+    with pytest.raises(ConfigurationError, match="1 of commit abc, 3 of commit abc"):
+        write_report(tmp_path / "baselines", tmp_path / "page.md")
     ResultTable(tmp_path / "mixed").append([*rows, newer])
     with pytest.raises(ConfigurationError) as refused:
         write_report(tmp_path / "mixed", tmp_path / "page.md")
@@ -224,3 +229,122 @@ def test_figures_at_a_probability_of_one_half_have_a_table_each(tmp_path: Path) 
     cell = "0.500 ± 0.000 (0.250 to 0.750)"
     head = lines.index("Recall at a probability of 0.5:")
     assert lines[head + 4 : head + 6] == [f"| random weights | mass | {cell} | {cell} |", ""]
+
+
+@pytest.mark.parametrize(("counts", "marked"), [((9, 40), True), ((40, 9), True), ((10, 10), False)])
+def test_a_part_with_few_images_of_a_class_is_marked(tmp_path: Path, counts: tuple[int, int], marked: bool) -> None:
+    rows = every()
+    for row in rows:
+        for figure in row.get("figures") or ():
+            if figure["stratum"] != "all":
+                figure["positives"], figure["negatives"] = counts
+    apart = [
+        {**row, "stratum": "view = AP", "key": f"apart{row['test']}"} for row in rows if row["kind"] == "comparison"
+    ]
+    ResultTable(tmp_path).append([*rows, *apart])
+    write_report(tmp_path, tmp_path / "page.md")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    name = "view = AP (*few*)" if marked else "view = AP"
+    assert sum(f"| {name} |" in line for line in lines) == 4
+    assert sum("| all |" in line for line in lines) == 4
+
+
+def test_one_encoder_behind_several_runs_is_said(tmp_path: Path) -> None:
+    told = "SimCLR: one encoder served all 2 seeds; ± and the paired t tell nothing of another pretraining."
+    ResultTable(tmp_path / "one").append(every())
+    write_report(tmp_path / "one", tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text().splitlines().count(told) == 1
+    rows = every()
+    for row in rows:
+        if row.get("pretraining"):
+            row["pretraining"] = row["pretraining"] | {"encoder": f"e{row['seed']}"}
+    ResultTable(tmp_path / "each").append(rows)
+    write_report(tmp_path / "each", tmp_path / "page.md")
+    assert "one encoder served" not in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"initialisations": ["random", "metadata"], "starts": {"random": "r", "metadata": "m"}, "runs": 8},
+        {"fractions": [1.0], "runs": 6},
+        {"seeds": [1], "runs": 6},
+        {"tasks": {"other": "Other"}, "runs": 12},
+    ],
+)
+def test_runs_that_an_edited_recipe_asks_for_no_more_are_older_ones(tmp_path: Path, edited: dict[str, Any]) -> None:
+    # They are of other code, and no run of the new recipe takes their place.
+    rows = every()
+    plan = {"fractions": [1.0, 0.5], "seeds": [0, 1], **edited, "key": "edited"}
+    table = ResultTable(tmp_path)
+    table.append(rows)
+    table.append([about() | plan])
+    write_report(tmp_path, tmp_path / "page.md")
+    (result,) = read_results(tmp_path)
+    kept = 0 if "tasks" in edited else edited["runs"]
+    assert (len(result.runs), result.older) == (kept, 12 - kept)
+    page = (tmp_path / "page.md").read_text()
+    assert (f"{12 - kept} older runs are in the table and not shown." in page) == bool(kept)
+
+
+def test_pictures_are_alike_whatever_the_users_settings_and_none_is_left_over(tmp_path: Path) -> None:
+    import matplotlib as mpl
+
+    ResultTable(tmp_path).append(every())
+    usual = {path.name: path.read_bytes() for path in write_report(tmp_path, tmp_path / "page.md")}
+    for name in ("gone_small_probe_areas.svg", "mine.svg"):
+        (tmp_path / name).write_text("<svg/>")
+    own = {
+        "axes.grid": True,
+        "font.size": 20,
+        "lines.linewidth": 5,
+        "savefig.transparent": True,
+        "svg.fonttype": "none",
+    }
+    with mpl.rc_context(own):
+        again = {path.name: path.read_bytes() for path in write_report(tmp_path, tmp_path / "page.md")}
+        assert mpl.rcParams["font.size"] == 20
+    assert again == usual
+    assert {path.name for path in tmp_path.glob("*.svg")} == {*usual, "mine.svg"}
+
+
+def test_the_mean_over_findings_is_tested_over_runs_and_average_precision_is_told(tmp_path: Path) -> None:
+    rows = every()
+    for row in rows:
+        if row["kind"] == "run":
+            # One tenth less, and for one seed of one start not as much.
+            less = 0.06 if (row["initialisation"], row["seed"]) == ("simclr", 1) else 0.1
+            more = [{**figure, "finding": "edema", "value": figure["value"] - less} for figure in row["figures"]]
+            row["figures"] = [*row["figures"], *more]
+    ResultTable(tmp_path).append(rows)
+    write_report(tmp_path, tmp_path / "page.md")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    place = lines.index("AUROC, mean over 2 findings:")
+    assert lines[place + 4] == "| random weights | 0.655 ± 0.007 | 0.605 ± 0.007 |"
+    assert lines[place + 5] == "| SimCLR | 0.765 ± 0.021 | 0.715 ± 0.021 |"
+    slow = ttest_rel([0.75, 0.78], [0.65, 0.66])
+    ends = slow.confidence_interval()
+    wanted = f"| {0.11:+.3f} | {ends.low:+.3f} to {ends.high:+.3f} | {slow.pvalue:.3f} | 2 |"
+    told = next(line for line in lines if line.startswith("| 100% | SimCLR – random weights | +0.11"))
+    assert told.split("|")[4:] == wanted.split("|")[2:]
+    place = lines.index("Average precision:")
+    assert lines[place + 4].startswith("| random weights | mass | 0.705 ± 0.007 (0.655 to 0.755)")
+    ResultTable(tmp_path / "one").append(every())
+    write_report(tmp_path / "one", tmp_path / "one.md")
+    assert "mean over" not in (tmp_path / "one.md").read_text()
+
+
+def test_pairs_that_were_not_compared_are_counted(tmp_path: Path) -> None:
+    # Of two pairs at two shares one was compared.
+    ResultTable(tmp_path / "some").append(every())
+    write_report(tmp_path / "some", tmp_path / "page.md")
+    assert "**Not compared:** 3 pairs of starts;" in (tmp_path / "page.md").read_text()
+    pairs = [(first, share) for first in ("simclr", "metadata") for share in (1.0, 0.5)]
+    whole = [
+        compared("bootstrap", 0.1, 0.07)
+        | {"key": f"{first}{share}", "first": first, "fraction": share, "of": [f"{first}{share}0", f"random{share}0"]}
+        for first, share in pairs
+    ]
+    ResultTable(tmp_path / "all").append([*every(), *whole])
+    write_report(tmp_path / "all", tmp_path / "page.md")
+    assert "Not compared" not in (tmp_path / "page.md").read_text()

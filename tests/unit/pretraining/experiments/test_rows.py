@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bundles.common.strict import ConfigurationError
-from pretraining.experiments.rows import _half_figures
+from pretraining.experiments.rows import _half_figures, row_key
+from tests.unit.pretraining.experiments.test_runner import planned
+from tests.unit.pretraining.experiments.test_spec import PROBE
 
 
 def evaluation(folder: Path, point: str) -> Path:
@@ -36,3 +38,11 @@ def test_an_evaluation_without_that_point_is_refused(tmp_path: Path) -> None:
         _half_figures(evaluation(tmp_path, "operating point"))
     with pytest.raises(ConfigurationError, match="leave at_half out"):
         _half_figures(tmp_path / "none")
+
+
+def test_what_is_measured_of_a_run_is_in_the_key_of_its_row(tmp_path: Path) -> None:
+    plans = [
+        planned(tmp_path, tasks={"probe": {**PROBE, **more}}) for more in ({}, {"at_half": True}, {"classes": True})
+    ]
+    assert len({plan.runs[0].key for plan in plans}) == 1
+    assert len({row_key(plan, plan.runs[0]) for plan in plans}) == 3

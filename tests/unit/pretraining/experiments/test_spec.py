@@ -8,7 +8,7 @@ import yaml
 
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments.plan import check_overrides, chosen, evaluation, make_plan
-from pretraining.experiments.spec import VARIANTS, Step, all_files, find, read_experiment
+from pretraining.experiments.spec import VARIANTS, Step, Variant, all_files, find, read_experiment
 
 PROBE = {
     "label": "probe",
@@ -248,3 +248,38 @@ def test_random_weights_can_be_measured_on_other_images(tmp_path: Path) -> None:
     measured = evaluation(plan.experiment.tasks["probe"], encoder)
     assert measured.set == {**PROBE["evaluate"]["set"], "dataset_dir": "{folder}/bands"}  # type: ignore[index]
     assert evaluation(plan.experiment.tasks["probe"], None) is plan.experiment.tasks["probe"].evaluate
+
+
+def test_where_the_set_tells_the_finding_sets_are_measured_apart() -> None:
+    for name in ("cxr_labels", "cxr_views"):
+        for variant in VARIANTS:
+            assert read_experiment(find(name), variant).data.within == ("view", "small")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_asked_at_last_is_one_of_the_attempts_to_the_letter(variant: Variant) -> None:
+    last, tried = (read_experiment(find(name), variant) for name in ("cxr_held_out", "cxr_attempts"))
+    chosen = last.encoders["chosen"]
+    (winner,) = [one for one in tried.encoders.values() if one.step == chosen.step]
+    assert winner.evaluate == chosen.evaluate
+    assert winner.label == chosen.label
+    assert last.tasks == tried.tasks
+    assert chosen.each_seed
+    assert "once chosen by cross-validation" in last.data.notes
+
+
+def test_nearly_equal_pictures_are_allowed_of_phantoms_alone() -> None:
+    for path in all_files().values():
+        for variant in VARIANTS:
+            data = read_experiment(path, variant).data
+            assert data.name.startswith("phantom") or not data.allow_near, f"{path} ({variant})"
+
+
+def test_a_metadata_baseline_depends_on_its_own_code_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = read_experiment(written(tmp_path), "small")
+    before = make_plan(experiment, "small", "images").runs
+    monkeypatch.setattr("pretraining.experiments.plan.files_digest", lambda names: f"changed{len(names)}")
+    after = make_plan(experiment, "small", "images").runs
+    for one, other in zip(before, after, strict=True):
+        assert (one.key != other.key) == (one.initialisation == "metadata")
+        assert (other.code == "changed3") == (other.initialisation == "metadata")

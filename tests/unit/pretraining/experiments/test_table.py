@@ -79,3 +79,14 @@ def test_processes_append_at_the_same_time(tmp_path: Path) -> None:
         process.join(120)
     keys = [row["key"] for row in ResultTable(tmp_path).rows()]
     assert sorted(keys) == sorted(["shared", *(f"k{number}" for number in range(20))])
+
+
+def test_a_description_that_comes_back_is_the_last_again(tmp_path: Path) -> None:
+    table = ResultTable(tmp_path)
+    for key in ("a", "a", "b", "a", "a", "b", "a"):
+        for experiment in ("one", "other"):
+            row = {"kind": "experiment", "key": f"{key}{experiment}", "experiment": experiment, "variant": "small"}
+            table.append([{**row, "title": key}])
+    found = [row for row in table.rows() if row["experiment"] == "one"]
+    assert [row["title"] for row in found] == ["a", "b", "a", "b", "a"]
+    assert [row["key"] for row in found] == ["aone", "bone", "aone#1", "bone#1", "aone#2"]
