@@ -58,3 +58,23 @@ with_database() {
     $compose run --rm --no-deps -T --volume "$mount" --volume "$work/pipe:/pipe:ro" worker "$@" \
         --database-through /pipe/database --config /etc/vigil/vigil.yaml < /dev/null
 }
+
+# What takes every table away, also those of a newer version, of which a backup knows nothing: as app/backup_database.py.
+empty_database="SET client_min_messages = warning;
+SET lock_timeout = '60s';
+DROP SCHEMA IF EXISTS dbos CASCADE;
+DROP SCHEMA IF EXISTS public CASCADE;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+COMMENT ON SCHEMA public IS 'standard public schema';
+"
+
+# replacing_database: a script for where the database is; $1: the SQL that empties it, standard input: a dump. All in one
+# transaction, which is committed only after pg_restore has ended well, and whose last word is looked for.
+replacing_database() {
+    cat <<'END'
+said=$({ echo 'BEGIN;'; printf '%s\n' "$1"; pg_restore --no-owner --file=- && printf '%s\n' 'COMMIT;' '\echo restored'; } |
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=vigil --dbname=vigil | tail -n 1)
+[ "$said" = restored ]
+END
+}
