@@ -3,8 +3,33 @@
 fail() { echo "deploy/$program: $*" >&2; exit 1; }
 warn() { echo "deploy/$program: note: $*" >&2; }
 
-# value NAME: what .env says.
-value() { [ ! -e .env ] || sed -n "s/^$1=//p" .env | tail -n 1; }
+# The file that Compose reads variables from; deploy/restore reads that of the backup where there is none yet.
+dotenv=.env
+asked="COMPOSE_FILE COMPOSE_PROJECT_NAME VIGIL_BUNDLES VIGIL_CERTIFICATES VIGIL_IMAGE VIGIL_ROUTES VIGIL_SECRETS VIGIL_SETTINGS \
+VIGIL_TORCH VIGIL_WEB_ADDRESS"
+
+# line_of NAME: what the lines of .env that set it begin with.
+line_of() { printf %s "^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1[[:space:]]*="; }
+
+# written NAME: what stands behind it in .env; the last line counts.
+written() { [ ! -e "$dotenv" ] || tr -d '\r' < "$dotenv" | sed -n "s/$(line_of "$1")[[:space:]]*/ /p" | tail -n 1; }
+
+# value NAME: what .env says, as Compose reads it: without quotes, blanks around it and a comment behind it.
+value() {
+    written "$1" | sed -e 's/^ "\([^"]*\)".*/\1/' -e t -e "s/^ '\([^']*\)'.*/\1/" -e t \
+        -e 's/[[:space:]]#.*//' -e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//'
+}
+
+# understood: fails where .env says what Compose fills in or unescapes, and these programs do not.
+understood() {
+    for name in $asked; do
+        ! printenv "$name" >/dev/null || continue
+        case "$(written "$name")" in
+            " '"*) ;;
+            *'$'* | ' "'*\\*) fail "$name in $dotenv has \$ or \\ in it, which is not filled in here; write the value itself" ;;
+        esac
+    done
+}
 
 # setting NAME DEFAULT: as Compose reads it, the environment before .env.
 setting() {
@@ -37,6 +62,14 @@ find_compose() {
 running() {
     docker ps --quiet --filter "label=com.docker.compose.project=$(project)" \
         --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
+
+# our_image: the image is there, or is built now; Compose asks a registry for it where a single service is run.
+our_image() {
+    image=$(setting VIGIL_IMAGE vigil:latest)
+    ! docker image inspect "$image" >/dev/null 2>&1 || return 0
+    if [ -e "$dotenv" ]; then set -- --env-file "$dotenv"; else set --; fi
+    $compose "$@" --file docker-compose.yml build migrate >&2 || fail "the image $image is missing and was not built; see above"
 }
 
 # with_database MOUNT COMMAND...: the app's COMMAND on a mounted folder, in a container of its own, while the function
