@@ -73,10 +73,12 @@ ENTRYPOINT ["/usr/bin/tini", "-s", "--", "python", "-m", "app"]
 # ---- the service
 FROM runtime AS service
 COPY --from=packages-slim /opt/vigil/venv /opt/vigil/venv
+# A clone that was made with umask 027 or 077 is its owner's alone, and COPY keeps modes.
 COPY LICENSE ./
 COPY bundles ./bundles
 COPY app ./app
-RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash app bundles \
+RUN find app bundles LICENSE ! -perm -o=r -exec chmod a+rX {} + \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash app bundles \
     && python -c "import monai, torch, pydicom, SimpleITK, itk, nibabel, pynetdicom, yaml, prometheus_client"
 ARG COMMIT=unknown
 RUN printf '%s\n' "${COMMIT}" > app/COMMIT
@@ -107,7 +109,8 @@ COPY LICENSE ./
 COPY bundles ./bundles
 COPY pretraining ./pretraining
 COPY app ./app
-RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash app bundles pretraining \
+RUN find app bundles pretraining LICENSE ! -perm -o=r -exec chmod a+rX {} + \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash app bundles pretraining \
     && python -c "import matplotlib, pyarrow, sklearn, tensorboard, itk, pretraining.trainer"
 USER 10001:10001
 ENTRYPOINT ["/usr/bin/tini", "-s", "--"]

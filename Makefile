@@ -7,6 +7,7 @@ CONFIG ?= deploy/vigil.yaml
 PROCESSES ?= 2
 EVIDENCE ?= docs/evidence
 DATA ?= $(IMAGING_DATA)
+CACHES := .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -68,5 +69,12 @@ evidence-report: $(ENV) ## Write docs/evidence.md and its pictures from the tabl
 wheelhouse: ## Fill wheelhouse/ for a build of the image without internet (needs Docker): ARGS="cuda" for GPUs
 	deploy/image/fill-wheelhouse $(ARGS)
 
-clean: ## Remove what runs have left behind, not the environment
-	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+clean: ## Remove caches, and what the demonstration and measurements left below var/; never studies, models or the environment
+	@for kept in var/spool var/results var/vigil.sqlite; do \
+	  if [ -e "$$kept" ]; then \
+	    echo "make clean: $$kept is here, so this folder holds an installation (make serve). Nothing was removed." \
+	      "If its studies may go, remove them yourself (rm -r var/spool var/results var/vigil.sqlite*), then call this again." >&2; \
+	    exit 1; \
+	  fi; \
+	done
+	rm -rf $(CACHES) $(addprefix var/,demo bench screenshots)

@@ -143,13 +143,17 @@ def backup(
 def restore(
     folder: Annotated[Path, typer.Argument(exists=True, help="What `backup` wrote.")],
     force: Annotated[bool, typer.Option("--force", help="In the place of data that are there.")] = False,
+    look: Annotated[bool, typer.Option("--verify", help="Only see whether every file is there as written.")] = False,
     through: Through = None,
     config: Config = None,
 ) -> None:
     """Put a backup in place; the service must not run. The next worker goes on where the backup was taken."""
-    settings = _settings(config)
-    from app.cli.maintain import restore_with_line
+    from app.cli.maintain import restore_with_line, verify_with_line
 
+    if look:
+        verify_with_line(folder)
+        return
+    settings = _settings(config)
     restore_with_line(settings, folder, through, force=force)
 
 

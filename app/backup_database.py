@@ -9,9 +9,13 @@ import select
 import shutil
 import sqlite3
 import subprocess
+import tempfile
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import sqlalchemy as sa
 
@@ -26,6 +30,16 @@ BEGIN_S = 120.0
 BEGUN, DONE = b"begun\n", b"begun\ndone\n"
 """What is written into the pipe at the beginning, and what stands there when the database was copied."""
 WORD_BYTES = 64
+EMPTY = """\
+SET client_min_messages = warning;
+SET lock_timeout = '60s';
+DROP SCHEMA IF EXISTS dbos CASCADE;
+DROP SCHEMA IF EXISTS public CASCADE;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+COMMENT ON SCHEMA public IS 'standard public schema';
+"""
+"""Takes every table away, also those of a newer program, of which the copy knows nothing. As deploy/restore does it."""
 
 
 def copy_out(database: Database, folder: Path, through: Path | None = None) -> None:
@@ -78,7 +92,7 @@ def put_back(database: Database, folder: Path, name: str, through: Path | None =
 
     Raises:
         Rejected: The copy is of the other kind of database, or a pipe is given and the database is a file.
-        Failed: pg_restore is missing or fails; the database is then as it was.
+        Failed: pg_restore or psql is missing or fails; the database is then as it was.
     """
     url = address(database)
     wanted = SQLITE if url.get_backend_name() == "sqlite" else DUMP
@@ -89,8 +103,7 @@ def put_back(database: Database, folder: Path, name: str, through: Path | None =
         await_done(through, "pg_restore")
         return
     if wanted == DUMP:
-        clean = ("--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error")
-        _run(url, "pg_restore", *clean, str(folder / DUMP))
+        _replace(url, folder / DUMP)
         return
     path = Path(str(url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,21 +150,98 @@ def _refuse_file(url: sa.URL) -> None:
 
 
 def _run(url: sa.URL, program: str, *arguments: str) -> None:
+    _require(program)
+    try:
+        subprocess.run(
+            [program, *arguments, f"--dbname={_without_password(url)}"],
+            check=True,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            env=_environment(url),
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise _failure(program, error.stderr or b"") from error
+
+
+def _replace(url: sa.URL, dump: Path) -> None:
+    """In one transaction: all that is there goes, then comes what pg_restore writes as SQL. It is committed only after
+    pg_restore has ended well; without that psql comes to the end of its input, and the server takes everything back.
+    """
+    for program in ("pg_restore", "psql"):
+        _require(program)
+    writer = ["pg_restore", "--no-owner", "--file=-", str(dump)]
+    reader = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={_without_password(url)}"]
+    with tempfile.TemporaryFile() as says_writer, tempfile.TemporaryFile() as says_reader:
+        with (
+            subprocess.Popen(
+                reader, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=says_reader, env=_environment(url)
+            ) as psql,
+            subprocess.Popen(writer, stdout=subprocess.PIPE, stderr=says_writer) as pg_restore,
+            _ended_in_time(psql, pg_restore),
+        ):
+            whole = _hand_over(pg_restore, psql)
+        if not whole:
+            raise _failure("pg_restore", _said(says_writer))
+        if psql.returncode:
+            raise _failure("psql", _said(says_reader))
+
+
+def _hand_over(writer: "subprocess.Popen[bytes]", reader: "subprocess.Popen[bytes]") -> bool:
+    """Whether the writer wrote all it had to; what the reader made of it is its exit code."""
+    assert writer.stdout is not None  # noqa: S101  both are pipes
+    assert reader.stdin is not None  # noqa: S101
+    try:
+        reader.stdin.write(f"BEGIN;\n{EMPTY}".encode())
+        shutil.copyfileobj(writer.stdout, reader.stdin)
+        whole = writer.wait() == 0
+        if whole:
+            reader.stdin.write(b"COMMIT;\n")
+        reader.stdin.close()
+    except BrokenPipeError:  # psql ended before, and says why
+        with suppress(BrokenPipeError):
+            reader.stdin.close()
+        writer.kill()
+        return True
+    return whole
+
+
+@contextmanager
+def _ended_in_time(*processes: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Kill processes that have not ended an hour later."""
+
+    def kill() -> None:
+        for process in processes:
+            process.kill()
+
+    timer = threading.Timer(TIMEOUT_S, kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _said(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read()
+
+
+def _failure(program: str, said: bytes) -> Failed:
+    last = said.decode(errors="replace").strip().splitlines()[-1:]
+    return Failed(f"{program} failed: {''.join(last) or 'it took longer than an hour'}")
+
+
+def _require(program: str) -> None:
     if shutil.which(program) is None:
         raise Failed(
             f"{program} is not installed here; install postgresql-client of the server's version or newer, "
             "or run this where it is; of containers, on the server: deploy/backup FOLDER, deploy/restore FOLDER"
         )
-    where = url.set(drivername="postgresql", password=None).render_as_string()
-    secret = {"PGPASSWORD": url.password} if url.password else {}
-    try:
-        subprocess.run(
-            [program, *arguments, f"--dbname={where}"],
-            check=True,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            env={**os.environ, **secret},
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        last = (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
-        raise Failed(f"{program} failed: {''.join(last) or 'it took longer than an hour'}") from error
+
+
+def _without_password(url: sa.URL) -> str:
+    return url.set(drivername="postgresql", password=None).render_as_string()
+
+
+def _environment(url: sa.URL) -> dict[str, str]:
+    return {**os.environ, **({"PGPASSWORD": url.password} if url.password else {})}

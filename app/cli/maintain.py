@@ -42,6 +42,16 @@ def restore_with_line(settings: Settings, folder: Path, through: Path | None, *,
     typer.echo(f"restored from {folder}: {anew} unfinished studies are begun anew when a worker starts")
 
 
+def verify_with_line(folder: Path) -> None:
+    """See that a backup is whole, and say in a line what it holds. Nothing is changed, and no settings are needed."""
+    from app.backup import verify
+
+    manifest = verify(folder)
+    files = manifest["files"]
+    assert isinstance(files, dict)  # noqa: S101  as `verify` reads it
+    typer.echo(f"{folder} is whole: {len(files)} files, each as its hash says")
+
+
 def prune_with_table(settings: Settings, *, dry_run: bool) -> None:
     """Prune, or only look, and show it.
 
