@@ -11,7 +11,8 @@ import pytest
 DOCKER = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
-    *--verify* | *--database-through*) exit 1 ;;
+    *--verify*) [ "$BACKUP" = whole ] ;;
+    *--database-through* | *"up --detach"*) exit 1 ;;
     "info --format {{.DockerRootDir}}") echo / ;;
     "ps "*service=database*) echo 1234 ;;
     "image inspect "*) [ "$IMAGE" = there ] ;;
@@ -49,7 +50,7 @@ class Site:
 
     def call(self, *command: str, image: str = "there", **environment: str) -> Done:
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("VIGIL_", "COMPOSE_"))}
-        told = {**mine, "PATH": self.path, "CALLS": str(self.calls), "IMAGE": image, **environment}
+        told = {**mine, "PATH": self.path, "CALLS": str(self.calls), "IMAGE": image, "BACKUP": "damaged", **environment}
         script, *arguments = command
         return subprocess.run(
             ["sh", script, *arguments],
@@ -109,13 +110,17 @@ def backup_of(folder: Path) -> Path:
         (taken / name).parent.mkdir(parents=True, exist_ok=True)
         (taken / name).write_text(text)
     (taken / "installation" / "env").write_text("VIGIL_IMAGE=ours:1\n")
-    lines = [
+    (taken / "installation.sha256").write_text(seal(taken))
+    return taken
+
+
+def seal(taken: Path) -> str:
+    """The hashes of what belongs to the installation."""
+    return "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  ./{path.relative_to(taken / 'installation')}\n"
         for path in (taken / "installation").rglob("*")
         if path.is_file()
-    ]
-    (taken / "installation.sha256").write_text("".join(lines))
-    return taken
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,6 +169,21 @@ def test_a_damaged_backup_changes_nothing(site: Site, tmp_path: Path) -> None:
     assert "nothing was changed" in done.stderr
     assert "ours:1 restore /backup --verify" in site.calls.read_text(), "by the image that the backup's .env names"
     assert sorted(site.folder.rglob("*")) == before
+
+
+def test_what_was_changed_by_hand_is_put_back_where_git_has_what_is_there(site: Site, tmp_path: Path) -> None:
+    taken, mine = backup_of(tmp_path), "deploy/prometheus/ours.yml"
+    theirs = "deploy/prometheus/prometheus.yml"
+    for name in (mine, theirs):
+        (taken / "installation" / "edited" / name).parent.mkdir(parents=True, exist_ok=True)
+        (taken / "installation" / "edited" / name).write_text("global: {}\n")
+    (taken / "installation.sha256").write_text(seal(taken))
+    done = site.call("deploy/restore", str(taken), BACKUP="whole")
+    assert f"put back {theirs}; git diff shows the changes" in done.stdout, done.stderr
+    assert [(site.folder / name).read_text() for name in (mine, theirs)] == ["global: {}\n"] * 2
+    site.write(theirs, "global: {mine: 1}\n")
+    assert f"{theirs} stays as it is" in site.call("deploy/restore", str(taken), BACKUP="whole").stderr
+    assert (site.folder / theirs).read_text() == "global: {mine: 1}\n"
 
 
 @pytest.mark.parametrize("image", ["built", "none"])

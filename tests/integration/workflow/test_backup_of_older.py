@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -122,3 +123,18 @@ def test_a_restore_that_fails_leaves_the_database_as_it_was(
 def test_both_ways_empty_the_database_alike(root: Path) -> None:
     command = f". '{root}/deploy/lib.sh'; printf %s \"$empty_database\""
     assert subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=60).stdout == EMPTY
+
+
+def test_a_backup_is_looked_at_alone(tmp_path: Path) -> None:
+    """Without settings: nothing of an installation is needed."""
+    ours, taken = Installation(tmp_path, f"sqlite:///{tmp_path}/workflow.sqlite"), tmp_path / "backup"
+    migrate(ours.settings.database)
+    backup(ours.settings, taken)
+    command = [sys.executable, "-m", "app", "restore", str(taken), "--verify"]
+    whole = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert whole.returncode == 0, whole.stderr
+    assert "is whole: 1 files" in whole.stdout
+    (taken / "database.sqlite").write_bytes(b"")
+    damaged = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert damaged.returncode != 0
+    assert "database.sqlite is missing or damaged" in damaged.stderr
