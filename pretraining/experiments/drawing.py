@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bundles.common.metrics.plots import BLACK, COLOURS, LINES, new_figure
+from bundles.common.metrics import plots
+from bundles.common.metrics.plots import BLACK, LINES, new_figure
 from pretraining.experiments import changes
 from pretraining.experiments.reading import Result
 from pretraining.experiments.table import Row
@@ -20,6 +21,8 @@ from pretraining.experiments.table import Row
 SALT = {"svg.hashsalt": "vigil"}
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 MARKERS = "osD^v"
+# Experiments have up to eight starts.
+COLOURS = (*plots.COLOURS, "#999999", "#7a4b16")
 # Panels in a row: a page shows all figures equally wide.
 ACROSS = 3
 
