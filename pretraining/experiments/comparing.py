@@ -11,6 +11,7 @@ from bundles.common.metrics.cases import Case, read_cases
 from pretraining.experiments import statistics
 from pretraining.experiments.identity import digest
 from pretraining.experiments.plan import Plan, Run
+from pretraining.experiments.spec import Experiment
 from pretraining.experiments.statistics.paired import compare_classes
 from pretraining.experiments.table import Row
 
@@ -32,12 +33,10 @@ def comparisons(
         there: Rows of the table; a comparison of which all rows are there is not worked out again.
     """
     experiment = plan.experiment
-    reference = experiment.statistics.reference
-    pairs = [(start, reference) for start in experiment.initialisations if start != reference]
     for task in experiment.tasks:
         for fraction in experiment.fractions:
-            for first, second in (*pairs, *experiment.statistics.also):
-                both = _paired(cases, task, fraction, first, second)
+            for first, second in pairs_of(experiment):
+                both = paired(cases, task, fraction, first, second)
                 if not both:
                     continue
                 runs = sorted(keys[run] for pair in both for run in pair)
@@ -70,17 +69,21 @@ def unmade(plan: Plan, done: Mapping[Run, Path], keys: Mapping[Run, str], there:
         keys: Of the rows of all runs.
         there: Rows of the table, after `comparisons` were appended.
     """
-    how = plan.experiment.statistics
-    pairs = [(start, how.reference) for start in plan.experiment.initialisations if start != how.reference]
     made = {(row["task"], row["first"], row["second"], *row["of"]) for row in there if row["kind"] == "comparison"}
     lacking = 0
     for task in plan.experiment.tasks:
         for fraction in plan.experiment.fractions:
-            for first, second in (*pairs, *how.also):
-                both = _paired(done, task, fraction, first, second)
+            for first, second in pairs_of(plan.experiment):
+                both = paired(done, task, fraction, first, second)
                 of = sorted(keys[run] for pair in both for run in pair)
                 lacking += bool(both) and (task, first, second, *of) not in made
     return lacking
+
+
+def pairs_of(experiment: Experiment) -> list[tuple[str, str]]:
+    """First and second start of each comparison: all others with the reference, and what the file names beside."""
+    how = experiment.statistics
+    return [*((start, how.reference) for start in experiment.initialisations if start != how.reference), *how.also]
 
 
 def _whole(there: Sequence[Row], key: str) -> bool:
@@ -89,7 +92,7 @@ def _whole(there: Sequence[Row], key: str) -> bool:
     return bool(found) and len(found) >= found[0].get("rows", 1)
 
 
-def _paired(cases: Mapping[Run, Path], task: str, fraction: float, first: str, second: str) -> list[tuple[Run, Run]]:
+def paired(cases: Mapping[Run, Path], task: str, fraction: float, first: str, second: str) -> list[tuple[Run, Run]]:
     """Runs of both starts with the same seed, where both are finished."""
 
     def of(start: str) -> dict[int, Run]:
@@ -110,7 +113,7 @@ def _tested(
     parts = statistics.strata(first[0], metadata, plan.experiment.data.within)
     for finding in [name for name in dict.fromkeys(case.finding for case in first[0]) if name in named[1]]:
         for stratum, inside in parts.items():
-            arms = [[_part(run, finding, inside) for run in runs] for runs in (first, second)]
+            arms = [[part(run, finding, inside) for run in runs] for runs in (first, second)]
             if not arms[0][0]:
                 continue
             for test in statistics.compare(statistics.align(*arms), replicates=how.replicates, seed=how.seed):
@@ -119,5 +122,6 @@ def _tested(
         yield {"finding": "", "stratum": statistics.ALL, **asdict(compare_classes(first, second))}
 
 
-def _part(cases: Sequence[Case], finding: str, inside: set[str]) -> list[Case]:
-    return [case for case in cases if case.finding == finding and case.case in inside]
+def part(cases: Sequence[Case], finding: str, inside: set[str] | None = None) -> list[Case]:
+    """Cases of a finding, all or those of some images."""
+    return [case for case in cases if case.finding == finding and (inside is None or case.case in inside)]

@@ -17,6 +17,10 @@ from pretraining.experiments.spec import METADATA, RANDOM, ROOT, Encoder, Experi
 SEPARATOR = "::"
 # What a metadata baseline runs of ours.
 BASELINE = ("pretraining/experiments/baseline.py", "pretraining/probe.py", "pretraining/evaluation.py")
+# Of a task, what does not change what its commands write.
+TOLD_APART = {
+    "label", "classes", "panels", "curve", "at_half", "at_sensitivity", "findings", "trained", "change"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +236,8 @@ def _run_key(
     task, start, fraction, seed = place
     data_hash, code = made_of
     steps = experiment.tasks[task].model_dump(
-        mode="json", exclude={"label", "classes", "panels", "curve", "at_half", "findings", "trained", "change"}
+        mode="json",
+        exclude={"label", "classes", "panels", "curve", "at_half", "at_sensitivity", "findings", "trained", "change"},
     )
     # What is asked of the metadata does not depend on the networks.
     asked: list[Any] = [list(experiment.data.metadata), code] if start == METADATA else [steps, code]

@@ -28,6 +28,7 @@ from pretraining.experiments.layout import (
     write_datalist,
 )
 from pretraining.experiments.mixture import mixture_rows
+from pretraining.experiments.regions import cut_regions
 from pretraining.experiments.sources import make_looks, source_rows
 
 NIH_SETS = ("cxr_nih", "cxr_nih64")
@@ -197,6 +198,20 @@ def volumes(
     with _told():
         count = label_volumes(folder, Names(finding, tuple(kind or ()), slices))
     typer.echo(f"{count} volumes in {folder / DATALIST}")
+
+
+@app.command()
+def regions(
+    folder: Annotated[Path, typer.Argument(help="Folder with datalist.json, whose rows have boxes")],
+    *,
+    finding: Annotated[str, typer.Option(help="Whose boxes these are")],
+    side: Annotated[int, typer.Option(min=64, help="Of a region, in pixels")] = 96,
+    each: Annotated[int, typer.Option(min=1, help="Regions of an image")] = 3,
+) -> None:
+    """Cut images into regions of full resolution, around boxes and where other images have some."""
+    with _told():
+        count = cut_regions(folder, finding, side, each)
+    typer.echo(f"{count} regions in {folder / DATALIST}")
 
 
 @app.command()

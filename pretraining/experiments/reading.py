@@ -10,6 +10,9 @@ from bundles.common.strict import ConfigurationError
 from pretraining.experiments.spec import METADATA
 from pretraining.experiments.table import TABLE, ResultTable, Row
 
+# What a comparison is about.
+PLACE = ("task", "fraction", "first", "second", "finding")
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -19,6 +22,7 @@ class Result:
         about: Its latest description.
         runs: The latest of each task, start, share and seed, in the order of the table.
         comparisons: Of these runs alone.
+        losses: Which start loses more by a change of the test images, of these runs alone.
         panels: Where pages lie on which the networks of these runs are looked at.
         older: Runs that a newer one stands for, and those that the description asks for no more.
         mixed: Sentences on what differs between the runs.
@@ -27,6 +31,7 @@ class Result:
     about: Row
     runs: tuple[Row, ...]
     comparisons: tuple[Row, ...]
+    losses: tuple[Row, ...]
     panels: tuple[Row, ...]
     older: int
     mixed: tuple[str, ...]
@@ -98,17 +103,28 @@ def _result(about: Row, rows: Sequence[Row]) -> Result:
     }
     kept = tuple(latest.values())
     keys = {row["key"] for row in kept}
-    compared: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        if row["kind"] == "comparison" and set(row["of"]) <= keys:
-            place = tuple(row[name] for name in ("task", "fraction", "first", "second", "finding", "stratum", "test"))
-            # One of more runs stands for one of fewer, which was made while runs were missing.
-            if place not in compared or row["runs"] >= compared[place]["runs"]:
-                compared[place] = row
-    panels = {(row["task"], row["fraction"]): row for row in rows if row["kind"] == "panels" and set(row["of"]) <= keys}
+    own = [row for row in rows if set(row.get("of", ())) <= keys]
+    panels = {(row["task"], row["fraction"]): row for row in own if row["kind"] == "panels"}
     return Result(
-        about, kept, tuple(compared.values()), tuple(panels.values()), len(runs) - len(kept), tuple(_mixed(kept))
+        about=about,
+        runs=kept,
+        comparisons=_best(own, "comparison", (*PLACE, "stratum", "test")),
+        losses=_best(own, "loss", PLACE),
+        panels=tuple(panels.values()),
+        older=len(runs) - len(kept),
+        mixed=tuple(_mixed(kept)),
     )
+
+
+def _best(rows: Sequence[Row], kind: str, names: Sequence[str]) -> tuple[Row, ...]:
+    """One of more runs stands for one of fewer, which was made while runs were missing."""
+    found: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        if row["kind"] == kind:
+            place = tuple(row[name] for name in names)
+            if place not in found or row["runs"] >= found[place]["runs"]:
+                found[place] = row
+    return tuple(found.values())
 
 
 def _wanted(about: Row, run: Row) -> bool:

@@ -21,8 +21,27 @@ from pretraining.experiments.table import Row
 from pretraining.experiments.work import Outcome
 from pretraining.progress import CURVE, read_curve
 
-HALF = "probability 0.5"
-HALF_METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "f1": "f1"}
+# Options of a task to a point of the bundles' evaluations, and to its figures, as the table and as they name them.
+POINTS = {
+    "at_half": (
+        "probability 0.5",
+        {
+            "half_accuracy": "accuracy",
+            "half_recall": "sensitivity",
+            "half_specificity": "specificity",
+            "half_f1": "f1",
+        },
+    ),
+    "at_sensitivity": (
+        "sensitivity 80 %",
+        {
+            "sensitive_precision": "precision",
+            "sensitive_accuracy": "accuracy",
+            "sensitive_recall": "sensitivity",
+            "sensitive_specificity": "specificity",
+        },
+    ),
+}
 
 
 def row_key(plan: Plan, run: Run) -> str:
@@ -31,8 +50,8 @@ def row_key(plan: Plan, run: Run) -> str:
     how = [experiment.data.within, experiment.statistics.replicates, experiment.statistics.seed]
     task = experiment.tasks[run.task]
     # Named where they are set, so that rows of other tasks keep their keys.
-    more = [[name for name in ("at_half", "classes") if getattr(task, name)]] if task.at_half or task.classes else []
-    return digest(["row", experiment.name, plan.variant, run.key, how, task.curve, *more])
+    more = [name for name in ("at_half", "at_sensitivity", "classes") if getattr(task, name)]
+    return digest(["row", experiment.name, plan.variant, run.key, how, task.curve, *([more] if more else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +135,17 @@ class Rows:
         cases, how = read_cases(folder / CASES), self.experiment.statistics
         parts = statistics.strata(cases, self.prepared.datalist.metadata(), self.experiment.data.within)
         made = [*statistics.figures(cases, parts, replicates=how.replicates, seed=how.seed)]
-        if self.experiment.tasks[run.task].classes:
+        task = self.experiment.tasks[run.task]
+        if task.classes:
             made += accuracies(cases, parts, replicates=how.replicates, seed=how.seed)
-        half = (
-            _half_figures(folder) if self.experiment.tasks[run.task].at_half and run.initialisation != METADATA else ()
-        )
+        asked = [option for option in POINTS if getattr(task, option) and run.initialisation != METADATA]
+        points = [figure for option in asked for figure in _point_figures(folder, option)]
         curve = read_validation(folder / "train")
         return {
-            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder), *half],
+            "figures": [*(asdict(figure) for figure in made), *_box_figures(folder), *points],
             "pretraining": self._pretraining(run),
             "curve": curve,
-            "convergence_epoch": statistics.convergence(curve, self.experiment.tasks[run.task].curve),
+            "convergence_epoch": statistics.convergence(curve, task.curve),
         }
 
     def _pretraining(self, run: Run) -> Row | None:
@@ -150,25 +169,26 @@ def _box_figures(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _half_figures(folder: Path) -> list[dict[str, Any]]:
-    """Accuracy, recall, specificity and F1 where a probability of 0.5 and more is called present.
+def _point_figures(folder: Path, option: str) -> list[dict[str, Any]]:
+    """Figures of the operating point that an option of a task asks for, from the bundle's own evaluation.
 
     Raises:
         ConfigurationError: The evaluation has no such point.
     """
     path = folder / EVALUATION
+    point, metrics = POINTS[option]
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["classification"]
-        points = {name: one["points"][HALF]["figures"] for name, one in found.items()}
+        points = {name: one["points"][point]["figures"] for name, one in found.items()}
         return [
-            {"finding": name, "stratum": statistics.ALL, "metric": f"half_{metric}", **_interval(figures[key])}
+            {"finding": name, "stratum": statistics.ALL, "metric": metric, **_interval(figures[key])}
             for name, figures in points.items()
-            for metric, key in HALF_METRICS.items()
+            for metric, key in metrics.items()
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{path} has no figures at a probability of 0.5 ({type(error).__name__}: {error}); leave at_half out, or "
-            "name a bundle that writes them"
+            f"{path} has no figures at '{point}' ({type(error).__name__}: {error}); leave {option} out, or name a "
+            "bundle that writes them"
         ) from error
 
 

@@ -12,6 +12,7 @@ from pretraining.experiments import panels
 from pretraining.experiments.comparing import comparisons, unmade
 from pretraining.experiments.datalists import write_share
 from pretraining.experiments.identity import cores, digest
+from pretraining.experiments.losing import loss_rows
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
 from pretraining.experiments.pool import LocalPool, Pool, shown
 from pretraining.experiments.preparing import Prepared, prepare
@@ -117,6 +118,7 @@ class Runner:
         done, keys = self._finished()
         here = {run: path for run, path in done.items() if path.is_file()}
         self.table.append(comparisons(self.plan, here, keys, self.prepared.datalist.metadata(), self.table.rows()))
+        self.table.append(loss_rows(self.plan, here, keys, self.table.rows()))
         if len(here) < len(done) and (count := unmade(self.plan, done, keys, self.table.rows())):
             self.say(
                 f"{count} comparisons cannot be made here: cases of {len(done) - len(here)} runs are not in "

@@ -117,6 +117,8 @@ class Task(Strict):
             each share, with the first seed.
         curve: Of the validation's figures, the one that is drawn and whose convergence is told; larger is better.
         at_half: Accuracy, recall, specificity and F1 at a probability of 0.5 as well, from the bundle's own evaluation.
+        at_sensitivity: Precision, accuracy, recall and specificity as well at the most specific threshold with a
+            sensitivity of at least 80 % on the test images (seed 001, Table 4), from the bundle's own evaluation.
         trained: Task of the experiment that this one comes `after`, whose networks are measured as they are;
             `{trained}` is the folder of the run with the same start, share and seed.
         change: Of the test images; None with `trained` where they are as they are.
@@ -130,6 +132,7 @@ class Task(Strict):
     panels: Step | None = None
     curve: str = "score"
     at_half: bool = False
+    at_sensitivity: bool = False
     trained: str | None = None
     change: ChangeOfImages | None = None
 

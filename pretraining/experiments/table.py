@@ -16,7 +16,7 @@ from pretraining.data.files import whole_file
 
 TABLE, FLAT = "results.jsonl", "results.csv"
 DESCRIPTION = "experiment"
-KINDS = (DESCRIPTION, "run", "comparison", "panels")
+KINDS = (DESCRIPTION, "run", "comparison", "loss", "panels")
 # Before the number of a description that came back.
 AGAIN = "#"
 FLAT_COLUMNS = (
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 class ResultTable:
-    """Rows of experiments, runs, comparisons and panels, each with a key by which it is there once.
+    """Rows of experiments, runs, comparisons, losses and panels, each with a key by which it is there once.
 
     Args:
         folder: Of `results.jsonl` and `results.csv`; is made.

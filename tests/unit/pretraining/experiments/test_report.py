@@ -169,11 +169,22 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
             for figure in after["figures"]:
                 figure["value"] -= lost
             rows += [before, after]
+    lost: dict[str, Any] = {"kind": "loss", "experiment": "tried", "variant": "small", "task": "turned"}
+    lost |= {"fraction": 0.5, "first": "simclr", "second": "random", "finding": "mass"}
+    lost |= {"value": 0.094, "low": 0.01, "high": 0.2, "p": 0.1}
+    made = [row["key"] for row in rows[1:]]
+    rows += [
+        {**lost, "key": "all", "of": made, "runs": 2},
+        {**lost, "key": "few", "of": made[:2], "runs": 1, "value": 0.5},
+        {**lost, "key": "other", "of": ["of runs that are gone"], "runs": 9, "value": 0.6},
+    ]
     ResultTable(tmp_path).append(rows)
     pictures = write_report(tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "| Change | random weights | SimCLR |" in page
     assert "| turned by 10° | -0.188 (-0.250 to -0.125) | -0.094 (-0.125 to -0.062) |" in page
+    assert "| turned by 10° | SimCLR – random weights | +0.094 | +0.010 to +0.200 | 2 |" in page
+    assert "0.500 |" not in page.split("Difference of these losses")[1].split("###")[0]
     assert [path.name for path in pictures] == ["tried_small_mass_changes.svg"]
     assert "![tried small mass changes]" in page
 
