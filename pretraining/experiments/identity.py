@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from bundles.common.manifest import sha256_of
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments.spec import ROOT
+from pretraining.export import present_commit
 
 SHARED = ("bundles/common", "pretraining")
 # The report, the plots and the runner itself decide nothing about a figure of a run; the statistics do.
@@ -22,6 +24,7 @@ NO_MATTER = ("pretraining/experiments", "pretraining/cli")
 MATTERS = ("pretraining/experiments/statistics",)
 ENDINGS = (".py", ".yaml", ".json")
 CONTENT_LIMIT = 4 * 2**30
+CHANGED = "+changes"
 
 
 def digest(value: Any) -> str:
@@ -77,6 +80,21 @@ def data_digest(folder: Path, names: Iterable[str], datalist: Mapping[str, Any])
     if sum(sizes.values()) > CONTENT_LIMIT:
         return f"sizes-{digest([datalist, sizes])}"
     return digest([datalist, {name: sha256_of(path) for name, path in paths.items()}])
+
+
+def commit_beside(table: Path, root: Path = ROOT) -> str:
+    """`present_commit`; the table of results and its page, which grow while experiments run, are no changes of code."""
+    commit = present_commit()
+    own = [f":(exclude){path.resolve()}" for path in (table, table.with_suffix(".md")) if _below(path, root)]
+    if not commit.endswith(CHANGED) or not own:
+        return commit
+    command = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", *own]
+    changed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+    return commit if changed else commit.removesuffix(CHANGED)
+
+
+def _below(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def machine() -> str:

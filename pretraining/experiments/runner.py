@@ -11,7 +11,7 @@ from bundles.common.metrics.cases import FILE as CASES
 from pretraining.experiments import panels
 from pretraining.experiments.comparing import comparisons, unmade
 from pretraining.experiments.datalists import write_share
-from pretraining.experiments.identity import cores, digest
+from pretraining.experiments.identity import commit_beside, cores, digest
 from pretraining.experiments.losing import loss_rows
 from pretraining.experiments.plan import EncoderJob, Plan, Run, chosen, evaluation, make_plan
 from pretraining.experiments.pool import LocalPool, Pool, shown
@@ -20,7 +20,6 @@ from pretraining.experiments.rows import Rows, row_key
 from pretraining.experiments.spec import METADATA, ROOT, Experiment, Variant, base_of
 from pretraining.experiments.table import ResultTable, Row
 from pretraining.experiments.work import Job, Outcome, bundle_command, read_outcome
-from pretraining.export import present_commit
 
 ENCODER = "encoder.pt"
 Say = Callable[[str], None]
@@ -81,7 +80,7 @@ class Runner:
         self.plan: Plan = make_plan(experiment, variant, self.prepared.data_hash)
         # Whose networks are measured: its runs are made here where they are missing, and its rows are left to itself.
         self.base = Runner(base_of(experiment, variant), variant, settings, say) if experiment.after else None
-        self.rows = Rows(experiment, variant, settings.work, self.prepared, self.plan, present_commit())
+        self.rows = Rows(experiment, variant, settings.work, self.prepared, self.plan, commit_beside(settings.table))
 
     def open_runs(self) -> tuple[list[Run], int]:
         """Runs that the table lacks, and how many it has."""
