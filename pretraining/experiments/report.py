@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 from pretraining.data.files import whole_file
-from pretraining.experiments import changes, losing, means
+from pretraining.experiments import changes, glance, losing, means
 from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves, plain
 from pretraining.experiments.reading import Result, read_results, uncompared
 from pretraining.experiments.table import Row
@@ -55,7 +55,7 @@ def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
     """
     results = read_results(table, mixed=mixed)
     pictures: list[Path] = []
-    parts = [HEAD.format(table=table.name)]
+    parts = [HEAD.format(table=table.name), *glance.lines(results)]
     for result in results:
         with plain():
             drawn = list(_drawn(result, table))
@@ -92,7 +92,7 @@ def _link(picture: Path, page: Path) -> str:
 def _section(result: Result, links: Sequence[str]) -> list[str]:
     about = result.about
     lines = [
-        f"## {about['title']} ({about['variant']})",
+        f"## {glance.heading(result)}",
         "",
         f"{about['question']} After {about['source']}. Images: {about['data']}. {about['data_notes']}".rstrip(),
         "",

@@ -189,6 +189,29 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
     assert "![tried small mass changes]" in page
 
 
+def test_the_page_begins_with_what_came_out_better_worse_and_open(tmp_path: Path) -> None:
+    drawn = compared("bootstrap", 0.125, 0.07)
+    ends = [(-0.01, 0.21), (0.01, 0.21), (-0.21, -0.01), (-0.25, -0.125), (None, None)]
+    rows = [
+        drawn | {"key": f"{number}", "finding": f"finding {number}", "low": low, "high": high}
+        for number, (low, high) in enumerate(ends)
+    ]
+    rows[3] |= {"value": -0.1875}
+    other = [
+        drawn | {"key": "metadata", "first": "metadata", "low": 0.2, "high": 0.3},
+        drawn | {"key": "part", "stratum": "view = AP", "low": 0.2, "high": 0.3},
+        drawn | {"key": "another", "second": "metadata", "low": 0.2, "high": 0.3},
+    ]
+    runs = [row for row in every() if row["kind"] != "comparison"]
+    ResultTable(tmp_path).append([*runs, *rows, *other])
+    write_report(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    told = "| phantom squares | 50% | 1 | 2 | 1 | -0.188 (-0.250 to -0.125): SimCLR, finding 3 |"
+    assert f"| [A try (small)](#a-try-small) {told}" in page
+    assert page.index("## At a glance") < page.index("## A try (small)")
+    assert "from the reference (random weights)" in page
+
+
 @pytest.mark.parametrize(("findings", "across"), [(1, 1), (2, 2), (5, 3)])
 def test_a_legend_of_many_long_names_lies_below_the_panels_and_hides_nothing(findings: int, across: int) -> None:
     names = [f"SimCLR on the training images of everybody, number {number}" for number in range(8)]
