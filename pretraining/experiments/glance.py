@@ -12,10 +12,11 @@ from pretraining.experiments.table import Row
 
 WORDS = """## At a glance
 
-For each experiment the differences of its starts from the reference ({references}), each finding and task by itself,
-all test patients; metadata alone is left out. *Better* and *worse*: the 95 % interval lies above or below 0. *Open*:
-it includes 0. Nothing is corrected for the number of questions: of twenty without an answer one comes out better or
-worse by chance. What the starts are is told below.
+For each experiment and share of the labels the differences of its starts from the reference ({references}), each
+finding and task by itself, all test patients; metadata alone is left out. How many 95 % intervals lie above 0 (better,
+but where a task asks for what a network need not know, such as where an image is from), how many below, and how many
+include 0, which leaves the question open. Nothing is corrected for the number of questions: of twenty without an answer
+one comes out above or below by chance. What the starts are is told below.
 """
 
 
@@ -26,7 +27,7 @@ def lines(results: Sequence[Result]) -> list[str]:
     if not told:
         return []
     references = dict.fromkeys(result.about["starts"][result.about["reference"]] for result, _ in rows)
-    head = "| Experiment | Images | Labels | Better | Worse | Open | Largest difference |"
+    head = "| Experiment | Images | Labels | Above 0 | Below | Open | Largest difference |"
     return [WORDS.format(references=", ".join(references)), head, "|---" * 7 + "|", *told, ""]
 
 
@@ -53,15 +54,15 @@ def _asked(result: Result) -> list[list[Row]]:
 
 def _line(result: Result, asked: Sequence[Row]) -> str:
     about = result.about
-    better, worse = sum(row["low"] > 0 for row in asked), sum(row["high"] < 0 for row in asked)
+    above, below = sum(row["low"] > 0 for row in asked), sum(row["high"] < 0 for row in asked)
     largest = max(asked, key=lambda row: abs(row["value"]))
     what = f"{about['starts'][largest['first']]}, {largest['finding']}"
     if len(about["tasks"]) > 1:
         what += f", {about['tasks'][largest['task']]}"
     ends = f"{largest['low']:+.3f} to {largest['high']:+.3f}"
     return (
-        f"| [{heading(result)}](#{_anchor(heading(result))}) | {about['data']} | {asked[0]['fraction']:.0%} | {better} "
-        f"| {worse} | {len(asked) - better - worse} | {largest['value']:+.3f} ({ends}): {what} |"
+        f"| [{heading(result)}](#{_anchor(heading(result))}) | {about['data']} | {asked[0]['fraction']:.0%} | {above} "
+        f"| {below} | {len(asked) - above - below} | {largest['value']:+.3f} ({ends}): {what} |"
     )
 
 

@@ -189,7 +189,7 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
     assert "![tried small mass changes]" in page
 
 
-def test_the_page_begins_with_what_came_out_better_worse_and_open(tmp_path: Path) -> None:
+def test_the_page_begins_with_what_lies_above_and_below_0_and_what_is_open(tmp_path: Path) -> None:
     drawn = compared("bootstrap", 0.125, 0.07)
     ends = [(-0.01, 0.21), (0.01, 0.21), (-0.21, -0.01), (-0.25, -0.125), (None, None)]
     rows = [
