@@ -6,6 +6,7 @@ ENV := .venv/.installed
 CONFIG ?= deploy/vigil.yaml
 PROCESSES ?= 2
 EVIDENCE ?= docs/evidence
+REPORT = $(BIN)/python -m pretraining.experiments report --table "$(EVIDENCE)" --page "$(patsubst %/,%,$(EVIDENCE)).md"
 DATA ?= $(IMAGING_DATA)
 CACHES := .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -60,11 +61,11 @@ verify: $(ENV) ## Check every bundle against the contract
 	$(BIN)/python -m bundles.verify
 
 experiments: $(ENV) ## Run every small experiment that EVIDENCE=docs/evidence lacks, then the report; those on real images need DATA=folder
-	@rc=0; $(BIN)/python -m pretraining.experiments run all --table $(EVIDENCE) $(if $(DATA),--data $(DATA)) $(ARGS) || rc=$$?; \
-	  $(MAKE) --no-print-directory evidence-report && exit $$rc
+	@rc=0; $(BIN)/python -m pretraining.experiments run all --table "$(EVIDENCE)" $(if $(DATA),--data "$(DATA)") $(ARGS) || rc=$$?; \
+	  $(REPORT) && exit $$rc
 
 evidence-report: $(ENV) ## Write docs/evidence.md and its pictures from the table of results alone
-	$(BIN)/python -m pretraining.experiments report --table $(EVIDENCE) --page $(EVIDENCE).md
+	$(REPORT)
 
 wheelhouse: ## Fill wheelhouse/ for a build of the image without internet (needs Docker): ARGS="cuda" for GPUs
 	deploy/image/fill-wheelhouse $(ARGS)

@@ -25,7 +25,7 @@ Table = Annotated[Path, typer.Option(help="Folder of the table of results")]
 def _told() -> Iterator[None]:
     try:
         yield
-    except (ArchiveError, ConfigurationError, ValueError) as error:
+    except (ArchiveError, ConfigurationError, OSError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 
@@ -35,7 +35,7 @@ def _kept(reasons: list[str], experiment: Experiment) -> Iterator[None]:
     """Keep why an experiment cannot be run, and go on."""
     try:
         yield
-    except (ArchiveError, ConfigurationError, ValueError) as error:
+    except (ArchiveError, ConfigurationError, OSError, ValueError) as error:
         reasons.append(f"{experiment.name}: {error}")
 
 
@@ -68,6 +68,7 @@ def run(
             pool = ClusterPool(
                 work / "slurm", slurm, hours=slurm_hours, cores=slurm_cores, gpus=slurm_gpus, at_a_time=jobs
             )
+        pool.check()
         settings = Settings(work.resolve(), table, data, pool, jobs, tuple(only or ()))
         experiments = list(_read(names, variant))
     failed, refused = _all_of(experiments, settings, dry_run=dry_run)
@@ -168,13 +169,21 @@ def _read(names: list[str], variant: str) -> Iterator[tuple[Experiment, Variant]
 
     if variant not in VARIANTS:
         raise ConfigurationError(f"--variant {variant}: choose {' or '.join(VARIANTS)}")
+    if "all" in names and names != ["all"]:
+        raise ConfigurationError(f"'all' stands alone; leave out {', '.join(name for name in names if name != 'all')}")
     paths = list(all_files().values()) if names == ["all"] else [find(name) for name in names]
     chosen: Variant = "full" if variant == "full" else "small"
     experiments = [read_experiment(path, chosen) for path in paths]
+    # A file of somebody's own would take the place of ours on the page.
+    files = {name: path.resolve() for name, path in all_files().items()}
+    for experiment, path in zip(experiments, paths, strict=True):
+        if files.setdefault(experiment.name, path.resolve()) != path.resolve():
+            raise ConfigurationError(
+                f"{files[experiment.name]} and {path} are both called '{experiment.name}': give one another name"
+            )
     called = [experiment.name for experiment in experiments]
-    twice = {name for name in called if called.count(name) > 1}
-    if twice:
-        raise ConfigurationError(f"two experiments are called {' and '.join(sorted(twice))}: give one another name")
+    if twice := {name for name in called if called.count(name) > 1}:
+        raise ConfigurationError(f"{' and '.join(sorted(twice))} is asked for twice")
     return ((experiment, chosen) for experiment in experiments)
 
 

@@ -23,6 +23,13 @@ Ended = Callable[[Job, Outcome], None]
 class Pool(Protocol):
     """Where work is done."""
 
+    def check(self) -> None:
+        """Look whether work can be done there, before images are laid out.
+
+        Raises:
+            ConfigurationError: It cannot; the message tells why.
+        """
+
     def run(self, jobs: Sequence[Job], ended: Ended) -> None:
         """Do all of it; `ended` is called in this thread as each one ends."""
 
@@ -36,6 +43,9 @@ class LocalPool:
     """
 
     at_a_time: int = 1
+
+    def check(self) -> None:
+        """This machine is there."""
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> None:
         """Do all of it; work that was not begun is dropped where this thread is interrupted."""
@@ -72,6 +82,14 @@ class ClusterPool:
     gpus: int = 0
     at_a_time: int = 16
 
+    def check(self) -> None:
+        """Look for submitit and Slurm.
+
+        Raises:
+            ConfigurationError: submitit is missing, or there is no Slurm here.
+        """
+        self._executor()
+
     def run(self, jobs: Sequence[Job], ended: Ended) -> None:
         """Do all of it. A job that Slurm stopped is `failed`: start the runner again and it goes on.
 
@@ -79,7 +97,8 @@ class ClusterPool:
             ConfigurationError: submitit is missing, or there is no Slurm here.
         """
         executor = self._executor()
-        waiting: list[tuple[Any, Job]] = [(executor.submit(perform, job), job) for job in jobs]
+        # One array: Slurm runs as many of an array at a time as it is told, and single jobs all at once.
+        waiting: list[tuple[Any, Job]] = list(zip(executor.map_array(perform, jobs), jobs, strict=True)) if jobs else []
         while waiting:
             still = []
             for handle, job in waiting:

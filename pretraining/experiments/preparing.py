@@ -11,7 +11,7 @@ from bundles.common.headers import UnreadableImage
 from bundles.common.strict import ConfigurationError
 from pretraining.data.errors import ArchiveError
 from pretraining.data.files import whole_file
-from pretraining.experiments.datalists import Datalist, read
+from pretraining.experiments.datalists import Datalist, read, told
 from pretraining.experiments.identity import data_digest, digest
 from pretraining.experiments.leaks import look, refuse
 from pretraining.experiments.spec import Data
@@ -75,8 +75,25 @@ def prepare(data: Data, work: Path, images: Path | None, say: Callable[[str], No
         raise ArchiveError(
             f"{datalist.path}: {len(lost)} images are gone since it was made; delete {folder} and start again"
         )
+    _expect_told(data, datalist)
     data_hash = data_digest(datalist.images, names, datalist.content)
     return Prepared(folder / "laid_out", datalist, data_hash, _leaks(data, folder, datalist, data_hash))
+
+
+def _expect_told(data: Data, datalist: Datalist) -> None:
+    """Look for findings and keys of metadata that nothing has: the measuring would stop at them, after the trainings.
+
+    Raises:
+        ConfigurationError: There are such.
+    """
+    keys = {key for row in datalist.rows() for key in told(row)}
+    silent = [name for name in data.findings if name not in datalist.findings]
+    absent = [key for key in (*data.metadata, *data.within) if key not in keys]
+    for what, names, there in (("finding", silent, datalist.findings), ("metadata", absent, sorted(keys))):
+        if names:
+            raise ConfigurationError(
+                f"'{data.name}': no image tells of the {what} {', '.join(names)}; the datalist has {', '.join(there)}"
+            )
 
 
 def check_images(data: Data, images: Path | None) -> None:

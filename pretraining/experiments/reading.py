@@ -8,10 +8,19 @@ from pathlib import Path
 
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments.spec import METADATA
-from pretraining.experiments.table import TABLE, ResultTable, Row
+from pretraining.experiments.table import DESCRIPTION, TABLE, ResultTable, Row
 
 # What a comparison is about.
 PLACE = ("task", "fraction", "first", "second", "finding")
+COMPARED = (*PLACE, "of", "runs", "value", "low", "high", "p")
+# What a row of each kind always has.
+KEYS = {
+    DESCRIPTION: ("title", "question", "source", "data", "tasks", "starts", "initialisations", "reference", "runs"),
+    "run": ("task", "initialisation", "fraction", "seed", "state", "seconds", "commit", "code", "data_hash"),
+    "comparison": (*COMPARED, "stratum", "test"),
+    "loss": COMPARED,
+    "panels": ("task", "fraction", "seed", "starts", "page", "of"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,11 @@ def read_results(folder: Path, *, mixed: bool = False) -> list[Result]:
         ConfigurationError: No table, a line that is no row, or runs of different code or images.
     """
     rows = ResultTable(folder).rows()
+    for number, row in enumerate(rows, start=1):
+        if lacking := [name for name in ("experiment", "variant", *KEYS[row["kind"]]) if name not in row]:
+            raise ConfigurationError(
+                f"{folder / TABLE}, line {number}: lacks {', '.join(lacking)}; restore the file, or delete this line"
+            )
     about = {(row["experiment"], row["variant"]): row for row in rows if row["kind"] == "experiment"}
     if not about:
         raise ConfigurationError(f"{folder / TABLE}: no result is there yet; python -m pretraining.experiments run all")

@@ -9,22 +9,27 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 from pretraining.data.files import whole_file
-from pretraining.experiments import changes, glance, losing, means
+from pretraining.experiments import changes, glance, losing, means, provenance
 from pretraining.experiments.drawing import draw_areas, draw_boxes, draw_changes, draw_curves, plain
 from pretraining.experiments.reading import Result, read_results, uncompared
-from pretraining.experiments.table import Row
+from pretraining.experiments.table import TABLE, Row
 
 DASH = "–"
-KINDS_OF_PICTURES = ("areas", "runs", "curves", "changes")
+PICTURES = {
+    "areas": "AUROC by share of the labels",
+    "runs": "AUROC of each run",
+    "curves": "validation by epoch",
+    "changes": "what changed images cost",
+}
 # Test images with a finding, and without, from which a part is shown without a mark.
 ENOUGH = 10
 SENSITIVE = "at the threshold that calls 80 % of these test images with the finding, which flatters"
 TESTS = {"bootstrap": "Bootstrap", "delong": "DeLong", "mcnemar": "McNemar", "paired_t": "Paired t"}
 HEAD = """# Evidence: does pretraining help?
 
-Made by `make evidence-report` from `{table}` alone; do not edit. `make experiments` runs what that table lacks. A
-figure here says how an experiment of this repository came out, on the images that it names; none of it is about
-patients of anybody, and none is a clinical claim.
+Made by `make evidence-report` from [`{table}`]({table}) alone; do not edit. `make experiments` runs
+what that table lacks. A figure here says how an experiment of this repository came out, on the images that it names;
+none of it is about patients of anybody, and none is a clinical claim.
 
 **How to read.** AUROC is the area under the ROC curve on test patients that neither training nor pretraining saw.
 Brackets are 95 % bootstrap intervals over patients, the mean of the runs' ends where there are several runs; ± is
@@ -35,7 +40,8 @@ McNemar take the mean score of the runs and images as independent (McNemar on as
 the paired t-test takes runs. The bootstrap covers the test patients alone: after another pretraining, or with other
 labels, a difference can be another one by more than its interval says. p-values are two-sided and not corrected for
 their number. Where the interval of a difference includes 0, nothing was shown. A part is marked *few* where fewer
-than 10 of its test images have the finding, or fewer than 10 lack it: its figures say next to nothing.
+than 10 of its test images have the finding, or fewer than 10 lack it: its figures say next to nothing. A patient may
+be in several parts. [Encoders that were trained longer](experiments/cxr_nih.md) were measured before, by hand.
 """
 
 
@@ -55,14 +61,14 @@ def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
     """
     results = read_results(table, mixed=mixed)
     pictures: list[Path] = []
-    parts = [HEAD.format(table=table.name), *glance.lines(results)]
+    parts = [HEAD.format(table=_link(table / TABLE, page)), *glance.lines(results)]
     for result in results:
         with plain():
             drawn = list(_drawn(result, table))
         pictures += drawn
         parts += _section(result, [_link(picture, page) for picture in drawn])
     # Pictures of a task or an experiment that is gone, by the names that ours have.
-    for path in {path for kind in KINDS_OF_PICTURES for path in table.glob(f"*_{kind}.svg")} - set(pictures):
+    for path in {path for kind in PICTURES for path in table.glob(f"*_{kind}.svg")} - set(pictures):
         path.unlink()
     page.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(page) as temporary:
@@ -83,6 +89,13 @@ def _drawn(result: Result, folder: Path) -> Iterator[Path]:
             path = folder / f"{stem}_{kind}.svg"
             if draw(path, result, task):
                 yield path
+
+
+def _shown(result: Result, link: str) -> str:
+    """What a picture shows, in words."""
+    name = Path(link).stem.removeprefix(f"{result.name}_")
+    what, _, kind = name.rpartition("_")
+    return f"{PICTURES[kind]}, {result.about['tasks'].get(what, what.replace('_', ' '))}"
 
 
 def _link(picture: Path, page: Path) -> str:
@@ -126,8 +139,8 @@ def _section(result: Result, links: Sequence[str]) -> list[str]:
             *_differences(result, task),
         ]
         lines += [*_convergence(result, task), *_panels(result, task)]
-    lines += [line for link in links for line in (f"![{Path(link).stem.replace('_', ' ')}]({link})", "")]
-    return [*lines, *_pretrained(result), *_lost(result), *_made(result)]
+    lines += [line for link in links for line in (f"![{about['title']}: {_shown(result, link)}]({link})", "")]
+    return [*lines, *provenance.lines(result)]
 
 
 def _changes(result: Result) -> list[str]:
@@ -167,7 +180,7 @@ def _areas(result: Result, task: str) -> list[str]:
     fractions = result.fractions(task)
     lines: list[str] = []
     for finding in result.findings(task):
-        lines += [f"AUROC, {finding}, by share of the training patients' labels:", ""]
+        lines += [f"AUROC, {finding}, by share of the training patients' labels{_taught(result, task)}:", ""]
         lines += [f"| Start | Part | {' | '.join(f'{share:.0%}' for share in fractions)} | With | Without | Patients |"]
         lines += ["|---" * (len(fractions) + 5) + "|"]
         for start in result.about["initialisations"]:
@@ -175,6 +188,13 @@ def _areas(result: Result, task: str) -> list[str]:
                 lines += _area_line(result, (task, start, finding, stratum), fractions)
         lines += [""]
     return lines
+
+
+def _taught(result: Result, task: str) -> str:
+    """Images of each share, of the first seed; old tables tell none."""
+    counts = {row["fraction"]: row["taught"]["images"] for row in reversed(result.runs) if row.get("taught")}
+    told = [f"{share:.0%} are {counts[share]} images" for share in result.fractions(task) if share in counts]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _area_line(result: Result, place: tuple[str, str, str, str], fractions: Sequence[float]) -> list[str]:
@@ -248,7 +268,8 @@ def _differences(result: Result, task: str) -> list[str]:
         if "bootstrap" not in tests:
             continue
         drawn, part = tests["bootstrap"], _part(result, task, finding, stratum)
-        ps = " | ".join(_p(tests.get(test)) for test in TESTS)
+        least = 2 / (result.about["replicates"] + 1)
+        ps = " | ".join(_p(tests.get(test), least if test == "bootstrap" else 0.0) for test in TESTS)
         lines.append(
             f"| {fraction:.0%} | {finding} | {part} | {starts[first]} {DASH} {starts[second]} "
             f"| {_signed(drawn['value'])} | {_signed(drawn['low'])} to {_signed(drawn['high'])} "
@@ -296,59 +317,6 @@ def _panels(result: Result, task: str) -> list[str]:
     return lines
 
 
-def _pretrained(result: Result) -> list[str]:
-    """How the encoders were trained, each once."""
-    found = {
-        row["pretraining"]["encoder"]: (row["initialisation"], row["pretraining"])
-        for row in result.runs
-        if row.get("pretraining")
-    }
-    if not found:
-        return []
-    lines = [
-        "Pretraining. Unrest: standard deviation of the loss from step to step by the mean loss; peak: largest",
-        "gradient by the median; both of the second half of the steps.",
-        "",
-        "| Encoder | Epochs | Loss, first epoch | Last epoch | Unrest | Peak |",
-        "|---" * 6 + "|",
-    ]
-    for start, one in found.values():
-        figures = (one["first_loss"], one["last_loss"], one["jitter"], one["gradient_peak"])
-        cells = " | ".join(DASH if value is None else f"{value:.3f}" for value in figures)
-        lines.append(f"| {result.about['starts'][start]} | {one['epochs']} | {cells} |")
-    return [*lines, ""]
-
-
-def _lost(result: Result) -> list[str]:
-    rows = [row for row in result.runs if row["state"] != "done"]
-    if not rows:
-        return []
-    lines = ["Runs that diverged; they are in no mean above:", ""]
-    for row in rows:
-        place = (
-            f"{row['task']}, {result.about['starts'][row['initialisation']]}, {row['fraction']:.0%}, seed {row['seed']}"
-        )
-        lines.append(f"- {place}: {row['reason']}")
-    return [*lines, ""]
-
-
-def _made(result: Result) -> list[str]:
-    if not result.runs:
-        return []
-
-    def each(name: str, digits: int = 60) -> str:
-        return ", ".join(sorted({str(row[name])[:digits] for row in result.runs}))
-
-    hours = sum(row["seconds"] for row in result.runs) / 3600
-    older = f" {result.older} older runs are in the table and not shown." if result.older else ""
-    told = [
-        f"{len(result.runs)} runs, {hours:.2f} hours of training and measuring, {each('date')}",
-        f"commit {each('commit', 48)}; code {each('code')}; images {each('data_hash')}",
-        f"on {each('machine', 90)}.{older}",
-    ]
-    return ["; ".join(told), ""]
-
-
 def _strata(result: Result, task: str, finding: str) -> list[str]:
     names = {
         figure["stratum"]
@@ -384,11 +352,17 @@ def _cell(figures: Sequence[Row]) -> str:
     return f"{fmean(values):.3f}{spread}{interval}"
 
 
-def _p(row: Row | None) -> str:
+def _p(row: Row | None, least: float = 0.0) -> str:
+    """With the least that a test can tell: a bootstrap of 500 replicates none below 2 of 501."""
+    if least and row is not None and row["p"] is not None and row["p"] <= least + 1e-6:
+        return f"≤ {least:.3f}"
     if row is None or row["p"] is None or math.isnan(row["p"]):
         return DASH
     return "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
 
 
 def _signed(value: float | None) -> str:
-    return DASH if value is None else f"{value:+.3f}"
+    if value is None:
+        return DASH
+    # So that one sees on which side of 0 it lies.
+    return f"{value:+.4f}" if 0 < abs(value) < 0.0005 else f"{value:+.3f}"

@@ -12,13 +12,14 @@ from bundles.common.metrics.cases import read_cases
 from bundles.common.metrics.writing import JSON as EVALUATION
 from bundles.common.strict import ConfigurationError
 from pretraining.experiments import statistics
+from pretraining.experiments.datalists import share
 from pretraining.experiments.identity import digest, machine
 from pretraining.experiments.plan import Plan, Run
 from pretraining.experiments.preparing import Prepared
 from pretraining.experiments.spec import METADATA, Experiment, Variant
 from pretraining.experiments.statistics.classes import accuracies
 from pretraining.experiments.table import Row
-from pretraining.experiments.work import Outcome
+from pretraining.experiments.work import Outcome, read_outcome
 from pretraining.progress import CURVE, read_curve
 
 # Options of a task to a point of the bundles' evaluations, and to its figures, as the table and as they name them.
@@ -143,6 +144,7 @@ class Rows:
         curve = read_validation(folder / "train")
         return {
             "figures": [*(asdict(figure) for figure in made), *_box_figures(folder), *points],
+            "taught": self._taught(run),
             "pretraining": self._pretraining(run),
             "curve": curve,
             "convergence_epoch": statistics.convergence(curve, task.curve),
@@ -152,8 +154,16 @@ class Rows:
         """How the encoder's training went, where it was trained here."""
         if run.encoder is None or run.encoder.spec.step is None:
             return None
-        found = statistics.stability(read_curve(self.work / "encoders" / run.encoder.key / CURVE))
-        return None if found is None else {"encoder": run.encoder.key, **asdict(found)}
+        folder = self.work / "encoders" / run.encoder.key
+        found, made = statistics.stability(read_curve(folder / CURVE)), read_outcome(folder)
+        seconds = {"seconds": round(made.seconds, 1)} if made else {}
+        return None if found is None else {"encoder": run.encoder.key, **seconds, **asdict(found)}
+
+    def _taught(self, run: Run) -> Row:
+        """How many images and patients the share of the labels is."""
+        data = self.prepared.datalist
+        rows = share(data.sections["training"], self.experiment.data.findings or data.findings, run.fraction, run.seed)
+        return {"images": len(rows), "patients": len({str(row["patient"]) for row in rows})}
 
 
 def _box_figures(folder: Path) -> list[dict[str, Any]]:

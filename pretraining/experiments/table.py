@@ -46,11 +46,9 @@ class ResultTable:
         """
         if not self.path.is_file():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        lines = text.split("\n")
-        # A whole file ends with a newline, so the last part is empty or was cut off.
+        lines = _whole_lines(self.path.read_text(encoding="utf-8"))
         found = []
-        for number, line in enumerate(lines[:-1], start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
                 known = row["kind"] in KINDS and isinstance(row["key"], str)
@@ -102,17 +100,26 @@ class ResultTable:
     def _cut_broken_end(self) -> None:
         if not self.path.is_file():
             return
-        content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
+        content = self.path.read_text(encoding="utf-8")
+        whole = "".join(f"{line}\n" for line in _whole_lines(content))
+        if whole != content:
             with whole_file(self.path) as temporary:
-                temporary.write_bytes(whole)
+                temporary.write_text(whole, encoding="utf-8")
 
     def _write_flat(self) -> None:
         with whole_file(self.folder / FLAT) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, FLAT_COLUMNS, extrasaction="ignore", restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(line for row in self.rows() if row["kind"] == "run" for line in _flat(row))
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Lines without the last one where a kill cut it off; an editor may have taken a newline from one that is whole."""
+    *lines, last = text.split("\n")
+    try:
+        return [*lines, last] if isinstance(json.loads(last), dict) else lines
+    except ValueError:
+        return lines
 
 
 def _new(there: Iterable[Row], rows: Iterable[Mapping[str, Any]]) -> dict[str, Row]:

@@ -25,8 +25,14 @@ from pretraining.experiments.spec import ROOT, Step
 
 State = Literal["done", "diverged", "failed"]
 OUTCOME, LOG, LOCK, MARKS = "outcome.json", "log.txt", "lock", "steps"
-TAIL = 6000
-NOT_FINITE = re.compile(r"not finite|non-finite|are NaN|is NaN|NaN or infinite", re.IGNORECASE)
+TAIL = 40_000
+ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Image|Head|Failed)\b(?:: .*)?$")
+# What MONAI wraps around the cause.
+WRAPPED = "Failed to evaluate ConfigExpression"
+# What our own code says of networks and losses; an image that holds NaN is no divergence.
+NOT_FINITE = re.compile(
+    r"^FloatingPointError|scores? .*(?:NaN|not finite)|features of .* not finite|(?:threshold|logit) is (?:NaN|not fin)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,11 @@ def perform(job: Job) -> Outcome:
             taken, reason = _step(job, name, arguments, handle)
             seconds += taken
             if reason:
-                state: State = "diverged" if NOT_FINITE.search(reason) else "failed"
-                return _finished(job, Outcome(state, seconds, _shortened(reason)))
-            if told := _diverged(job.folder):
-                return _finished(job, Outcome("diverged", seconds, told))
+                told, cause = reason
+                state: State = "diverged" if any(NOT_FINITE.search(line) for line in cause.splitlines()) else "failed"
+                return _finished(job, Outcome(state, seconds, f"{told}: {cause}"))
+            if lost := _diverged(job.folder):
+                return _finished(job, Outcome("diverged", seconds, lost))
         missing = [name for name in job.yields if not (job.folder / name).is_file()]
         if missing:
             told = f"every step ended well and {', '.join(missing)} is missing; see {job.folder / LOG}"
@@ -117,17 +124,22 @@ def read_outcome(folder: Path) -> Outcome | None:
 def _locked(path: Path) -> Iterator[int]:
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"waiting for another process that works in {path.parent}\n")
+            sys.stderr.flush()
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
     finally:
         os.close(handle)
 
 
-def _step(job: Job, name: str, arguments: tuple[str, ...], handle: int) -> tuple[float, str]:
-    """Seconds, and the end of the log where the step failed."""
+def _step(job: Job, name: str, arguments: tuple[str, ...], handle: int) -> tuple[float, tuple[str, str] | None]:
+    """Seconds, and where the step failed what ended and why."""
     mark = job.folder / MARKS / name
     if mark.is_file():
-        return float(mark.read_text(encoding="utf-8")), ""
+        return float(mark.read_text(encoding="utf-8")), None
     began = time.monotonic()
     log = job.folder / LOG
     with log.open("a", encoding="utf-8") as file:
@@ -146,11 +158,11 @@ def _step(job: Job, name: str, arguments: tuple[str, ...], handle: int) -> tuple
         )
     seconds = time.monotonic() - began
     if ended.returncode:
-        return seconds, f"{name} ended with {ended.returncode}; see {log}: {_tail(log, start)}"
+        return seconds, (f"{name} ended with {ended.returncode}; see {log}", _cause(_tail(log, start)))
     mark.parent.mkdir(exist_ok=True)
     with whole_file(mark) as temporary:
         temporary.write_text(f"{seconds:.3f}\n", encoding="utf-8")
-    return seconds, ""
+    return seconds, None
 
 
 def _diverged(folder: Path) -> str:
@@ -186,11 +198,12 @@ def _tail(log: Path, start: int) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def _shortened(reason: str) -> str:
-    """The head, and the last line that names an error."""
-    head, _, tail = reason.partition(": ")
-    lines = [line.strip() for line in tail.splitlines() if re.search(r"Error|not finite|NaN", line)]
-    return f"{head}: {lines[-1][:400] if lines else 'no error was printed'}"
+def _cause(tail: str) -> str:
+    """The last error that was printed, and of a chain the first, which the others only pass on."""
+    lines = [line.strip() for line in tail.splitlines()]
+    errors = [line for line in lines if ERROR.match(line)]
+    named = [line for line in errors if WRAPPED not in line] or errors
+    return named[-1][:400] if named else "no error was printed"
 
 
 def _filled(key: str, value: Any, values: Mapping[str, str | None]) -> Any:

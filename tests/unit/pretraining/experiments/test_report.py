@@ -95,11 +95,11 @@ def test_the_page_says_what_the_table_has(tmp_path: Path) -> None:
         "| 50% | mass | all | SimCLR – random weights | +0.100 | -0.010 to +0.210 | 0.070 | < 0.001 | – | – | 1 |",
         "| random weights | 3.5 (3 to 4) | 3.5 (3 to 4) |",
         (
-            "12 runs, 0.12 hours of training and measuring, 2026-11-22; commit abc; code c0de; images da7a; "
-            "on a processor."
+            "12 runs, 0.12 hours of training and measuring, 2026-11-22; 500 bootstrap replicates; commit abc; "
+            "code c0de, of metadata alone c0de; images da7a; on a processor."
         ),
         "| SimCLR | 2 | 4.000 | 2.500 | 0.250 | – |",
-        "![tried small probe areas](tried_small_probe_areas.svg)",
+        "![A try: AUROC by share of the labels, Probe](tried_small_probe_areas.svg)",
     ):
         assert line in page.splitlines(), line
     assert "Not finished" not in page
@@ -186,7 +186,7 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
     assert "| turned by 10° | SimCLR – random weights | +0.094 | +0.010 to +0.200 | 2 |" in page
     assert "0.500 |" not in page.split("Difference of these losses")[1].split("###")[0]
     assert [path.name for path in pictures] == ["tried_small_mass_changes.svg"]
-    assert "![tried small mass changes]" in page
+    assert "![A try: what changed images cost, mass]" in page
 
 
 def test_the_page_begins_with_what_lies_above_and_below_0_and_what_is_open(tmp_path: Path) -> None:
@@ -210,6 +210,39 @@ def test_the_page_begins_with_what_lies_above_and_below_0_and_what_is_open(tmp_p
     assert f"| [A try (small)](#a-try-small) {told}" in page
     assert page.index("## At a glance") < page.index("## A try (small)")
     assert "from the reference (random weights)" in page
+
+
+def test_shares_and_the_time_of_encoders_are_told_where_the_table_knows_them(tmp_path: Path) -> None:
+    rows = [row for row in every() if row["kind"] != "run"]
+    for start in STARTS:
+        for fraction, count in ((1.0, 400), (0.5, 200)):
+            for seed in (0, 1):
+                one = run(start, fraction, seed, taught={"images": count + seed, "patients": 90})
+                if one["pretraining"]:
+                    one["pretraining"] = PRETRAINING | {"seconds": 1800.0, "encoder": f"e{seed}"}
+                rows.append(one)
+    ResultTable(tmp_path).append(rows)
+    write_report(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "labels (100% are 400 images, 50% are 200 images):" in page
+    assert "0.12 hours of training and measuring and 1.00 of pretraining" in page
+    assert "| SimCLR, seed 1 | 2 |" in page
+
+
+def test_a_p_that_500_draws_cannot_tell_and_an_end_next_to_0_are_written_so(tmp_path: Path) -> None:
+    drawn = compared("bootstrap", 0.1, 2 / 501) | {"low": -0.0002}
+    ResultTable(tmp_path).append([*(row for row in every() if row["kind"] != "comparison"), drawn])
+    write_report(tmp_path, tmp_path / "page.md")
+    assert "| +0.100 | -0.0002 to +0.210 | ≤ 0.004 |" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.parametrize("lacks", ["task", "code", "seconds"])
+def test_a_row_that_lacks_something_is_named(tmp_path: Path, lacks: str) -> None:
+    rows = every()
+    del rows[3][lacks]
+    ResultTable(tmp_path).append(rows)
+    with pytest.raises(ConfigurationError, match=f"line 4: lacks {lacks}; restore the file"):
+        write_report(tmp_path, tmp_path / "page.md")
 
 
 @pytest.mark.parametrize(("findings", "across"), [(1, 1), (2, 2), (5, 3)])

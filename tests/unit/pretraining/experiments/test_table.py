@@ -31,8 +31,9 @@ def test_a_line_that_a_kill_cut_off_is_left_out_and_written_anew(tmp_path: Path)
     whole = table.path.read_bytes()
     for cut in range(1, len(whole.splitlines(keepends=True)[1])):
         table.path.write_bytes(whole[:-cut])
-        assert [row["key"] for row in table.rows()] == ["a"]
-        assert table.append([run("b")]) == 1
+        # Without its newline alone the line is whole, as an editor may leave it.
+        assert [row["key"] for row in table.rows()] == (["a", "b"] if cut == 1 else ["a"])
+        assert table.append([run("b")]) == (cut > 1)
         assert table.path.read_bytes() == whole
 
 

@@ -68,6 +68,29 @@ def test_a_training_that_is_not_finite_is_a_result_and_stays_one(tmp_path: Path)
     )
 
 
+@pytest.mark.parametrize(
+    ("printed", "state", "reason"),
+    [
+        (
+            "ValueError: nothing is told of it",
+            "failed",
+            "ValueError: nothing is told of it",
+        ),
+        ("FloatingPointError: the loss is not finite", "diverged", "FloatingPointError: the loss is not finite"),
+        ("a.b.UnreadableImage: values are NaN or infinite", "failed", "UnreadableImage: values are NaN or infinite"),
+        ("a warning: the score is NaN\nOSError: [Errno 28] No space left", "failed", "OSError: [Errno 28] No space"),
+        ("killed", "failed", "no error was printed"),
+    ],
+)
+def test_the_cause_is_told_and_not_what_passed_it_on(tmp_path: Path, printed: str, state: str, reason: str) -> None:
+    passed = "The above exception was the direct cause\nRuntimeError: Failed to evaluate ConfigExpression: 'x'"
+    log = printed if printed == "killed" else f"{printed}\n\n{passed}\n"
+    outcome = perform(Job("work", tmp_path / "work", (("train", ("-c", f"print({log!r}); raise SystemExit(1)")),), ()))
+    assert outcome.state == state
+    assert reason in outcome.reason
+    assert "ConfigExpression" not in outcome.reason
+
+
 def test_scores_that_are_no_numbers_are_a_divergence(tmp_path: Path) -> None:
     import dataclasses
 
