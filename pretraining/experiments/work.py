@@ -26,7 +26,8 @@ from pretraining.experiments.spec import ROOT, Step
 State = Literal["done", "diverged", "failed"]
 OUTCOME, LOG, LOCK, MARKS = "outcome.json", "log.txt", "lock", "steps"
 TAIL = 40_000
-ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Image|Head|Failed)\b(?:: .*)?$")
+# Python's own words, and those of our commands.
+ERROR = re.compile(r"^(?:(?:\w+\.)*\w*(?:Error|Exception|Image|Head|Failed)\b(?:: .*)?|error: .*)$")
 # What MONAI wraps around the cause.
 WRAPPED = "Failed to evaluate ConfigExpression"
 # What our own code says of networks and losses; an image that holds NaN is no divergence.

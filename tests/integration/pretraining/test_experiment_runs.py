@@ -162,7 +162,7 @@ def test_what_stops_an_experiment_before_it_begins_is_said(tmp_path: Path) -> No
     without = runner.invoke(app, ["run", str(few), "--work", str(tmp_path / "other"), "--table", str(tmp_path / "t")])
     assert (without.exit_code, "needs real images: --data FOLDER" in without.output) == (2, True)
     twice = runner.invoke(app, [*arguments(tmp_path, few), str(few)])
-    assert (twice.exit_code, "two experiments are called tried" in twice.output) == (2, True)
+    assert (twice.exit_code, "tried is asked for twice" in twice.output) == (2, True)
     (tmp_path / "data" / "cxr_nih" / "images" / "03.png").unlink()
     lost = runner.invoke(app, ["run", str(few), "--data", str(tmp_path / "data"), "--work", str(tmp_path / "new")])
     assert lost.exit_code == 2

@@ -79,6 +79,8 @@ def test_a_training_that_is_not_finite_is_a_result_and_stays_one(tmp_path: Path)
         ("FloatingPointError: the loss is not finite", "diverged", "FloatingPointError: the loss is not finite"),
         ("a.b.UnreadableImage: values are NaN or infinite", "failed", "UnreadableImage: values are NaN or infinite"),
         ("a warning: the score is NaN\nOSError: [Errno 28] No space left", "failed", "OSError: [Errno 28] No space"),
+        ("error: no image shows it; take more images", "failed", "ended with 1; see"),
+        ("error: no image shows it; take more images", "failed", "error: no image shows it; take more images"),
         ("killed", "failed", "no error was printed"),
     ],
 )
