@@ -13,10 +13,10 @@ from pretraining.experiments.table import Row
 WORDS = """## At a glance
 
 For each experiment and share of the labels the differences of its starts from the reference ({references}), each
-finding and task by itself, all test patients; metadata alone is left out. How many 95 % intervals lie above 0 (better,
-but where a task asks for what a network need not know, such as where an image is from), how many below, and how many
-include 0, which leaves the question open. Nothing is corrected for the number of questions: of twenty without an answer
-one comes out above or below by chance. What the starts are is told below.
+finding and task by itself, all test patients; metadata alone and findings marked *few* are left out. How many 95 %
+intervals lie above 0 (better, but where a task asks for what a network need not know, such as where an image is from),
+how many below, and how many include 0, which leaves the question open. Nothing is corrected for the number of
+questions: of twenty without an answer one comes out above or below by chance. What the starts are is told below.
 """
 
 
@@ -47,7 +47,11 @@ def _asked(result: Result) -> list[list[Row]]:
             if (row["test"], row["stratum"], row["second"]) == ("bootstrap", "all", result.about["reference"])
             and row["first"] != METADATA
         ]
-    found = [row for row in found if row["low"] is not None and row["high"] is not None]
+    found = [
+        row
+        for row in found
+        if row["low"] is not None and row["high"] is not None and not result.few(row["task"], row["finding"], "all")
+    ]
     shares = sorted({row["fraction"] for row in found}, reverse=True)
     return [[row for row in found if row["fraction"] == share] for share in shares]
 

@@ -10,6 +10,8 @@ from bundles.common.strict import ConfigurationError
 from pretraining.experiments.spec import METADATA
 from pretraining.experiments.table import DESCRIPTION, TABLE, ResultTable, Row
 
+# Test images with a finding, and without, from which a part is shown without a mark.
+ENOUGH = 10
 # What a comparison is about.
 PLACE = ("task", "fraction", "first", "second", "finding")
 COMPARED = (*PLACE, "of", "runs", "value", "low", "high", "p")
@@ -60,6 +62,17 @@ class Result:
     def fractions(self, task: str) -> list[float]:
         """Shares of the labels, the largest first."""
         return sorted({row["fraction"] for row in self.runs if row["task"] == task}, reverse=True)
+
+    def few(self, task: str, finding: str, stratum: str) -> bool:
+        """Whether fewer than `ENOUGH` test images of a part have the finding, or lack it."""
+        return any(
+            min(figure["positives"], figure["negatives"]) < ENOUGH
+            for row in self.runs
+            if row["task"] == task
+            for figure in row.get("figures") or ()
+            if (figure["finding"], figure["stratum"], figure["metric"]) == (finding, stratum, "auroc")
+            and figure["value"] is not None
+        )
 
     def findings(self, task: str, metric: str = "auroc") -> list[str]:
         """Findings that were measured."""

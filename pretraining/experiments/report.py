@@ -21,8 +21,6 @@ PICTURES = {
     "curves": "validation by epoch",
     "changes": "what changed images cost",
 }
-# Test images with a finding, and without, from which a part is shown without a mark.
-ENOUGH = 10
 SENSITIVE = "at the threshold that calls 80 % of these test images with the finding, which flatters"
 TESTS = {"bootstrap": "Bootstrap", "delong": "DeLong", "mcnemar": "McNemar", "paired_t": "Paired t"}
 HEAD = """# Evidence: does pretraining help?
@@ -330,9 +328,7 @@ def _strata(result: Result, task: str, finding: str) -> list[str]:
 
 def _part(result: Result, task: str, finding: str, stratum: str) -> str:
     """The name of a part, marked where too few images lie behind its figures."""
-    found = (_figure(row, finding, stratum, "auroc") for row in result.runs if row["task"] == task)
-    few = any(figure and min(figure["positives"], figure["negatives"]) < ENOUGH for figure in found)
-    return f"{stratum} (*few*)" if few else stratum
+    return f"{stratum} (*few*)" if result.few(task, finding, stratum) else stratum
 
 
 def _figure(row: Row, finding: str, stratum: str, metric: str) -> Row | None:
