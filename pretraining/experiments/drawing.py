@@ -23,6 +23,8 @@ NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 MARKERS = "osD^v"
 # Experiments have up to eight starts.
 COLOURS = (*plots.COLOURS, "#999999", "#7a4b16")
+# Above 0, below, neither.
+SIDES = ("#00734f", "#b3261e", "#8a8a8a")
 # Panels in a row: a page shows all figures equally wide.
 ACROSS = 3
 
@@ -70,6 +72,7 @@ def draw_areas(path: Path, result: Result, task: str) -> bool:
         panel.set_xticks(range(len(fractions)), [f"{share:.0%}" for share in fractions])
         panel.set_xlim(-0.5, len(fractions) - 0.5)
         panel.set(title=finding, xlabel="share of the labels", ylabel="AUROC, 95 % interval")
+    _title(figure, result, task)
     _legend(figure)
     _save(figure, path)
     return True
@@ -102,6 +105,7 @@ def draw_boxes(path: Path, result: Result, task: str) -> bool:
                 box.set(facecolor=COLOURS[number % len(COLOURS)], alpha=0.6, label=label)
         panel.set_xticks(range(len(fractions)), [f"{share:.0%}" for share in fractions])
         panel.set(title=finding, xlabel="share of the labels", ylabel="AUROC of each run")
+    _title(figure, result, task)
     _legend(figure)
     _save(figure, path)
     return True
@@ -125,6 +129,7 @@ def draw_curves(path: Path, result: Result, task: str) -> bool:
             panel.plot(epochs, mean, color=colour, linestyle=line, label=result.about["starts"][start])
             panel.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
         panel.set(title=f"{share:.0%} of the labels", xlabel="epoch", ylabel=f"validation, {drawn}")
+    _title(figure, result, task)
     _legend(figure)
     _save(figure, path)
     return True
@@ -159,6 +164,33 @@ def draw_changes(path: Path, result: Result, finding: str) -> bool:
     return drawn
 
 
+def draw_differences(path: Path, rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
+    """Draw differences with their intervals, a line of the picture for each named group; coloured by side of 0.
+
+    Args:
+        path: SVG.
+        rows: Name and comparisons with `value`, `low` and `high`.
+    """
+    figure = new_figure(9, 0.9 + sum(0.25 + 0.09 * len(group) for _, group in rows))
+    panel = figure.subplots()
+    place, ticks = 0.0, []
+    for _, group in rows:
+        first = place
+        for row in sorted(group, key=lambda row: -row["value"]):
+            side = 0 if row["low"] > 0 else 1 if row["high"] < 0 else 2
+            panel.plot([row["low"], row["high"]], [place, place], color=SIDES[side], linewidth=1)
+            panel.plot(row["value"], place, MARKERS[side], color=SIDES[side], markersize=3)
+            place -= 1
+        ticks.append((first + place + 1) / 2)
+        panel.axhline(place - 0.5, color="0.9", linewidth=0.8)
+        place -= 2
+    panel.axvline(0, color="0.5", linewidth=0.8)
+    panel.set_yticks(ticks, [name for name, _ in rows], fontsize=8)
+    panel.set_ylim(place + 1, 2)
+    panel.set(xlabel="difference from the reference, 95 % interval (green: above 0, red: below, grey: includes 0)")
+    _save(figure, path)
+
+
 def _curves(runs: Sequence[Row], name: str) -> Any:
     """(runs, epochs) of a figure of the validation, cut to the shortest run."""
     found = [[row.get(name) for row in run.get("curve") or ()] for run in runs if run["state"] == "done"]
@@ -183,11 +215,16 @@ def _panels(count: int, entries: int) -> tuple[Any, Any]:
     """A figure and its panels, at most ACROSS beside each other, with room for a legend of so many entries below."""
     columns = min(count, ACROSS)
     rows = math.ceil(count / columns)
-    figure = new_figure(1.5 + 3.6 * columns, 3.4 * rows + 0.2 * math.ceil(entries / columns))
+    figure = new_figure(1.5 + 3.6 * columns, 0.3 + 3.4 * rows + 0.2 * math.ceil(entries / columns))
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for empty in panels[count:]:
         empty.remove()
     return figure, panels[:count]
+
+
+def _title(figure: Any, result: Result, task: str) -> None:
+    """What is drawn: titles of panels name a finding or a share alone."""
+    figure.suptitle(f"{result.name}: {result.about['tasks'][task]}", fontsize=8)
 
 
 def _legend(figure: Any) -> None:

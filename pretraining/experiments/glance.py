@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from pretraining.experiments import changes
+from pretraining.experiments.drawing import draw_differences
 from pretraining.experiments.reading import Result
 from pretraining.experiments.spec import METADATA
 from pretraining.experiments.table import Row
 
+PICTURE = "differences.svg"
 WORDS = """## At a glance
 
 For each experiment and share of the labels the differences of its starts from the reference ({references}), each
@@ -20,15 +23,30 @@ questions: of twenty without an answer one comes out above or below by chance. W
 """
 
 
-def lines(results: Sequence[Result]) -> list[str]:
+def groups(results: Sequence[Result]) -> list[tuple[Result, list[Row]]]:
+    """Differences from the reference, of each experiment and share that has some."""
+    return [(result, asked) for result in results for asked in _asked(result)]
+
+
+def draw(rows: Sequence[tuple[Result, list[Row]]], folder: Path) -> Path | None:
+    """Draw them all into `differences.svg`; None where there is none."""
+    path = folder / PICTURE
+    if not rows:
+        path.unlink(missing_ok=True)
+        return None
+    draw_differences(path, [(f"{result.name}, {asked[0]['fraction']:.0%}", asked) for result, asked in rows])
+    return path
+
+
+def lines(rows: Sequence[tuple[Result, list[Row]]], picture: str) -> list[str]:
     """The part of the page, in Markdown; nothing where no experiment has a comparison."""
-    rows = [(result, asked) for result in results for asked in _asked(result)]
     told = [_line(result, asked) for result, asked in rows]
     if not told:
         return []
     references = dict.fromkeys(result.about["starts"][result.about["reference"]] for result, _ in rows)
     head = "| Experiment | Images | Labels | Above 0 | Below | Open | Largest difference |"
-    return [WORDS.format(references=", ".join(references)), head, "|---" * 7 + "|", *told, ""]
+    shown = f"![Differences from the reference with their intervals]({picture})"
+    return [WORDS.format(references=", ".join(references)), head, "|---" * 7 + "|", *told, "", shown, ""]
 
 
 def heading(result: Result) -> str:

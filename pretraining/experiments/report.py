@@ -59,7 +59,13 @@ def write_report(table: Path, page: Path, *, mixed: bool = False) -> list[Path]:
     """
     results = read_results(table, mixed=mixed)
     pictures: list[Path] = []
-    parts = [HEAD.format(table=_link(table / TABLE, page)), *glance.lines(results)]
+    asked = glance.groups(results)
+    with plain():
+        first = glance.draw(asked, table)
+    parts = [HEAD.format(table=_link(table / TABLE, page))]
+    if first:
+        pictures.append(first)
+        parts += glance.lines(asked, _link(first, page))
     for result in results:
         with plain():
             drawn = list(_drawn(result, table))

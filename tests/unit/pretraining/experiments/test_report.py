@@ -75,7 +75,8 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
         pictures = write_report(tmp_path / "evidence", tmp_path / "evidence.md")
         made.append([path.read_bytes() for path in (tmp_path / "evidence.md", *pictures)])
         np.random.default_rng().random()
-    assert [path.name for path in pictures] == [f"tried_small_probe_{kind}.svg" for kind in ("areas", "runs", "curves")]
+    names = [f"tried_small_probe_{kind}.svg" for kind in ("areas", "runs", "curves")]
+    assert [path.name for path in pictures] == ["differences.svg", *names]
     assert made[0] == made[1]
     assert all(b"<svg" in picture and b"<dc:date" not in picture for picture in made[0][1:])
 
@@ -185,7 +186,7 @@ def test_what_changed_test_images_cost_is_told_and_drawn(tmp_path: Path) -> None
     assert "| turned by 10° | -0.188 (-0.250 to -0.125) | -0.094 (-0.125 to -0.062) |" in page
     assert "| turned by 10° | SimCLR – random weights | +0.094 | +0.010 to +0.200 | 2 |" in page
     assert "0.500 |" not in page.split("Difference of these losses")[1].split("###")[0]
-    assert [path.name for path in pictures] == ["tried_small_mass_changes.svg"]
+    assert sorted(path.name for path in pictures) == ["differences.svg", "tried_small_mass_changes.svg"]
     assert "![A try: what changed images cost, mass]" in page
 
 
