@@ -10,7 +10,7 @@ from bundles.common.strict import ConfigurationError
 from pretraining.experiments.spec import METADATA
 from pretraining.experiments.table import DESCRIPTION, TABLE, ResultTable, Row
 
-# Test images with a finding, and without, from which a part is shown without a mark.
+# Test images with a finding, and without, and patients, from which a part is shown without a mark.
 ENOUGH = 10
 # What a comparison is about.
 PLACE = ("task", "fraction", "first", "second", "finding")
@@ -64,9 +64,9 @@ class Result:
         return sorted({row["fraction"] for row in self.runs if row["task"] == task}, reverse=True)
 
     def few(self, task: str, finding: str, stratum: str) -> bool:
-        """Whether fewer than `ENOUGH` test images of a part have the finding, or lack it."""
+        """Whether fewer than `ENOUGH` test images of a part have the finding, or lack it, or are of fewer patients."""
         return any(
-            min(figure["positives"], figure["negatives"]) < ENOUGH
+            min(figure["positives"], figure["negatives"], figure["patients"]) < ENOUGH
             for row in self.runs
             if row["task"] == task
             for figure in row.get("figures") or ()

@@ -38,8 +38,8 @@ McNemar take the mean score of the runs and images as independent (McNemar on as
 the paired t-test takes runs. The bootstrap covers the test patients alone: after another pretraining, or with other
 labels, a difference can be another one by more than its interval says. p-values are two-sided and not corrected for
 their number. Where the interval of a difference includes 0, nothing was shown. A part is marked *few* where fewer
-than 10 of its test images have the finding, or fewer than 10 lack it: its figures say next to nothing. A patient may
-be in several parts. [Encoders that were trained longer](experiments/cxr_nih.md) were measured before, by hand.
+than 10 of its test images have the finding, fewer than 10 lack it, or they are of fewer than 10 patients: its figures
+say next to nothing. A patient may be in several parts. [Encoders that were trained longer](experiments/cxr_nih.md) were measured before, by hand.
 """
 
 

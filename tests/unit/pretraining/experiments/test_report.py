@@ -200,6 +200,7 @@ def test_the_page_begins_with_what_lies_above_and_below_0_and_what_is_open(tmp_p
     rows[3] |= {"value": -0.1875}
     other = [
         drawn | {"key": "few", "finding": "rare", "low": 0.2, "high": 0.3},
+        drawn | {"key": "patients", "finding": "of few", "low": 0.2, "high": 0.3},
         drawn | {"key": "metadata", "first": "metadata", "low": 0.2, "high": 0.3},
         drawn | {"key": "part", "stratum": "view = AP", "low": 0.2, "high": 0.3},
         drawn | {"key": "another", "second": "metadata", "low": 0.2, "high": 0.3},
@@ -207,6 +208,7 @@ def test_the_page_begins_with_what_lies_above_and_below_0_and_what_is_open(tmp_p
     runs = [row for row in every() if row["kind"] != "comparison"]
     rare = {"finding": "rare", "stratum": "all", "metric": "auroc", "value": 0.5, "low": 0.4, "high": 0.6}
     runs[1]["figures"].append({**rare, "positives": 9, "negatives": 90, "patients": 50})
+    runs[1]["figures"].append({**rare, "finding": "of few", "positives": 90, "negatives": 90, "patients": 9})
     ResultTable(tmp_path).append([*runs, *rows, *other])
     write_report(tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
