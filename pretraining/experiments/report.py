@@ -39,7 +39,8 @@ the paired t-test takes runs. The bootstrap covers the test patients alone: afte
 labels, a difference can be another one by more than its interval says. p-values are two-sided and not corrected for
 their number. Where the interval of a difference includes 0, nothing was shown. A part is marked *few* where fewer
 than 10 of its test images have the finding, fewer than 10 lack it, or they are of fewer than 10 patients: its figures
-say next to nothing. A patient may be in several parts. [Encoders that were trained longer](experiments/cxr_nih.md) were measured before, by hand.
+say next to nothing. A patient may be in several parts. [Encoders that were trained longer](experiments/cxr_nih.md) were
+measured before, by hand.
 """
 
 
