@@ -102,7 +102,7 @@ def perform(job: Job) -> Outcome:
             seconds += taken
             if reason:
                 told, cause = reason
-                state: State = "diverged" if any(NOT_FINITE.search(line) for line in cause.splitlines()) else "failed"
+                state: State = "diverged" if NOT_FINITE.search(cause) else "failed"
                 return _finished(job, Outcome(state, seconds, f"{told}: {cause}"))
             if lost := _diverged(job.folder):
                 return _finished(job, Outcome("diverged", seconds, lost))
@@ -200,7 +200,7 @@ def _tail(log: Path, start: int) -> str:
 
 
 def _cause(tail: str) -> str:
-    """The last error that was printed, and of a chain the first, which the others only pass on."""
+    """The last error that was printed, but for what MONAI wraps around it."""
     lines = [line.strip() for line in tail.splitlines()]
     errors = [line for line in lines if ERROR.match(line)]
     named = [line for line in errors if WRAPPED not in line] or errors
